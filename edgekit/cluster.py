@@ -1,0 +1,96 @@
+"""Devices and the links between them; the client, source of inputs and sink of results, is one of the names."""
+
+from functools import cached_property
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from edgekit.device import Device
+from edgekit.errors import PlanError, UsageError
+from edgekit.quantity import Badge, Bytes, Name, Rate, Seconds
+
+__all__ = ["ANY", "Cluster", "Link", "LinkPoint"]
+
+ANY = "*"
+"""As source or receiver of a link: every name that no other link mentions for that direction."""
+
+
+class LinkPoint(Struct, frozen=True, forbid_unknown_fields=True):
+    """One-way time of a message of ``nbytes``, measured through the transport of the pipeline."""
+
+    nbytes: Bytes
+    p10_s: Seconds
+    p50_s: Seconds
+    p90_s: Seconds
+    samples: Annotated[int, Meta(ge=1)]
+
+
+class Link(Struct, frozen=True, forbid_unknown_fields=True):
+    """A directed channel: a message of n bytes takes ``latency_s + n / bytes_per_s``.
+
+    Attributes:
+        send_s_per_byte, receive_s_per_byte: processor seconds that the transport costs at each end.
+        media: names of what it shares with other links (a NIC, a Wi-Fi channel); their loads add up.
+        shaped: whether edgekit has to emulate rate and latency itself, between ``local:`` devices.
+        points: the measurements behind the fit; empty where the link is only described.
+    """
+
+    source: Name
+    receiver: Name
+    latency_s: Seconds = 0.0
+    bytes_per_s: Rate = 1e9
+    send_s_per_byte: Seconds = 0.0
+    receive_s_per_byte: Seconds = 0.0
+    media: tuple[Name, ...] = ()
+    shaped: bool = False
+    badge: Badge = "spec"
+    points: tuple[LinkPoint, ...] = ()
+
+    def transfer_s(self, nbytes: int) -> float:
+        """Seconds from the first byte sent to the last byte received."""
+        return self.latency_s + nbytes / self.bytes_per_s
+
+
+class Cluster(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.cluster"):
+    """What a plan may use. Pairs without a link, exact or by wildcard, cannot reach each other."""
+
+    devices: Annotated[tuple[Device, ...], Meta(min_length=1)]
+    links: tuple[Link, ...] = ()
+    client: Name = "client"
+    name: Name = "cluster"
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        names = [device.name for device in self.devices]
+        twice = {name for name in (*names, self.client) if (*names, self.client).count(name) > 1}
+        if twice:
+            raise UsageError(f"cluster {self.name}: {', '.join(sorted(twice))} named more than once; give each a name of its own")
+        known = {*names, self.client, ANY}
+        pairs: set[tuple[str, str]] = set()
+        for link in self.links:
+            if {link.source, link.receiver} - known:
+                raise UsageError(f"link {link.source} → {link.receiver}: add the device, or name one of {', '.join(sorted(known))}")
+            if (link.source, link.receiver) in pairs:
+                raise UsageError(f"link {link.source} → {link.receiver} is given twice; keep one")
+            pairs.add((link.source, link.receiver))
+
+    @cached_property
+    def _links(self) -> dict[tuple[str, str], Link]:
+        return {(link.source, link.receiver): link for link in self.links}
+
+    @cached_property
+    def _devices(self) -> dict[str, Device]:
+        return {device.name: device for device in self.devices}
+
+    def device(self, name: str) -> Device:
+        """The device called ``name``."""
+        if name not in self._devices:
+            raise PlanError(f"no device {name!r} in cluster {self.name}; it has {', '.join(self._devices)}")
+        return self._devices[name]
+
+    def link(self, source: str, receiver: str) -> Link | None:
+        """The channel between two names, or None where they cannot reach each other."""
+        for pair in ((source, receiver), (source, ANY), (ANY, receiver), (ANY, ANY)):
+            if pair in self._links:
+                return self._links[pair]
+        return None

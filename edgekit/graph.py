@@ -1,0 +1,226 @@
+"""A network as edgekit sees it: nodes in topological order, grouped into units, with every tensor described."""
+
+from functools import cached_property
+from itertools import accumulate
+from math import prod
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from edgekit.quantity import Count, Name
+
+__all__ = ["ITEMSIZE", "Cut", "Graph", "Node", "Segment", "Tensor", "Unit"]
+
+ITEMSIZE = {
+    "bool": 1,
+    "int8": 1,
+    "uint8": 1,
+    "int16": 2,
+    "uint16": 2,
+    "float16": 2,
+    "int32": 4,
+    "uint32": 4,
+    "float32": 4,
+    "int64": 8,
+    "uint64": 8,
+    "float64": 8,
+}
+"""Bytes of one element for each numpy type that may travel between stages."""
+
+
+class Tensor(Struct, frozen=True, forbid_unknown_fields=True):
+    """One edge of the graph; the description, not the data.
+
+    ``shape`` is None where it depends on the data, ``dtype`` is a numpy name, or an ONNX type
+    ("string", "sequence", "bfloat16", …) that cannot travel between stages.
+    """
+
+    name: Name
+    shape: tuple[Count, ...] | None
+    dtype: str
+
+    @property
+    def travels(self) -> bool:
+        """Whether the tensor can cross from one stage to another."""
+        return self.shape is not None and self.dtype in ITEMSIZE
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the data; 0 where they cannot be known."""
+        return prod(self.shape or ()) * ITEMSIZE[self.dtype] if self.travels else 0
+
+
+class Node(Struct, frozen=True, forbid_unknown_fields=True):
+    """One operator. ``inputs`` holds names of tensors and weights, also those a subgraph captures.
+
+    A ``constant`` node depends on no graph input and is deterministic; each stage that needs it gets a copy.
+    """
+
+    name: Name
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    macs: Count = 0
+    constant: bool = False
+
+
+class Unit(Struct, frozen=True, forbid_unknown_fields=True):
+    """Nodes ``[start, stop)`` of the graph that belong together; the smallest thing that is moved."""
+
+    start: Count
+    stop: Annotated[int, Meta(ge=1)]
+
+
+class Cut(Struct, frozen=True):
+    """The boundary before unit ``position``, and what crosses it.
+
+    ``obstacle`` says why the graph cannot be cut here; None where it can.
+    """
+
+    position: int
+    tensors: tuple[Tensor, ...]
+    obstacle: str | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors)
+
+
+class Segment(Struct, frozen=True):
+    """Units ``[start, stop)`` with what they read, what they make for others, and the weights they use."""
+
+    start: int
+    stop: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    weights: tuple[Tensor, ...]
+    macs: int
+
+    @property
+    def weight_bytes(self) -> int:
+        return sum(weight.nbytes for weight in self.weights)
+
+
+class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.graph"):
+    """A network; ``digest`` names it. Positions are unit indices: cut ``i`` lies before unit ``i``."""
+
+    name: Name
+    digest: Name
+    nodes: tuple[Node, ...]
+    units: tuple[Unit, ...]
+    tensors: tuple[Tensor, ...]
+    weights: tuple[Tensor, ...]
+    inputs: tuple[Name, ...]
+    outputs: tuple[Name, ...]
+    opset: Count = 0
+    version: int = 1
+
+    @cached_property
+    def _by_name(self) -> dict[str, Tensor]:
+        return {tensor.name: tensor for tensor in (*self.weights, *self.tensors)}
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor or weight called ``name``."""
+        return self._by_name[name]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations of one run."""
+        return sum(node.macs for node in self.nodes)
+
+    def unit_nodes(self, index: int) -> tuple[Node, ...]:
+        """The nodes of one unit."""
+        return self.nodes[self.units[index].start : self.units[index].stop]
+
+    @cached_property
+    def _constants(self) -> frozenset[str]:
+        """Names that no stage has to send: weights, and what constant nodes make."""
+        made = (name for node in self.nodes if node.constant for name in node.outputs)
+        return frozenset(made) | {weight.name for weight in self.weights}
+
+    @cached_property
+    def _lifetimes(self) -> dict[str, tuple[int, int]]:
+        """For each tensor that may cross: the first and the last cut that it crosses."""
+        born = {name: 0 for name in self.inputs}
+        last = dict.fromkeys(self.inputs, -1)
+        for index in range(len(self.units)):
+            for node in self.unit_nodes(index):
+                if node.constant:
+                    continue
+                last |= {name: index for name in node.inputs if name in born}
+                born |= {name: index + 1 for name in node.outputs if name}
+        last |= dict.fromkeys(self.outputs, len(self.units))
+        for name in self.outputs:  # a constant output is made by the last unit
+            born.setdefault(name, len(self.units))
+        return {name: (born[name], last[name]) for name in last if last[name] >= born[name]}
+
+    @cached_property
+    def cuts(self) -> tuple[Cut, ...]:
+        """Every boundary: ``cuts[0]`` is the graph's inputs, ``cuts[len(units)]`` its outputs.
+
+        A tensor that skips over a segment crosses both its cuts: it is relayed.
+        """
+        crossing: list[list[Tensor]] = [[] for _ in range(len(self.units) + 1)]
+        for name, (first, last) in self._lifetimes.items():
+            for position in range(first, last + 1):
+                crossing[position].append(self.tensor(name))
+        return tuple(Cut(i, tuple(tensors), _obstacle(tensors)) for i, tensors in enumerate(crossing))
+
+    @cached_property
+    def candidates(self) -> tuple[int, ...]:
+        """Positions strictly inside the graph where it may be cut."""
+        return tuple(cut.position for cut in self.cuts[1:-1] if cut.obstacle is None)
+
+    def segment(self, start: int, stop: int) -> Segment:
+        """Units ``[start, stop)``; tensors that only pass over them are left out."""
+        inside = [node for index in range(start, stop) for node in self.unit_nodes(index)]
+        live = [node for node in inside if not node.constant]
+        read = {name for node in live for name in node.inputs}
+        made = {name for node in live for name in node.outputs} | self._constants
+        weights = {weight.name for weight in self.weights} & (read | self._behind(read))
+        return Segment(
+            start,
+            stop,
+            tuple(tensor for tensor in self.cuts[start].tensors if tensor.name in read),
+            tuple(tensor for tensor in self.cuts[stop].tensors if tensor.name in made),
+            tuple(weight for weight in self.weights if weight.name in weights),
+            sum(node.macs for node in inside),
+        )
+
+    def _behind(self, names: set[str]) -> set[str]:
+        """What the constant nodes behind ``names`` read."""
+        producers = {name: node for node in self.nodes if node.constant for name in node.outputs}
+        found: set[str] = set()
+        stack = [name for name in names if name in producers]
+        while stack:
+            fresh = set(producers[stack.pop()].inputs) - found
+            found |= fresh
+            stack += [name for name in fresh if name in producers]
+        return found
+
+    @cached_property
+    def step_bytes(self) -> tuple[int, ...]:
+        """Bytes of tensors alive while each unit runs: what crosses into it, and all that it makes."""
+        made = (
+            sum(self.tensor(name).nbytes for node in self.unit_nodes(i) if not node.constant for name in node.outputs if name)
+            for i in range(len(self.units))
+        )
+        return tuple(cut.nbytes + inside for cut, inside in zip(self.cuts, made, strict=False))
+
+    def peak_bytes(self, start: int, stop: int) -> int:
+        """A bound of the activation bytes alive at once in units ``[start, stop)``."""
+        return max(self.step_bytes[start:stop], default=0)
+
+    def mac_sums(self) -> tuple[int, ...]:
+        """Running sum of MACs: ``sums[j] - sums[i]`` is the work of units ``[i, j)``."""
+        per_unit = (sum(node.macs for node in self.unit_nodes(i)) for i in range(len(self.units)))
+        return tuple(accumulate(per_unit, initial=0))
+
+
+def _obstacle(tensors: list[Tensor]) -> str | None:
+    for tensor in tensors:
+        if tensor.shape is None:
+            return f"{tensor.name} has a shape that depends on the data"
+        if not tensor.travels:
+            return f"{tensor.name} is of type {tensor.dtype}, which cannot be sent"
+    return None

@@ -1,0 +1,179 @@
+"""Which part of a graph runs where, what is sent between the parts, and what that is predicted to cost."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from edgekit.device import Variant
+from edgekit.errors import PlanError
+from edgekit.graph import Graph
+from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
+
+__all__ = ["CLIENT", "Cost", "Load", "Memory", "Plan", "Stage", "Term", "Transfer", "chain", "validate"]
+
+CLIENT: Literal["client"] = "client"
+"""As source or receiver of a transfer: where inputs come from and results go to."""
+
+End = Count | Literal["client"]
+
+
+class Stage(Struct, frozen=True, forbid_unknown_fields=True):
+    """Units ``[start, stop)`` on a device; on several, frames go to them in turn (frame i to device i mod r)."""
+
+    start: Count
+    stop: Annotated[int, Meta(ge=1)]
+    devices: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    variant: Variant = Variant()
+
+
+class Transfer(Struct, frozen=True, forbid_unknown_fields=True):
+    """One tensor from one stage (by index, or the client) to one receiver."""
+
+    tensor: Name
+    source: End
+    receiver: End
+    codec: Literal["raw"] = "raw"
+
+
+class Term(Struct, frozen=True, forbid_unknown_fields=True):
+    """One summand of the latency of a frame alone, such as ``compute 1@pi`` or ``transfer pi→nano``."""
+
+    name: Name
+    seconds: Seconds
+    badge: Badge
+
+
+class Load(Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds per frame for which one resource is busy; the largest is the period."""
+
+    resource: Name
+    seconds: Seconds
+
+
+class Memory(Struct, frozen=True, forbid_unknown_fields=True):
+    """Peak bytes of one host."""
+
+    host: Name
+    nbytes: Bytes
+
+
+class Cost(Struct, frozen=True, forbid_unknown_fields=True):
+    """A plan in numbers: one frame alone, a frame in a full pipeline, and the hosts' memory.
+
+    ``badge`` is that of the least trusted term.
+    """
+
+    latency_s: Seconds
+    period_s: Seconds
+    peak_memory_bytes: Bytes
+    terms: tuple[Term, ...]
+    loads: tuple[Load, ...]
+    memory: tuple[Memory, ...]
+    badge: Badge = "estimated"
+    emulated: bool = False
+
+
+class Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.plan"):
+    """Stages that cover one graph exactly once, and every tensor that is sent between them.
+
+    A plan written by hand may leave ``transfers`` empty: then each cut is relayed along the stages.
+    """
+
+    graph: Name
+    stages: Annotated[tuple[Stage, ...], Meta(min_length=1)]
+    transfers: tuple[Transfer, ...] = ()
+    predicted: Cost | None = None
+    name: str = ""
+    version: int = 1
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Every device used, in order of first use."""
+        return tuple(dict.fromkeys(name for stage in self.stages for name in stage.devices))
+
+    def describe(self) -> str:
+        """The plan on one line.
+
+        >>> Plan("d", (Stage(0, 5, ("pi",)), Stage(5, 9, ("nano", "tx2")))).describe()
+        'pi[0:5] → nano|tx2[5:9]'
+        """
+        return " → ".join(f"{'|'.join(stage.devices)}[{stage.start}:{stage.stop}]" for stage in self.stages)
+
+    def messages(self) -> dict[tuple[int | str, int | str], tuple[str, ...]]:
+        """Tensors grouped by (source, receiver): what travels as one message."""
+        grouped: dict[tuple[int | str, int | str], tuple[str, ...]] = {}
+        for transfer in self.transfers:
+            ends = (transfer.source, transfer.receiver)
+            grouped[ends] = (*grouped.get(ends, ()), transfer.tensor)
+        return grouped
+
+
+def chain(graph: Graph, stages: tuple[Stage, ...], name: str = "") -> Plan:
+    """The plan whose stages form a line: all that crosses a cut goes to the next stage, relayed if need be."""
+    ends: list[int | Literal["client"]] = [CLIENT, *range(len(stages)), CLIENT]
+    cuts = [*(stage.start for stage in stages), len(graph.units)]
+    transfers = tuple(
+        Transfer(tensor.name, source, receiver)
+        for source, receiver, cut in zip(ends, ends[1:], cuts, strict=True)
+        if cut <= len(graph.units)
+        for tensor in graph.cuts[cut].tensors
+    )
+    return Plan(graph.digest, stages, transfers, name=name)
+
+
+def validate(plan: Plan, graph: Graph) -> Plan:
+    """Check a plan against its graph and fill in transfers that were left out.
+
+    Raises:
+        PlanError: another graph, units left out or covered twice, a cut that cannot be made, a tensor that
+            is sent before it exists, or never reaches a stage that reads it.
+    """
+    if plan.graph != graph.digest:
+        raise PlanError(f"the plan is for graph {plan.graph[:12]}, this is {graph.digest[:12]} ({graph.name}); partition this graph again")
+    position = 0
+    for index, stage in enumerate(plan.stages):
+        if stage.start != position or stage.stop <= stage.start:
+            raise PlanError(f"stage {index} is units [{stage.start}, {stage.stop}), expected it to start at {position} and not be empty")
+        if stage.start and (obstacle := graph.cuts[stage.start].obstacle if stage.start < len(graph.cuts) else "there is no such unit"):
+            raise PlanError(f"the graph cannot be cut at {stage.start}: {obstacle}; choose among {_some(graph.candidates)}")
+        if len(set(stage.devices)) != len(stage.devices):
+            raise PlanError(f"stage {index} names a device twice: {', '.join(stage.devices)}; name each replica once")
+        position = stage.stop
+    if position != len(graph.units):
+        raise PlanError(f"the stages cover units [0, {position}), the graph has {len(graph.units)}; extend the last stage")
+    if not plan.transfers:
+        return Plan(plan.graph, plan.stages, chain(graph, plan.stages).transfers, plan.predicted, plan.name)
+    _validate_transfers(plan, graph)
+    return plan
+
+
+def _validate_transfers(plan: Plan, graph: Graph) -> None:
+    segments = [graph.segment(stage.start, stage.stop) for stage in plan.stages]
+    holds: dict[int | str, set[str]] = {i: {t.name for t in segment.outputs} for i, segment in enumerate(segments)}
+    holds[CLIENT] = {tensor.name for tensor in graph.cuts[0].tensors}
+    arrived: dict[int | str, set[str]] = {end: set() for end in holds}
+    seen = set()
+    order = {CLIENT: -1} | {i: i for i in range(len(segments))}
+    for transfer in sorted(plan.transfers, key=lambda t: order.get(t.source, len(segments))):
+        if transfer.source not in holds or transfer.receiver not in holds:
+            raise PlanError(f"{transfer.tensor} goes {transfer.source} → {transfer.receiver}, but the plan has {len(segments)} stages")
+        if transfer in seen or transfer.tensor in arrived[transfer.receiver]:
+            raise PlanError(f"{transfer.tensor} reaches stage {transfer.receiver} twice; send it once")
+        if CLIENT not in (transfer.source, transfer.receiver) and order[transfer.source] >= order[transfer.receiver]:
+            raise PlanError(f"{transfer.tensor} goes backwards, {transfer.source} → {transfer.receiver}")
+        if transfer.tensor not in holds[transfer.source] | arrived[transfer.source]:
+            raise PlanError(f"stage {transfer.source} does not have {transfer.tensor} to send")
+        seen.add(transfer)
+        arrived[transfer.receiver].add(transfer.tensor)
+    wanted: dict[int | str, set[str]] = {i: {t.name for t in segment.inputs} for i, segment in enumerate(segments)}
+    wanted[CLIENT] = {tensor.name for tensor in graph.cuts[-1].tensors}
+    for end, names in wanted.items():
+        if missing := names - arrived[end]:
+            raise PlanError(
+                f"{'the client' if end == CLIENT else f'stage {end}'} never gets {', '.join(sorted(missing))}; add the transfers"
+            )
+
+
+def _some(positions: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, positions[:12]))
+    return f"{shown}, …" if len(positions) > 12 else shown or "no position at all: keep the graph whole"

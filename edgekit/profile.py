@@ -1,0 +1,111 @@
+"""What one graph costs on one device: kernels to search by, segments to decide by, and the conditions of both."""
+
+from functools import cached_property
+from itertools import accumulate
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from edgekit.device import Variant
+from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
+
+__all__ = ["Conditions", "Kernel", "Profile", "SegmentTime"]
+
+
+class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
+    """What held while measuring, as the device reported it; a change makes the profile stale."""
+
+    machine: str
+    processor: str
+    onnxruntime: str
+    optimization: int
+    spinning: bool
+    speed: float
+    cores: tuple[int, ...] | None = None
+    load_average: float | None = None
+    wall_over_cpu: float | None = None
+
+
+class Kernel(Struct, frozen=True, forbid_unknown_fields=True):
+    """One kernel of the optimised graph, with the units whose nodes it claims; spanning when more than one."""
+
+    name: Name
+    op: Name
+    seconds: Seconds
+    units: tuple[Count, ...]
+
+
+class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):
+    """Units ``[start, stop)`` measured as one stage, in the stage process that the pipeline uses."""
+
+    start: Count
+    stop: Count
+    p10_s: Seconds
+    p50_s: Seconds
+    p90_s: Seconds
+    mad_s: Seconds
+    samples: Annotated[int, Meta(ge=1)]
+    memory_bytes: Bytes | None = None
+
+
+class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.profile"):
+    """The cost of one graph on one device in one variant.
+
+    Attributes:
+        graph: digest of the graph.
+        unit_count: units of the graph; the whole is the segment ``[0, unit_count)``.
+        kernels: times with onnxruntime's profiler on, so only their proportions are used.
+        folded: nodes that left no kernel behind (folded constants, dropped identities).
+        coverage: share of optimised nodes that were mapped back to original ones.
+        segments: measured with the profiler off; the whole graph is always among them.
+        base_bytes: resident memory of a stage process before it loads a model.
+    """
+
+    graph: Name
+    device: Name
+    unit_count: Annotated[int, Meta(ge=1)]
+    variant: Variant
+    conditions: Conditions
+    kernels: tuple[Kernel, ...]
+    segments: tuple[SegmentTime, ...]
+    folded: Count = 0
+    coverage: float = 1.0
+    base_bytes: Bytes = 0
+    emulated: bool = False
+    version: int = 1
+
+    @cached_property
+    def _measured(self) -> dict[tuple[int, int], SegmentTime]:
+        return {(segment.start, segment.stop): segment for segment in self.segments}
+
+    def segment(self, start: int, stop: int) -> SegmentTime | None:
+        """The measurement of units ``[start, stop)``, if there is one."""
+        return self._measured.get((start, stop))
+
+    @property
+    def whole(self) -> SegmentTime:
+        """The unsplit graph, measured."""
+        return self._measured[0, self.unit_count]
+
+    @cached_property
+    def unit_s(self) -> tuple[float, ...]:
+        """Estimated seconds of each unit: its kernels, scaled so that all add up to the measured whole."""
+        seconds = [0.0] * self.unit_count
+        for kernel in self.kernels:
+            for unit in kernel.units:
+                seconds[unit] += kernel.seconds / len(kernel.units)
+        total = sum(seconds)
+        if total == 0:
+            return (self.whole.p50_s / self.unit_count,) * self.unit_count
+        return tuple(value * self.whole.p50_s / total for value in seconds)
+
+    @cached_property
+    def _sums(self) -> tuple[float, ...]:
+        return tuple(accumulate(self.unit_s, initial=0.0))
+
+    def compute_s(self, start: int, stop: int) -> tuple[float, Badge]:
+        """Seconds of units ``[start, stop)`` and whether they were measured or are estimated from kernels."""
+        segment = self.segment(start, stop)
+        if segment is not None:
+            return segment.p50_s, "measured"
+        return self._sums[stop] - self._sums[start], "estimated"
