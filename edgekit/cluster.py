@@ -9,7 +9,7 @@ from edgekit.device import Device
 from edgekit.errors import PlanError, UsageError
 from edgekit.quantity import Badge, Bytes, Name, Rate, Seconds
 
-__all__ = ["ANY", "Cluster", "Link", "LinkPoint"]
+__all__ = ["ANY", "Cluster", "Link", "LinkPoint", "Shape"]
 
 ANY = "*"
 """As source or receiver of a link: every name that no other link mentions for that direction."""
@@ -25,6 +25,13 @@ class LinkPoint(Struct, frozen=True, forbid_unknown_fields=True):
     samples: Annotated[int, Meta(ge=1)]
 
 
+class Shape(Struct, frozen=True, forbid_unknown_fields=True):
+    """A rate and a delay to emulate."""
+
+    latency_s: Seconds = 0.0
+    bytes_per_s: Rate | None = None
+
+
 class Link(Struct, frozen=True, forbid_unknown_fields=True):
     """A directed channel: a message of n bytes takes ``latency_s + n / bytes_per_s``.
 
@@ -32,6 +39,7 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
         send_s_per_byte, receive_s_per_byte: processor seconds that the transport costs at each end.
         media: names of what it shares with other links (a NIC, a Wi-Fi channel); their loads add up.
         shaped: whether edgekit has to emulate rate and latency itself, between ``local:`` devices.
+        described: what a measured link was described as, which is what a shaped one goes on emulating.
         points: the measurements behind the fit; empty where the link is only described.
     """
 
@@ -45,6 +53,14 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
     shaped: bool = False
     badge: Badge = "spec"
     points: tuple[LinkPoint, ...] = ()
+    described: Shape | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """What has to be emulated; nothing for a real link."""
+        if not self.shaped:
+            return Shape()
+        return self.described or Shape(self.latency_s, self.bytes_per_s)
 
     def transfer_s(self, nbytes: int) -> float:
         """Seconds from the first byte sent to the last byte received."""
@@ -65,6 +81,8 @@ class Cluster(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         twice = {name for name in (*names, self.client) if (*names, self.client).count(name) > 1}
         if twice:
             raise UsageError(f"cluster {self.name}: {', '.join(sorted(twice))} named more than once; give each a name of its own")
+        if ANY in (*names, self.client):
+            raise UsageError(f"cluster {self.name}: no device can be called {ANY}, which stands for all others in links; name it otherwise")
         known = {*names, self.client, ANY}
         pairs: set[tuple[str, str]] = set()
         for link in self.links:

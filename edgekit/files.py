@@ -1,14 +1,15 @@
 """The file form of the nouns: JSON that names its format and version, and is checked on the way in and out."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from edgekit.errors import FormatError
+from edgekit.errors import FormatError, UsageError
 
-__all__ = ["decode", "encode", "read", "write", "write_bytes"]
+__all__ = ["convert", "decode", "encode", "read", "write", "write_bytes"]
 
 Noun = TypeVar("Noun", bound=msgspec.Struct)
 
@@ -17,15 +18,15 @@ def encode(noun: msgspec.Struct) -> bytes:
     """The JSON form of a noun.
 
     Raises:
-        FormatError: it holds a value that JSON or the noun's own bounds do not admit, such as NaN.
+        FormatError: it holds a value that JSON or the noun's own bounds do not admit, such as NaN or a numpy scalar.
     """
-    data = msgspec.json.encode(noun)
     try:
+        data = msgspec.json.encode(noun)
         same = msgspec.json.decode(data, type=type(noun)) == noun
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, TypeError, UnicodeEncodeError) as error:
         raise FormatError(f"a {_tag(type(noun))} holds a value out of its bounds: {error}") from error
     if not same:
-        raise FormatError(f"a {_tag(type(noun))} holds a value that JSON cannot carry, such as NaN or infinity")
+        raise FormatError(f"a {_tag(type(noun))} holds a value that JSON cannot carry: NaN, infinity, or a list where a tuple belongs")
     return msgspec.json.format(data, indent=1)
 
 
@@ -37,7 +38,7 @@ def decode(data: bytes, kind: type[Noun], source: str = "this file") -> Noun:
     """
     try:
         raw = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{source}: expected {_tag(kind)} as JSON, got something else ({error}); is it the right file?") from error
     return convert(raw, kind, source)
 
@@ -54,7 +55,7 @@ def convert(raw: Any, kind: type[Noun], source: str) -> Noun:
         raise FormatError(f"{source}: {_tag(kind)} version {newest} is what this edgekit reads, got {version!r}; {remedy}")
     try:
         return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UsageError) as error:
         raise FormatError(f"{source}: not a valid {_tag(kind)}: {error}") from error
 
 
@@ -91,7 +92,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     except OSError as error:
         raise FormatError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where the folder cannot be made there is no part either
+            part.unlink(missing_ok=True)
 
 
 def _load(path: str | Path) -> bytes:

@@ -152,7 +152,7 @@ class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fiel
         last |= dict.fromkeys(self.outputs, len(self.units))
         for name in self.outputs:  # a constant output is made by the last unit
             born.setdefault(name, len(self.units))
-        return {name: (born[name], last[name]) for name in last if last[name] >= born[name]}
+        return {name: (first, last[name]) for name, first in born.items() if last.get(name, -1) >= first}
 
     @cached_property
     def cuts(self) -> tuple[Cut, ...]:
@@ -164,6 +164,7 @@ class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fiel
         for name, (first, last) in self._lifetimes.items():
             for position in range(first, last + 1):
                 crossing[position].append(self.tensor(name))
+        crossing[-1] = [self.tensor(name) for name in dict.fromkeys(self.outputs)]  # in the order that users know
         return tuple(Cut(i, tuple(tensors), _obstacle(tensors)) for i, tensors in enumerate(crossing))
 
     @cached_property
@@ -173,29 +174,37 @@ class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fiel
 
     def segment(self, start: int, stop: int) -> Segment:
         """Units ``[start, stop)``; tensors that only pass over them are left out."""
-        inside = [node for index in range(start, stop) for node in self.unit_nodes(index)]
+        inside = self.nodes[self.units[start].start : self.units[stop - 1].stop] if start < stop else ()
         live = [node for node in inside if not node.constant]
         read = {name for node in live for name in node.inputs}
-        made = {name for node in live for name in node.outputs} | self._constants
-        weights = {weight.name for weight in self.weights} & (read | self._behind(read))
+        made = {name for node in live for name in node.outputs}
+        outputs = tuple(tensor for tensor in self.cuts[stop].tensors if tensor.name in made or tensor.name in self._constants)
+        behind = self._behind(read.union(tensor.name for tensor in outputs))
         return Segment(
             start,
             stop,
             tuple(tensor for tensor in self.cuts[start].tensors if tensor.name in read),
-            tuple(tensor for tensor in self.cuts[stop].tensors if tensor.name in made),
-            tuple(weight for weight in self.weights if weight.name in weights),
+            outputs,
+            tuple(self.weights[index] for index in sorted(self._weight_index[name] for name in behind if name in self._weight_index)),
             sum(node.macs for node in inside),
         )
 
+    @cached_property
+    def _weight_index(self) -> dict[str, int]:
+        return {weight.name: index for index, weight in enumerate(self.weights)}
+
+    @cached_property
+    def _constant_makers(self) -> dict[str, Node]:
+        return {name: node for node in self.nodes if node.constant for name in node.outputs}
+
     def _behind(self, names: set[str]) -> set[str]:
-        """What the constant nodes behind ``names`` read."""
-        producers = {name: node for node in self.nodes if node.constant for name in node.outputs}
-        found: set[str] = set()
-        stack = [name for name in names if name in producers]
+        """``names``, and all that the constant nodes behind them read."""
+        found = set(names)
+        stack = [name for name in names if name in self._constant_makers]
         while stack:
-            fresh = set(producers[stack.pop()].inputs) - found
+            fresh = set(self._constant_makers[stack.pop()].inputs) - found
             found |= fresh
-            stack += [name for name in fresh if name in producers]
+            stack += [name for name in fresh if name in self._constant_makers]
         return found
 
     @cached_property

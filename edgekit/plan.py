@@ -1,5 +1,6 @@
 """Which part of a graph runs where, what is sent between the parts, and what that is predicted to cost."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -14,7 +15,7 @@ __all__ = ["CLIENT", "Cost", "Load", "Memory", "Plan", "Stage", "Term", "Transfe
 CLIENT: Literal["client"] = "client"
 """As source or receiver of a transfer: where inputs come from and results go to."""
 
-End = Count | Literal["client"]
+End = int | Literal["client"]
 
 
 class Stage(Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,9 +100,9 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", 
         """
         return " → ".join(f"{'|'.join(stage.devices)}[{stage.start}:{stage.stop}]" for stage in self.stages)
 
-    def messages(self) -> dict[tuple[int | str, int | str], tuple[str, ...]]:
+    def messages(self) -> dict[tuple[End, End], tuple[str, ...]]:
         """Tensors grouped by (source, receiver): what travels as one message."""
-        grouped: dict[tuple[int | str, int | str], tuple[str, ...]] = {}
+        grouped: dict[tuple[End, End], tuple[str, ...]] = {}
         for transfer in self.transfers:
             ends = (transfer.source, transfer.receiver)
             grouped[ends] = (*grouped.get(ends, ()), transfer.tensor)
@@ -114,7 +115,7 @@ def chain(graph: Graph, stages: tuple[Stage, ...], name: str = "") -> Plan:
     cuts = [*(stage.start for stage in stages), len(graph.units)]
     transfers = tuple(
         Transfer(tensor.name, source, receiver)
-        for source, receiver, cut in zip(ends, ends[1:], cuts, strict=True)
+        for (source, receiver), cut in zip(pairwise(ends), cuts, strict=True)
         if cut <= len(graph.units)
         for tensor in graph.cuts[cut].tensors
     )
@@ -140,7 +141,7 @@ def validate(plan: Plan, graph: Graph) -> Plan:
             raise PlanError(f"stage {index} names a device twice: {', '.join(stage.devices)}; name each replica once")
         position = stage.stop
     if position != len(graph.units):
-        raise PlanError(f"the stages cover units [0, {position}), the graph has {len(graph.units)}; extend the last stage")
+        raise PlanError(f"the stages cover units [0, {position}), the graph has {len(graph.units)}; let the last stage stop there")
     if not plan.transfers:
         return Plan(plan.graph, plan.stages, chain(graph, plan.stages).transfers, plan.predicted, plan.name)
     _validate_transfers(plan, graph)
@@ -158,20 +159,22 @@ def _validate_transfers(plan: Plan, graph: Graph) -> None:
         if transfer.source not in holds or transfer.receiver not in holds:
             raise PlanError(f"{transfer.tensor} goes {transfer.source} → {transfer.receiver}, but the plan has {len(segments)} stages")
         if transfer in seen or transfer.tensor in arrived[transfer.receiver]:
-            raise PlanError(f"{transfer.tensor} reaches stage {transfer.receiver} twice; send it once")
+            raise PlanError(f"{transfer.tensor} reaches {_named(transfer.receiver)} twice; send it once")
         if CLIENT not in (transfer.source, transfer.receiver) and order[transfer.source] >= order[transfer.receiver]:
             raise PlanError(f"{transfer.tensor} goes backwards, {transfer.source} → {transfer.receiver}")
         if transfer.tensor not in holds[transfer.source] | arrived[transfer.source]:
-            raise PlanError(f"stage {transfer.source} does not have {transfer.tensor} to send")
+            raise PlanError(f"{_named(transfer.source)} does not have {transfer.tensor} to send")
         seen.add(transfer)
         arrived[transfer.receiver].add(transfer.tensor)
     wanted: dict[int | str, set[str]] = {i: {t.name for t in segment.inputs} for i, segment in enumerate(segments)}
     wanted[CLIENT] = {tensor.name for tensor in graph.cuts[-1].tensors}
     for end, names in wanted.items():
         if missing := names - arrived[end]:
-            raise PlanError(
-                f"{'the client' if end == CLIENT else f'stage {end}'} never gets {', '.join(sorted(missing))}; add the transfers"
-            )
+            raise PlanError(f"{_named(end)} never gets {', '.join(sorted(missing))}; add the transfers")
+
+
+def _named(end: int | str) -> str:
+    return "the client" if end == CLIENT else f"stage {end}"
 
 
 def _some(positions: tuple[int, ...]) -> str:

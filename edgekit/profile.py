@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from edgekit.device import Variant
+from edgekit.errors import UsageError
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
 
 __all__ = ["Conditions", "Kernel", "Profile", "SegmentTime"]
@@ -74,6 +75,14 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     emulated: bool = False
     version: int = 1
 
+    def __post_init__(self) -> None:
+        for kernel in self.kernels:
+            if max(kernel.units, default=0) >= self.unit_count:
+                raise UsageError(f"kernel {kernel.name} claims units {kernel.units}, the graph has {self.unit_count}; profile it again")
+        for segment in self.segments:
+            if not segment.start < segment.stop <= self.unit_count:
+                raise UsageError(f"units [{segment.start}, {segment.stop}) are no segment of {self.unit_count} units; profile it again")
+
     @cached_property
     def _measured(self) -> dict[tuple[int, int], SegmentTime]:
         return {(segment.start, segment.stop): segment for segment in self.segments}
@@ -84,8 +93,15 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
 
     @property
     def whole(self) -> SegmentTime:
-        """The unsplit graph, measured."""
-        return self._measured[0, self.unit_count]
+        """The unsplit graph, measured.
+
+        Raises:
+            UsageError: the profile lacks it.
+        """
+        segment = self.segment(0, self.unit_count)
+        if segment is None:
+            raise UsageError(f"the profile of {self.device} lacks the whole graph, units [0, {self.unit_count}); profile it again")
+        return segment
 
     @cached_property
     def unit_s(self) -> tuple[float, ...]:

@@ -1,0 +1,92 @@
+"""Profiles: kernels are scaled to the measured whole, and what was measured beats what is estimated."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.device import Variant
+from edgekit.errors import UsageError
+from edgekit.profile import Conditions, Kernel, Profile, SegmentTime
+from tests.strategies import profiles
+
+CONDITIONS = Conditions("x86_64", "a processor", "1.20", 99, False, 1.0)
+
+
+def measured(start: int, stop: int, p50_s: float) -> SegmentTime:
+    return SegmentTime(start, stop, p50_s, p50_s, p50_s, 0.0, 5)
+
+
+def profile(count: int, kernels: list[tuple[float, tuple[int, ...]]], *segments: SegmentTime) -> Profile:
+    named = tuple(Kernel(f"k{i}", "Conv", seconds, units) for i, (seconds, units) in enumerate(kernels))
+    return Profile("d", "pi", count, Variant(), CONDITIONS, named, segments)
+
+
+def test_kernels_are_scaled_so_that_they_add_up_to_the_measured_whole() -> None:
+    # the profiler slows kernels down: 8 s with it on, 4 s without
+    assert profile(3, [(1.0, (0,)), (5.0, (1,)), (2.0, (2,))], measured(0, 3, 4.0)).unit_s == (0.5, 2.5, 1.0)
+
+
+def test_kernels_of_one_unit_add_up() -> None:
+    assert profile(2, [(1.0, (0,)), (1.0, (0,)), (2.0, (1,))], measured(0, 2, 4.0)).unit_s == (2.0, 2.0)
+
+
+def test_a_kernel_that_spans_units_is_shared_among_them() -> None:
+    #            unit   0    1    2
+    #   k0 of 6 s       2    2    2
+    #   k1 of 2 s                 2
+    assert profile(3, [(6.0, (0, 1, 2)), (2.0, (2,))], measured(0, 3, 8.0)).unit_s == (2.0, 2.0, 4.0)
+
+
+def test_a_unit_without_a_kernel_costs_nothing() -> None:
+    assert profile(3, [(1.0, (0,)), (1.0, (2,))], measured(0, 3, 2.0)).unit_s == (1.0, 0.0, 1.0)
+
+
+def test_a_kernel_of_no_unit_is_spread_with_the_rest() -> None:
+    assert profile(2, [(3.0, ()), (1.0, (0,)), (1.0, (1,))], measured(0, 2, 5.0)).unit_s == (2.5, 2.5)
+
+
+def test_without_kernels_the_whole_is_divided_evenly() -> None:
+    assert profile(4, [], measured(0, 4, 2.0)).unit_s == (0.5, 0.5, 0.5, 0.5)
+    assert profile(2, [(0.0, (0,))], measured(0, 2, 2.0)).unit_s == (1.0, 1.0)
+
+
+def test_what_was_measured_beats_what_is_estimated() -> None:
+    costs = profile(3, [(1.0, (0,)), (1.0, (1,)), (2.0, (2,))], measured(0, 3, 4.0), measured(0, 2, 2.5))
+    assert costs.compute_s(0, 3) == (4.0, "measured")
+    assert costs.compute_s(0, 2) == (2.5, "measured")
+    assert costs.compute_s(0, 1) == (1.0, "estimated")
+    assert costs.compute_s(1, 3) == (3.0, "estimated")
+
+
+def test_a_segment_is_found_by_its_range() -> None:
+    part = measured(1, 2, 1.0)
+    costs = profile(2, [], measured(0, 2, 3.0), part)
+    assert costs.segment(1, 2) == part
+    assert costs.segment(0, 1) is None
+    assert costs.whole.p50_s == 3.0
+
+
+def test_a_profile_without_the_whole_graph_says_what_to_do() -> None:
+    with pytest.raises(UsageError, match=r"the profile of pi lacks the whole graph, units \[0, 3\); profile it again"):
+        profile(3, [(1.0, (0,))], measured(0, 2, 1.0)).compute_s(0, 1)
+
+
+@pytest.mark.parametrize("units", [(3,), (0, 7)])
+def test_a_kernel_outside_the_graph_is_refused(units: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="kernel k0 claims units .*, the graph has 3; profile it again"):
+        profile(3, [(1.0, units)], measured(0, 3, 1.0))
+
+
+@pytest.mark.parametrize(("start", "stop"), [(1, 1), (2, 1), (0, 4)])
+def test_a_segment_outside_the_graph_is_refused(start: int, stop: int) -> None:
+    with pytest.raises(UsageError, match=rf"units \[{start}, {stop}\) are no segment of 3 units; profile it again"):
+        profile(3, [], measured(0, 3, 1.0), measured(start, stop, 1.0))
+
+
+@given(profiles(), st.floats(0, 1e6))
+def test_estimates_of_units_add_up_to_the_whole_whatever_the_kernels(drawn: Profile, whole_s: float) -> None:
+    kernels = [(kernel.seconds % 1e6, kernel.units) for kernel in drawn.kernels]
+    estimated = profile(drawn.unit_count, kernels, measured(0, drawn.unit_count, whole_s)).unit_s
+    assert len(estimated) == drawn.unit_count
+    assert min(estimated) >= 0
+    assert sum(estimated) == pytest.approx(whole_s)

@@ -1,0 +1,88 @@
+"""Nouns that hypothesis draws from the types of their fields, bounds included, so that a new field is drawn at once."""
+
+from functools import cache
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+from msgspec import inspect
+
+from edgekit.cluster import ANY, Cluster, Link
+from edgekit.device import Device
+from edgekit.front import Front
+from edgekit.graph import Graph
+from edgekit.plan import Plan
+from edgekit.profile import Kernel, Profile, SegmentTime
+from edgekit.trace import Trace
+
+__all__ = ["NOUNS", "clusters", "nouns", "profiles"]
+
+LARGEST = 2**63 - 1  # what JSON integers are read into everywhere
+
+
+@cache
+def nouns(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    """Any value of a noun's type; Cluster and Profile also keep their fields in agreement."""
+    return {Cluster: clusters, Profile: profiles}.get(kind, lambda: _struct(kind))()
+
+
+NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace)
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> Cluster:
+    """Devices and a client with names of their own, and links between those names, wildcards included."""
+    client, *names = draw(st.lists(st.text(min_size=1).filter(lambda name: name != ANY), min_size=2, max_size=5, unique=True))
+    devices = tuple(draw(_struct(Device, name=st.just(name))) for name in names)
+    ends = st.sampled_from((ANY, client, *names))
+    pairs = draw(st.lists(st.tuples(ends, ends), max_size=5, unique=True))
+    links = tuple(draw(_struct(Link, source=st.just(source), receiver=st.just(receiver))) for source, receiver in pairs)
+    return draw(_struct(Cluster, devices=st.just(devices), links=st.just(links), client=st.just(client)))
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> Profile:
+    """Kernels and segments that lie within the units of their graph."""
+    count = draw(st.integers(1, 30))
+    units = st.lists(st.integers(0, count - 1), max_size=4, unique=True).map(lambda drawn: tuple(sorted(drawn)))
+    ranges = st.lists(st.integers(0, count), min_size=2, max_size=2, unique=True).map(sorted)
+    kernels = st.lists(_struct(Kernel, units=units), max_size=5).map(tuple)
+    segments = tuple(
+        draw(_struct(SegmentTime, start=st.just(start), stop=st.just(stop))) for start, stop in draw(st.lists(ranges, max_size=4))
+    )
+    return draw(_struct(Profile, unit_count=st.just(count), kernels=kernels, segments=st.just(segments)))
+
+
+def _struct(kind: type[msgspec.Struct], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.builds(kind, **(_fields(kind) | given))
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> dict[str, st.SearchStrategy[Any]]:
+    shape = inspect.type_info(kind)
+    assert isinstance(shape, inspect.StructType)
+    return {field.name: st.just(field.default) if field.name == "version" else _field(field.type) for field in shape.fields}
+
+
+def _field(shape: inspect.Type) -> st.SearchStrategy[Any]:
+    match shape:
+        case inspect.StructType(kind):
+            return nouns(kind)
+        case inspect.VarTupleType(item, min_length):
+            return st.lists(_field(item), min_size=min_length or 0, max_size=4).map(tuple)
+        case inspect.UnionType(types):
+            return st.one_of(*(_field(each) for each in types))
+        case inspect.LiteralType(values):
+            return st.sampled_from(values)
+        case inspect.IntType(ge=least):
+            return st.integers(-LARGEST if least is None else least, LARGEST)
+        case inspect.FloatType(gt, ge, _, le):
+            bounds = {"min_value": ge if gt is None else gt, "max_value": le, "exclude_min": gt is not None}
+            return st.floats(allow_nan=False, allow_infinity=False, **bounds)
+        case inspect.StrType(min_length):
+            return st.text(min_size=min_length or 0, max_size=12)
+        case inspect.BoolType():
+            return st.booleans()
+        case inspect.NoneType():
+            return st.none()
+    raise NotImplementedError(f"no strategy for {shape}")
