@@ -1,0 +1,8 @@
+"""ONNX files: their import, the Graph in them, and stage models cut out of them. No other room imports onnx."""
+
+from edgekit.onnxio.cutting import cut
+from edgekit.onnxio.loading import Model, load
+from edgekit.onnxio.normalise import normalise
+from edgekit.onnxio.reading import kernel_nodes, read
+
+__all__ = ["Model", "cut", "kernel_nodes", "load", "normalise", "read"]

@@ -1,0 +1,81 @@
+"""An .onnx file as a Graph."""
+
+from pathlib import Path
+from typing import Any
+
+from onnx import TensorProto
+
+from edgekit.errors import GraphError
+from edgekit.graph import Graph, Node, Tensor
+from edgekit.grouping import group
+from edgekit.onnxio.depends import constant_nodes
+from edgekit.onnxio.loading import Model, decode, file_bytes, load
+from edgekit.onnxio.macs import macs
+from edgekit.onnxio.names import reads
+from edgekit.onnxio.shapes import fixed_shape
+
+__all__ = ["kernel_nodes", "read"]
+
+_DTYPE = {"FLOAT": "float32", "DOUBLE": "float64"}
+
+
+def read(source: str | Path | bytes | Model) -> Graph:
+    """The network in a normalised file; its digest is the SHA-256 of the file.
+
+    Raises:
+        GraphError: missing, not ONNX, or not normalised.
+    """
+    model = load(source)
+    proto = model.proto.graph
+    weights = tuple(
+        [Tensor(weight.name, tuple(weight.dims), _dtype(weight.data_type)) for weight in proto.initializer]
+        + [Tensor(w.values.name, tuple(w.dims), _dtype(w.values.data_type)) for w in proto.sparse_initializer]
+    )
+    tensors = _tensors(model)
+    shapes = {tensor.name: tensor.shape for tensor in (*weights, *tensors)}
+    constant = constant_nodes(list(proto.node), (weight.name for weight in weights))
+    nodes = tuple(
+        Node(n.name, n.op_type, reads(n), tuple(name for name in n.output if name), macs(n, shapes), n.name in constant) for n in proto.node
+    )
+    outputs = tuple(value.name for value in proto.output)
+    ordered, units = group(nodes, outputs)
+    if ordered != nodes:
+        raise GraphError(f"{model.name}: expected nodes in the order of units, got another one; run edgekit export on the original again")
+    opset = max((entry.version for entry in model.proto.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    inputs = tuple(value.name for value in proto.input)
+    return Graph(model.name, model.digest, nodes, units, tensors, weights, inputs, outputs, opset)
+
+
+def _tensors(model: Model) -> tuple[Tensor, ...]:
+    """Every input and every tensor that a node makes, in that order."""
+    graph = model.proto.graph
+    names = [value.name for value in graph.input] + [name for node in graph.node for name in node.output if name]
+    missing = [name for name in names if name not in model.described]
+    if missing:
+        raise GraphError(f"{model.name}: tensor {missing[0]} has no type; run edgekit export on the original again")
+    return tuple(_tensor(name, model.described[name].type) for name in names)
+
+
+def _tensor(name: str, kind: Any) -> Tensor:
+    if not kind.HasField("tensor_type"):
+        return Tensor(name, None, str(kind.WhichOneof("value") or "unknown").removesuffix("_type"))
+    return Tensor(name, fixed_shape(kind), _dtype(kind.tensor_type.elem_type))
+
+
+def _dtype(element: int) -> str:
+    if element not in TensorProto.DataType.values():
+        return "unknown"
+    name = str(TensorProto.DataType.Name(element))
+    return _DTYPE.get(name, name.lower())
+
+
+def kernel_nodes(model: bytes | Path) -> tuple[Node, ...]:
+    """The nodes of a model as onnxruntime optimised and saved it; its weights are not looked at.
+
+    Raises:
+        GraphError: missing, or not ONNX.
+    """
+    proto, _ = decode(model, "the model") if isinstance(model, bytes) else decode(file_bytes(model), str(model))
+    return tuple(
+        Node(n.name or f"{n.op_type}_{i}", n.op_type, reads(n), tuple(filter(None, n.output))) for i, n in enumerate(proto.graph.node)
+    )
