@@ -1,0 +1,143 @@
+"""What a chain solver looks up: time and memory of every segment on every device, bytes at every cut, every pair's link."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.cluster import Cluster
+from edgekit.graph import Graph
+from edgekit.profile import Profile
+from partitioner.cost import QUEUE_SLOTS, WEIGHT_FACTOR
+
+__all__ = ["Floats", "Tables", "cap", "tabulate", "weight_table"]
+
+Floats = NDArray[np.float64]
+
+
+class Tables(NamedTuple):
+    """One instance in numbers: P positions (both ends included), K devices in order, the client as number K.
+
+    Attributes:
+        positions: unit indices where a stage may begin or end.
+        compute_s, memory_bytes: [K, P, P], of the segment between two positions; memory with its message buffers.
+        cut_bytes: [P], of all that crosses a position.
+        message_s, link_load_s: [P, K + 1, K + 1], what crosses a position, by source and receiver: seconds until it has
+            arrived (infinite where there is no link, 0 where nothing crosses), and for which it occupies the link.
+        send_s_per_byte, receive_s_per_byte: [K + 1, K + 1], processor seconds at either end.
+        shared_s_per_byte: [R, K + 1, K + 1], what a byte from source to receiver loads on each resource that
+            several links share: media, and the client's processor.
+        hosts: the machine of each device.
+        caps: [K], memory cap of each device's machine; infinite where there is none.
+    """
+
+    positions: tuple[int, ...]
+    names: tuple[str, ...]
+    compute_s: Floats
+    memory_bytes: Floats
+    cut_bytes: Floats
+    message_s: Floats
+    link_load_s: Floats
+    send_s_per_byte: Floats
+    receive_s_per_byte: Floats
+    shared_s_per_byte: Floats
+    hosts: tuple[str, ...]
+    caps: Floats
+
+
+def tabulate(graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile], order: Sequence[str], weights: NDArray[np.int64]) -> Tables:
+    """Fill the tables for devices in ``order``, each of which has a profile; ``weights`` is that of ``weight_table``."""
+    positions = (0, *graph.candidates, len(graph.units))
+    cut_bytes = np.array([graph.cuts[p].nbytes for p in positions], np.float64)
+    peak = _peak_table(graph, positions)
+    buffers = QUEUE_SLOTS * (cut_bytes[:, None] + cut_bytes[None, :])
+    held = WEIGHT_FACTOR * weights[np.ix_(positions, positions)] + peak
+    devices = [cluster.device(name) for name in order]
+    return Tables(
+        positions,
+        tuple(order),
+        np.array([_compute_table(profiles[name], positions) for name in order]),
+        np.array([_memory_table(profiles[name], positions, held) + buffers for name in order]),
+        cut_bytes,
+        *_message_tables(cluster, (*order, cluster.client), cut_bytes, np.array([bool(graph.cuts[p].tensors) for p in positions])),
+        tuple(device.machine for device in devices),
+        np.array([cap(cluster, device.machine) for device in devices]),
+    )
+
+
+def cap(cluster: Cluster, host: str) -> float:
+    """Bytes that may be used on a host: the smallest cap among its devices, infinite where none is capped."""
+    caps = (device.memory_bytes for device in cluster.devices if device.machine == host)
+    return min((float(nbytes) for nbytes in caps if nbytes is not None), default=np.inf)
+
+
+def weight_table(graph: Graph) -> NDArray[np.int64]:
+    """[units + 1, units + 1]: bytes of the distinct weights that units ``[i, j)`` use; 0 where i ≥ j.
+
+    A weight used by several units counts once a segment: for each i it counts from its next use onwards.
+    """
+    count = len(graph.units)
+    uses: dict[str, list[int]] = {}
+    for unit in range(count):
+        for weight in graph.segment(unit, unit + 1).weights:
+            uses.setdefault(weight.name, []).append(unit)
+    table = np.zeros((count + 1, count + 1), np.int64)
+    for name, units in uses.items():
+        nbytes = graph.tensor(name).nbytes
+        for before, unit in zip([-1, *units], units, strict=False):
+            table[before + 1 : unit + 1, unit + 1] += nbytes
+    sums: NDArray[np.int64] = table.cumsum(axis=1)
+    return sums
+
+
+def _peak_table(graph: Graph, positions: tuple[int, ...]) -> Floats:
+    steps = np.array(graph.step_bytes, np.float64)
+    table = np.zeros((len(positions), len(positions)))
+    for row, start in enumerate(positions[:-1]):
+        running = np.maximum.accumulate(steps[start:])
+        table[row, row + 1 :] = running[np.array(positions[row + 1 :]) - start - 1]
+    return table
+
+
+def _compute_table(profile: Profile, positions: tuple[int, ...]) -> Floats:
+    sums = np.concatenate([[0.0], np.cumsum(profile.unit_s)])[list(positions)]
+    table: Floats = sums[None, :] - sums[:, None]
+    rank = {position: row for row, position in enumerate(positions)}
+    for segment in profile.segments:
+        if segment.start in rank and segment.stop in rank:
+            table[rank[segment.start], rank[segment.stop]] = segment.p50_s
+    return table
+
+
+def _memory_table(profile: Profile, positions: tuple[int, ...], held: Floats) -> Floats:
+    table: Floats = profile.base_bytes + held
+    rank = {position: row for row, position in enumerate(positions)}
+    for segment in profile.segments:
+        if segment.memory_bytes is not None and segment.start in rank and segment.stop in rank:
+            table[rank[segment.start], rank[segment.stop]] = segment.memory_bytes
+    return table
+
+
+def _message_tables(
+    cluster: Cluster, names: tuple[str, ...], cut_bytes: Floats, crossed: NDArray[np.bool_]
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    size, client = len(names), len(names) - 1
+    message = np.tile(np.where(crossed, np.inf, 0.0)[:, None, None], (1, size, size))
+    load = np.zeros_like(message)
+    send, receive = np.zeros((size, size)), np.zeros((size, size))
+    media: dict[str, Floats] = {}
+    for a, b in ((a, b) for a in range(size) for b in range(size) if a < b or (a == client and b != client)):
+        link = cluster.link(names[a], names[b])
+        if link is None:
+            continue
+        load[:, a, b] = cut_bytes / link.bytes_per_s
+        message[:, a, b] = np.where(crossed, link.latency_s + load[:, a, b], 0.0)
+        send[a, b], receive[a, b] = link.send_s_per_byte, link.receive_s_per_byte
+        for medium in link.media:
+            media.setdefault(medium, np.zeros((size, size)))[a, b] = 1 / link.bytes_per_s
+    processor = np.zeros((size, size))
+    processor[client, :], processor[:, client] = send[client, :], receive[:, client]
+    shared = [table for table in media.values() if np.count_nonzero(table) > 1]  # a medium of one link is that link
+    shared += [processor] if processor.any() else []
+    return message, load, send, receive, np.array(shared).reshape(-1, size, size)

@@ -1,0 +1,220 @@
+"""Random networks, clusters and profiles made from nouns alone, and the slow, obvious way to price and screen every plan."""
+
+from itertools import combinations
+from random import Random
+
+import numpy as np
+from msgspec import structs
+
+from edgekit.cluster import Cluster, Link
+from edgekit.device import Device, Variant
+from edgekit.errors import PlanError
+from edgekit.front import value
+from edgekit.graph import Graph, Node, Tensor, Unit
+from edgekit.plan import Plan, Stage, chain
+from edgekit.profile import Conditions, Kernel, Profile, SegmentTime
+from partitioner.cost import price
+
+CONDITIONS = Conditions("box", "cpu", "1.20", 99, False, 1.0)
+
+
+def graph_of(units, tensors, weights=(), inputs=("x",), outputs=("y",), name="net"):
+    """A graph from one tuple of nodes per unit, and {tensor: elements of float32, or (shape, dtype)}."""
+    described = tuple(Tensor(t, *(size if isinstance(size, tuple) else ((size,), "float32"))) for t, size in dict(tensors).items())
+    nodes = tuple(node for unit in units for node in unit)
+    stops = np.cumsum([len(unit) for unit in units]).tolist()
+    spans = tuple(Unit(stop - len(unit), stop) for unit, stop in zip(units, stops, strict=True))
+    heavy = tuple(Tensor(w, (size,), "float32") for w, size in dict(weights).items())
+    return Graph(name, f"digest-of-{name}", nodes, spans, described, heavy, tuple(inputs), tuple(outputs))
+
+
+def straight(elements, weights=None):
+    """x ─▶ unit 0 ─▶ unit 1 ─▶ … ─▶ y; ``elements`` of float32 at each cut, both ends included."""
+    count = len(elements) - 1
+    names = ["x", *(f"t{i}" for i in range(1, count)), "y"]
+    units = [[Node(f"n{i}", "Op", (names[i], f"w{i}"), (names[i + 1],))] for i in range(count)]
+    return graph_of(units, zip(names, elements, strict=True), {f"w{i}": n for i, n in enumerate(weights or [0] * count)})
+
+
+def profile_of(graph, device, seconds, base=0, measured=(), variant=None, emulated=False):
+    """A profile with ``seconds`` for each unit; ``measured`` holds (start, stop, seconds, memory or None) beside the whole."""
+    count = len(graph.units)
+    measured = {(start, stop): (s, memory) for start, stop, s, memory in ((0, count, sum(seconds), None), *measured)}
+    return Profile(
+        graph.digest,
+        device,
+        count,
+        variant or Variant(),
+        CONDITIONS,
+        tuple(Kernel(f"k{i}", "Op", s, (i,)) for i, s in enumerate(seconds)),
+        tuple(SegmentTime(start, stop, s, s, s, 0.0, 9, memory) for (start, stop), (s, memory) in measured.items()),
+        base_bytes=base,
+        emulated=emulated,
+    )
+
+
+class Dice(Random):
+    """Random values; in steps of powers of two where sums have to be exact, so that ties are ties."""
+
+    def __init__(self, seed, exact=True):
+        super().__init__(seed)
+        self.exact = exact
+
+    def amount(self, most, step):
+        return self.randint(0, most) * step if self.exact else self.uniform(0.01, most) * step
+
+
+def random_graph(dice, most=8):
+    """Units that read one or two earlier tensors; some share weights, read constants, start afresh or make what cannot travel."""
+    count = max(dice.randint(1, most), dice.randint(1, most))
+    made, units, tensors = ["x"], [], {"x": dice.randint(0, 64)}
+    weights = {f"w{i}": dice.randint(0, 256) for i in range(4)}
+    for i in range(count):
+        reads = {made[-1]} if dice.random() < 0.8 else {dice.choice(made)}
+        reads |= {dice.choice(made)} if dice.random() < 0.4 else set()
+        reads = set() if i and dice.random() < 0.05 else reads
+        used = set(dice.sample(sorted(weights), dice.randint(0, 2)))
+        nodes = []
+        if dice.random() < 0.2:
+            tensors[f"c{i}"] = 4
+            nodes.append(Node(f"const{i}", "Cast", (dice.choice(sorted(weights)),), (f"c{i}",), constant=True))
+            used.add(f"c{i}")
+        odd = dice.random()
+        size = dice.randint(0, 64)
+        tensors[f"t{i}"] = ((size,), "string") if odd < 0.05 else (None, "float32") if odd < 0.08 else size
+        nodes.append(Node(f"n{i}", "Op", (*sorted(reads), *sorted(used)), (f"t{i}",)))
+        made.append(f"t{i}")
+        units.append(nodes)
+    outputs = {made[-1]} | ({dice.choice(made)} if dice.random() < 0.2 else set())
+    return graph_of(units, tensors, weights, outputs=sorted(outputs), name=f"net{count}")
+
+
+def random_cluster(dice, graph, most=4):
+    """Devices that may be twins, share a host, a cap or a medium, or miss a link; and their profiles, one perhaps missing."""
+    names = [f"d{i}" for i in range(max(dice.randint(1, most), dice.randint(1, most)))]
+    hosts = [dice.choice([None, None, "box", "rack"]) for _ in names]
+    scale = 4 * sum(weight.nbytes for weight in graph.weights) + 4096
+    devices = tuple(
+        Device(name, host=host, memory_bytes=dice.randint(scale // 16, scale) if dice.random() < 0.3 else None)
+        for name, host in zip(names, hosts, strict=True)
+    )
+    cluster = Cluster(devices, tuple(_random_links(dice, names)))
+    profiles = {}
+    for name in names:
+        twin = dice.choice(list(profiles)) if profiles and dice.random() < 0.4 else None
+        profiles[name] = _renamed(profiles[twin], name) if twin else _random_profile(dice, graph, name)
+    if len(names) > 1 and dice.random() < 0.1:
+        del profiles[dice.choice(names)]
+    order = names[:]
+    dice.shuffle(order)
+    return cluster, profiles, order
+
+
+def random_instance(seed, exact=True, units=8, devices=4):
+    """(graph, cluster, profiles, order)."""
+    dice = Dice(seed, exact)
+    graph = random_graph(dice, units)
+    return (graph, *random_cluster(dice, graph, devices))
+
+
+def large_instance(units, devices, seed=0, medium=False):
+    """A network like a real one (activations shrink, weights grow, some skips) on devices of different speed."""
+    dice = Dice(seed, exact=False)
+    made, nodes, tensors, weights = ["x"], [], {"x": 150528}, {}
+    for i in range(units):
+        reads = (made[-1], made[-3]) if i % 4 == 3 else (made[-1],)
+        tensors[f"t{i}"] = int(2 ** (19 - 6 * i / units) * dice.uniform(0.3, 2))
+        weights[f"w{i}"] = int(2 ** (11 + 9 * i / units) * dice.uniform(0.3, 2))
+        nodes.append([Node(f"n{i}", "Conv", (*reads, f"w{i}"), (f"t{i}",))])
+        made.append(f"t{i}")
+    graph = graph_of(nodes, tensors, weights, outputs=(made[-1],), name=f"large{units}")
+    names = [f"d{i}" for i in range(devices)]
+    seconds = [dice.uniform(0.5, 4) * 1e-3 for _ in range(units)]
+    speeds = [dice.uniform(0.5, 2) for _ in names]
+    profiles = {
+        n: profile_of(graph, n, [s * v * dice.uniform(0.8, 1.25) for s in seconds], 30_000_000) for n, v in zip(names, speeds, strict=True)
+    }
+    media = ("wifi",) if medium else ()
+    ends = ["client", *names]
+    links = (Link(a, b, 1e-3, dice.uniform(2e6, 1.2e8), 1e-9, 1e-9, media) for a in ends for b in ends if a != b)
+    return graph, Cluster(tuple(Device(name) for name in names), tuple(links)), profiles, names
+
+
+def _random_links(dice, names):
+    kind, media = dice.random(), dice.choice([(), (), ("wifi",), ("wifi", "nic")])
+    busy = dice.random() < 0.5
+
+    def link(source, receiver):
+        return Link(
+            source,
+            receiver,
+            latency_s=dice.amount(4, 2**-8),
+            bytes_per_s=2.0 ** dice.randint(8, 16) if dice.exact else dice.uniform(500, 50000),
+            send_s_per_byte=dice.amount(4, 2**-14) if busy else 0.0,
+            receive_s_per_byte=dice.amount(4, 2**-14) if busy else 0.0,
+            media=tuple(medium for medium in media if dice.random() < 0.7),
+        )
+
+    if kind < 0.2:
+        return [link("*", "*")]
+    ends = ["client", *names]
+    present = 0.8 if kind < 0.6 else 1.0
+    return [link(a, b) for a in ends for b in ends if (a != b or dice.random() < 0.1) and dice.random() < present]
+
+
+def _random_profile(dice, graph, name):
+    count = len(graph.units)
+    seconds = [dice.amount(16, 2**-8) for _ in range(count)]
+    spans = {tuple(sorted(dice.sample(range(count + 1), 2))) for _ in range(dice.randint(0, 4))}
+    measured = [(*span, dice.amount(32, 2**-8), dice.choice([None, dice.randint(0, 8192)])) for span in sorted(spans)]
+    if sum(seconds) != sum(s for start, stop, s, _ in measured if (start, stop) == (0, count)):
+        measured = [m for m in measured if m[:2] != (0, count)]  # unit times are scaled to the whole; keep them exact
+    variant = Variant(threads=dice.choice([1, 1, 1, 2]))
+    return profile_of(graph, name, seconds, dice.randint(0, 1024), measured, variant)
+
+
+def _renamed(profile, name):
+    return structs.replace(profile, device=name)
+
+
+def every_plan(graph, cluster, profiles, order):
+    """All relayed chains over devices in order, then all whole-network replicas, each priced; what cannot be priced is left out."""
+    plans = []
+    names = [name for name in order if name in profiles]
+    for size in range(1, min(len(names), len(graph.units)) + 1):
+        for chosen in combinations(names, size):
+            for inner in combinations(graph.candidates, size - 1):
+                at = (0, *inner, len(graph.units))
+                stages = (Stage(a, b, (n,), profiles[n].variant) for n, a, b in zip(chosen, at[:-1], at[1:], strict=True))
+                plans.append(chain(graph, tuple(stages)))
+            if size > 1 and len({profiles[n].variant for n in chosen}) == 1:
+                plans.append(chain(graph, (Stage(0, len(graph.units), chosen, profiles[chosen[0]].variant),)))
+        if size == len(graph.units):  # replicas on more devices than there are units
+            for more in range(size + 1, len(names) + 1):
+                for chosen in combinations(names, more):
+                    if len({profiles[n].variant for n in chosen}) == 1:
+                        plans.append(chain(graph, (Stage(0, len(graph.units), chosen, profiles[chosen[0]].variant),)))
+    return [(plan, cost) for plan in plans if (cost := _cost(plan, graph, cluster, profiles)) and _fits(cost, cluster)]
+
+
+def _cost(plan: Plan, graph, cluster, profiles):
+    try:
+        return price(plan, graph, cluster, profiles)
+    except PlanError as error:
+        assert "unreachable" in str(error), error
+        return None
+
+
+def _fits(cost, cluster):
+    caps = [(memory.nbytes, d.memory_bytes) for memory in cost.memory for d in cluster.devices if d.machine == memory.host]
+    return all(cap is None or nbytes <= cap for nbytes, cap in caps)
+
+
+def naive_front(points):
+    """The distinct points that no other dominates, sorted, by the definition."""
+    distinct = sorted(set(points))
+    return [p for p in distinct if not any(q != p and all(a <= b for a, b in zip(q, p, strict=True)) for q in distinct)]
+
+
+def points_of(costs, objectives):
+    return [tuple(value(cost, objective) for objective in objectives) for cost in costs]
