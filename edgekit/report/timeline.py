@@ -1,0 +1,66 @@
+"""A trace as a picture: which stage worked on which frame, and when."""
+
+from typing import TYPE_CHECKING
+
+from edgekit.report.style import CYCLE, GREY, INK, bare, figure, headline
+from edgekit.trace import Span, Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["timeline_figure"]
+
+
+def timeline_figure(trace: Trace, frames: int = 12) -> "Figure":
+    """The first ``frames`` frames of a trace, one row per stage, over milliseconds since the first of them started.
+
+    ::
+
+        0@pi    ▮0▮▮1▮▮2▮
+        1@nano     ▮ 0 ▮▮ 1 ▮▮ 2 ▮
+    """
+    shown = set(sorted({span.frame for span in trace.spans})[:frames])
+    spans = sorted((span for span in trace.spans if span.frame in shown), key=lambda span: span.start_s)
+    rows = sorted({span.stage for span in spans}, key=[span.stage for span in spans].index)
+    drawn = figure(11, 1.9 + 0.62 * max(len(rows), 1))
+    axes = bare(drawn.add_subplot())
+    axes.grid(False, axis="y")
+    axes.spines["left"].set_visible(False)
+    _bars(axes, spans, rows)
+    axes.set_yticks(range(len(rows)), rows, fontsize=11, parse_math=False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel("time since the first frame started (ms)", fontsize=11, color=INK)
+    headline(axes, f"Stages over time (ms), {_which(len(shown))}", _beneath(trace))
+    return drawn
+
+
+def _bars(axes: "Axes", spans: list[Span], rows: list[str]) -> None:
+    """One bar per span, coloured by frame, with the frame's number where it fits."""
+    if not spans:
+        axes.text(0.5, 0.5, "this trace holds no spans", transform=axes.transAxes, ha="center", va="center", color=GREY, fontsize=12)
+        axes.set_xticks([])
+        return
+    origin, stop = spans[0].start_s, max(span.stop_s for span in spans)
+    wide = 0.02 * (stop - origin)
+    for span in spans:
+        row, start, long = rows.index(span.stage), (span.start_s - origin) * 1e3, (span.stop_s - span.start_s) * 1e3
+        axes.barh(row, long, left=start, height=0.62, color=CYCLE[span.frame % len(CYCLE)], edgecolor="white", linewidth=0.8)
+        if long > wide * 1e3:
+            axes.text(
+                start + long / 2, row, str(span.frame), ha="center", va="center_baseline", color="white", fontsize=9, fontweight="bold"
+            )
+    axes.set_xlim(0, (stop - origin) * 1e3 * 1.01)
+
+
+def _which(count: int) -> str:
+    return {0: "no frames", 1: "one frame"}.get(count, f"first {count} frames")
+
+
+def _beneath(trace: Trace) -> str:
+    cost = trace.measured
+    return (
+        f"one frame alone {cost.latency_s * 1e3:.3g} ms  ·  a frame every {cost.period_s * 1e3:.3g} ms with {trace.window} in flight"
+        f"  ·  {cost.badge}{', emulated' if cost.emulated else ''}"
+    )
