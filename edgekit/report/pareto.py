@@ -17,15 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["pareto_figure"]
 
-SHAPES: dict[str, str] = {"split": "o", "replicated stage": "D", "single device": "s"}
+SHAPES: dict[str, str] = {"split": "o", "replicas": "D", "single device": "s"}
 """Marker of each kind of plan."""
+
+WIDE = 4
+"""Ratio of largest to smallest value from which on an axis is logarithmic."""
 
 
 def pareto_figure(front: Front, chosen: Plan | None = None, trace: Trace | None = None) -> "Figure":
     """Latency of a frame alone (ms) against throughput (frames/s) of every plan of a front.
 
     Hollow marks are predictions, coloured by peak memory (MB); grey ones are dominated. A line leads from the
-    prediction of the ``chosen`` plan to the filled mark of its ``trace``. Axes are logarithmic where the plans spread more than tenfold.
+    prediction of the ``chosen`` plan to the filled mark of its ``trace``. Axes are logarithmic where the plans spread wide.
     """
     drawn = figure(10, 6.6)
     axes = bare(drawn.add_subplot())
@@ -40,7 +43,7 @@ def pareto_figure(front: Front, chosen: Plan | None = None, trace: Trace | None 
         _scatter(axes, [_point(predicted)], "o", s=330, facecolors="none", edgecolors=ACCENT, linewidths=1.8, zorder=4)
     if trace is not None:
         _measured(axes, trace.measured, predicted, SHAPES[_kind(chosen)] if chosen else "o")
-    _legend(drawn, _kinds(plans), bool(compared), predicted is not None, trace is not None)
+    _legend(drawn, _kinds(plans), _kinds(compared), predicted is not None, trace is not None)
     headline(axes, f"Latency (ms) against throughput (frames/s) on {front.cluster}", _beneath(front, [cost for _, cost in plans], trace))
     axes.annotate("↖ better", (0.012, 0.975), xycoords="axes fraction", va="top", fontsize=10, color=GREY)
     _labels(axes, [*plans, *compared], chosen, predicted, trace)
@@ -59,7 +62,7 @@ def _priced(plans: Iterable[Plan]) -> list[tuple[Plan, Cost]]:
 
 def _kind(plan: Plan) -> str:
     if any(len(stage.devices) > 1 for stage in plan.stages):
-        return "replicated stage"
+        return "replicas"
     return "single device" if len(plan.devices) == 1 else "split"
 
 
@@ -75,7 +78,7 @@ def _scale(axes: "Axes", points: Sequence[tuple[float, float]]) -> None:
     axes.set_ylabel("throughput (frames/s)", fontsize=11, color=INK)
     for side, values in zip("xy", zip(*points, strict=True), strict=False):
         low, high = min(values), max(values)
-        if low > 0 and high / low > 10:
+        if low > 0 and high / low > WIDE:
             margin = (high / low) ** 0.12
             axes.set(**{f"{side}scale": "log", f"{side}lim": (low / margin, high * margin)})
             axis = axes.xaxis if side == "x" else axes.yaxis
@@ -128,14 +131,14 @@ def _measured(axes: "Axes", measured: Cost, predicted: Cost | None, marker: str)
     _scatter(axes, [_point(measured)], marker, s=90, color=ACCENT, edgecolors="white", linewidths=1.2, zorder=6)
 
 
-def _legend(drawn: "Figure", kinds: Sequence[str], compared: bool, chosen: bool, measured: bool) -> None:
+def _legend(drawn: "Figure", kinds: Sequence[str], dominated: Sequence[str], chosen: bool, measured: bool) -> None:
     from matplotlib.lines import Line2D
 
     def mark(label: str, marker: str, **look: Any) -> Line2D:
         return Line2D([], [], linestyle="none", marker=marker, label=label, **({"markersize": 8, "markeredgewidth": 1.8} | look))
 
     marks = [mark(f"{kind}, predicted", SHAPES[kind], markerfacecolor="white", markeredgecolor="#1f6fb4") for kind in kinds]
-    marks += [mark("dominated", "o", color=GREY, markeredgewidth=0, markersize=7)] * compared
+    marks += [mark(f"{kind}, dominated", SHAPES[kind], color=GREY, markeredgewidth=0, markersize=7) for kind in dominated]
     marks += [mark("chosen", "o", markersize=13, markerfacecolor="none", markeredgecolor=ACCENT)] * chosen
     marks += [mark("measured in the pipeline", "o", color=ACCENT, markeredgewidth=0)] * measured
     drawn.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=10, labelcolor=INK, handletextpad=0.3)

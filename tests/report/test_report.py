@@ -122,9 +122,10 @@ def test_the_axes_carry_units_and_the_headline_says_where_the_numbers_come_from(
 def test_the_legend_names_only_what_is_in_the_picture():
     assert legend(pareto_figure(FRONT, CHOSEN, trace())) == [
         "split, predicted",
-        "replicated stage, predicted",
+        "replicas, predicted",
         "single device, predicted",
-        "dominated",
+        "split, dominated",
+        "single device, dominated",
         "chosen",
         "measured in the pipeline",
     ]
