@@ -1,0 +1,31 @@
+"""How to reach a machine: an address becomes a Connection.
+
+>>> from edgekit.device import Device
+>>> connect(Device("pi", "telnet:pi"))
+Traceback (most recent call last):
+edgekit.errors.UsageError: pi: no way to reach 'telnet:pi'; addresses begin with local:, sim:
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from devices import local, sim
+from devices.connection import Connection
+from edgekit.device import Device
+from edgekit.errors import UsageError
+
+__all__ = ["SCHEMES", "Connection", "connect"]
+
+SCHEMES: dict[str, Callable[[Device, Path | None], Connection]] = {"local": local.connect, "sim": sim.connect}
+"""Address schemes and what opens them; a test or a plug-in may add its own."""
+
+
+def connect(device: Device, home: Path | None = None) -> Connection:
+    """Open a Connection to a device by the scheme of its address.
+
+    ``home``: where agents that stay keep their files; None for agents that end with the connection.
+    """
+    if device.scheme not in SCHEMES:
+        known = ", ".join(f"{scheme}:" for scheme in SCHEMES)
+        raise UsageError(f"{device.name}: no way to reach {device.address!r}; addresses begin with {known}")
+    return SCHEMES[device.scheme](device, home)

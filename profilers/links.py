@@ -18,10 +18,15 @@ from edgekit.cluster import Cluster, Link, LinkPoint, Shape
 from edgekit.errors import DeviceError
 from edgekit.graph import Graph
 
-__all__ = ["cut_sizes", "measure_links", "theil_sen"]
+__all__ = ["Fit", "cut_sizes", "measure_links", "theil_sen"]
 
 LEAST_BYTES = 1
+MOST_BYTES = 2**24
+GROWTH = 32
 SAMPLES = 15
+
+VISIBLE = 1.5
+"""How many times longer than the smallest message the largest has to take for its rate to be told from noise."""
 MOST_OF_CUTS = 0.9
 
 
@@ -61,11 +66,33 @@ def measure_links(
         route = Route(echoes[receiver].host, echoes[receiver].port, link.shape, back.shape if back else Shape())
         with open_routes([route] if link.shaped else []) as shaped:
             host, port = shaped[0] if shaped else (route.host, route.port)
-            probed = connections[source].probe(Probe(host=host, port=port, sizes=sizes, samples=SAMPLES))
-        measured.append(_link(link, source, receiver, sizes, probed))
+            sampled, probed = _probe(connections[source], host, port, sizes)
+        measured.append(_link(link, source, receiver, sampled, probed))
     ends = {(link.source, link.receiver) for link in measured}
     kept = [link for link in cluster.links if (link.source, link.receiver) not in ends]
     return msgspec.structs.replace(cluster, links=(*measured, *kept))
+
+
+def _probe(connection: Connection, host: str, port: int, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Probed]:
+    """Round trips for each size, and for larger ones as long as the link is too fast for its rate to show."""
+    probed = connection.probe(Probe(host=host, port=port, sizes=sizes, samples=SAMPLES))
+    while not _visible(probed) and sizes[-1] < MOST_BYTES:
+        larger = sizes[-1] * GROWTH
+        more = connection.probe(Probe(host=host, port=port, sizes=(larger,), samples=SAMPLES))
+        sizes = (*sizes, larger)
+        probed = Probed(
+            probed.host,
+            probed.port,
+            (*probed.round_trips_s, *more.round_trips_s),
+            (*probed.send_cpu_s, *more.send_cpu_s),
+            (*probed.receive_cpu_s, *more.receive_cpu_s),
+        )
+    return sizes, probed
+
+
+def _visible(probed: Probed) -> bool:
+    first, last = (float(np.median(trips)) for trips in (probed.round_trips_s[0], probed.round_trips_s[-1]))
+    return last > VISIBLE * first
 
 
 def _listen(cluster: Cluster, name: str) -> str:

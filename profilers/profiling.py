@@ -33,7 +33,7 @@ def profile_graph(graph: Graph, model: Model, connection: Connection, variant: V
         connection.device.name,
         len(graph.units),
         variant,
-        _conditions(connection.facts(), connection, measured),
+        _conditions(connection.facts(), connection, measured, variant),
         kernels,
         (summarize(0, len(graph.units), measured),),
         folded,
@@ -44,14 +44,17 @@ def profile_graph(graph: Graph, model: Model, connection: Connection, variant: V
 
 
 def _kernels(graph: Graph, timed: Measured, optimized: bytes) -> tuple[tuple[Kernel, ...], int, float]:
-    """Kernels with the units they claim; a device that answers without a graph has timed unit by unit."""
+    """Kernels with the units they claim; a device that answers without a graph has timed unit by unit.
+
+    Where some kernel could not be mapped there are none: proportions with a gap would only mislead the search.
+    """
     if not optimized:
         return tuple(Kernel(k.name, k.op, k.seconds, (unit,)) for unit, k in enumerate(timed.kernels)), 0, 1.0
     mapping = map_kernels(graph, timed.kernels, kernel_nodes(optimized))
-    return mapping.kernels, mapping.folded, mapping.coverage
+    return mapping.kernels if mapping.coverage == 1 else (), mapping.folded, mapping.coverage
 
 
-def _conditions(facts: FactsReply, connection: Connection, measured: Measured) -> Conditions:
+def _conditions(facts: FactsReply, connection: Connection, measured: Measured, variant: Variant) -> Conditions:
     device = connection.device
     busy = sum(measured.cpu_s) / device.speed
     return Conditions(
@@ -63,5 +66,5 @@ def _conditions(facts: FactsReply, connection: Connection, measured: Measured) -
         speed=device.speed,
         cores=device.cores,
         load_average=facts.load_average,
-        wall_over_cpu=sum(measured.samples_s) / busy if busy and device.variant.threads == 1 else None,
+        wall_over_cpu=sum(measured.samples_s) / busy if busy and variant.threads == 1 else None,
     )

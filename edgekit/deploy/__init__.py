@@ -1,0 +1,1 @@
+"""The controller's side of a running pipeline: deploys, streams, certifies, ends it."""

@@ -1,0 +1,48 @@
+"""The one interface to a device: the verbs of an agent. Every kind of address has a class that speaks them."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from edgekit.device import Device
+from edgekit.runtime.verbs import FactsReply, KernelTime, Loaded, LogsReply, Measure, Measured, Probe, Probed, Run, StageSpec, Work
+
+__all__ = ["Connection", "FactsReply", "KernelTime", "Measure", "Measured", "Probe", "Probed", "Work"]
+
+
+class Connection(Protocol):
+    """A device that can be asked. Errors are DeviceError (it cannot) or what the request itself is guilty of."""
+
+    @property
+    def device(self) -> Device:
+        """The device as the cluster describes it."""
+
+    def facts(self) -> FactsReply:
+        """What machine it is."""
+
+    def put(self, data: bytes) -> str:
+        """Keep some bytes there; their digest names them from now on. What is there already is not sent."""
+
+    def load(self, spec: StageSpec, golden: bytes = b"") -> tuple[Loaded, bytes]:
+        """Start a stage; ``golden`` are inputs in the layout of its tensors, answered by its outputs."""
+
+    def measure(self, request: Measure) -> tuple[Measured, bytes]:
+        """Time a model in a stage process of its own."""
+
+    def probe(self, request: Probe) -> Probed:
+        """Open an echo here, or time frames from here to one."""
+
+    def run(self, request: Run) -> None:
+        """Let a loaded stage dial its receivers and serve."""
+
+    def logs(self, spans: int = 0) -> LogsReply:
+        """The agent's log, and its stages with their latest frames."""
+
+    def stop(self, plan: str | None = None) -> None:
+        """End the stages of a plan; without one, the agent itself."""
+
+    def close(self) -> None:
+        """Leave the device; an agent started only for this connection ends."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...

@@ -1,0 +1,183 @@
+"""Gives links between ``local:`` devices a rate and a delay: TCP proxies in one process of their own.
+
+    sender ──▶ [ read ─ rate ─▶ delay line ─▶ write ] ──▶ receiver        and the same on the way back
+
+A chunk leaves the rate stage when the one before it has left and its own bytes have passed; it arrives a delay
+later. Deadlines are absolute, so that late wake-ups do not add up. What is in flight is bounded by rate × delay.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+
+import msgspec
+
+from devices.local import environment
+from edgekit.cluster import Shape
+from edgekit.errors import DeviceError
+from edgekit.runtime.sockets import arrivals, hang_up
+
+__all__ = ["Route", "main", "open_routes"]
+
+CHUNK_BYTES = 16 * 1024
+LEAST_FLIGHT_BYTES = 64 * 1024
+SOCKET_BYTES = 64 * 1024
+IDLE_S = 1e-4
+MOST_LATE_S = 0.02
+FAST = 1e9
+DIAL_S = 5.0
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Where a proxy leads, and how each direction is shaped."""
+
+    host: str
+    port: int
+    there: Shape
+    back: Shape
+
+
+@contextmanager
+def open_routes(routes: list[Route], lifeline: Path | None = None) -> Iterator[list[tuple[str, int]]]:
+    """Start proxies; yields the address that stands for each route.
+
+    With ``lifeline``, an agent's socket, they stay until that agent ends; else until the context is left.
+
+    Raises:
+        DeviceError: the proxy process does not come up.
+    """
+    if not routes:
+        yield []
+        return
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "devices.shaper", str(lifeline or "")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env=environment() | {"OPENBLAS_NUM_THREADS": "1"},  # it computes nothing, and forks best without threads
+        text=True,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        with process.stdout:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(msgspec.json.encode(routes).decode() + "\n")
+                process.stdin.flush()
+            answer = process.stdout.readline()
+        if not answer:
+            raise DeviceError("the link shaper did not start; run it by hand to see why: python -m devices.shaper")
+        yield [("127.0.0.1", port) for port in json.loads(answer)]
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        process.wait()  # a proxy that is to stay has left this process
+
+
+def _serve(listener: socket.socket, route: Route) -> None:
+    for near in arrivals(listener):
+        threading.Thread(target=_relay, args=(near, route), daemon=True).start()
+
+
+def _relay(near: socket.socket, route: Route) -> None:
+    """Carry one connection to its end."""
+    with near, contextlib.suppress(OSError), socket.create_connection((route.host, route.port), DIAL_S) as far:
+        for sock in (near, far):
+            sock.settimeout(None)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
+        there, back = _Direction(near, far, route.there), _Direction(far, near, route.back)
+        there.join()
+        back.join()
+
+
+class _Direction:
+    """Reader and writer threads of one direction of one connection."""
+
+    def __init__(self, source: socket.socket, sink: socket.socket, shape: Shape):
+        self._source, self._sink, self._shape = source, sink, shape
+        self._most_bytes = max(LEAST_FLIGHT_BYTES, (shape.bytes_per_s or FAST) * shape.latency_s * 1.5)
+        self._flying_bytes = 0
+        self._broken = False
+        self._room = threading.Condition()
+        self._line: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
+        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._read, self._write)]
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait until its source has ended and all has arrived, or its sink is gone."""
+        for thread in self._threads:
+            thread.join()
+
+    def _read(self) -> None:
+        free = 0.0
+        data = b"-"
+        while data:
+            with self._room:
+                self._room.wait_for(lambda: self._flying_bytes <= self._most_bytes or self._broken)
+            asked = time.monotonic()
+            try:
+                data = self._source.recv(CHUNK_BYTES)
+            except OSError:
+                data = b""
+            now = time.monotonic()
+            # a chunk that was waiting for us follows the one before it; how late we woke up is not the link's time
+            ready = now if now - asked > IDLE_S else now - MOST_LATE_S
+            free = max(ready, free) + (len(data) / self._shape.bytes_per_s if self._shape.bytes_per_s else 0.0)
+            with self._room:
+                self._flying_bytes += len(data)
+            self._line.put((free + self._shape.latency_s, data))
+
+    def _write(self) -> None:
+        data = b"-"
+        while data:
+            due, data = self._line.get()
+            if (wait := due - time.monotonic()) > 0:
+                time.sleep(wait)
+            try:
+                if data:
+                    self._sink.sendall(data)
+                else:
+                    self._sink.shutdown(socket.SHUT_WR)
+            except OSError:
+                data = b""
+                hang_up(self._source)  # what it still sends has nowhere to go
+                self._broken = True
+            with self._room:
+                self._flying_bytes -= len(data)
+                self._room.notify()
+
+
+def main() -> None:
+    """Read routes from standard input, answer their ports, and stay until the lifeline or the input ends."""
+    routes = msgspec.json.decode(sys.stdin.readline(), type=list[Route])
+    lifeline = socket.socket(socket.AF_UNIX)
+    if sys.argv[1]:
+        lifeline.connect(sys.argv[1])
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in routes]
+    print(json.dumps([listener.getsockname()[1] for listener in listeners]), flush=True)
+    if sys.argv[1] and os.fork():
+        os._exit(0)  # whoever started the proxies need not be their parent
+    for listener, route in zip(listeners, routes, strict=True):
+        threading.Thread(target=_serve, args=(listener, route), daemon=True).start()
+    if sys.argv[1]:
+        lifeline.recv(1)
+    else:
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

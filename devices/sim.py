@@ -1,0 +1,147 @@
+"""``sim:`` devices: outputs computed here with onnxruntime, times taken from a description, no process at all."""
+
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from edgekit import __version__
+from edgekit.device import Device, Roofline
+from edgekit.errors import DeviceError, UsageError
+from edgekit.runtime.executor import Arrays, Executor, sample_inputs
+from edgekit.runtime.frames import Layout
+from edgekit.runtime.store import digest_of
+from edgekit.runtime.verbs import (
+    FactsReply,
+    KernelTime,
+    Loaded,
+    LogsReply,
+    Measure,
+    Measured,
+    Probe,
+    Probed,
+    Run,
+    StageSpec,
+    StageStatus,
+    Work,
+)
+
+__all__ = ["SimConnection", "SimStage", "connect", "work_s"]
+
+
+def work_s(work: Work, roofline: Roofline) -> float:
+    """Described seconds of one unit: bound by arithmetic or by memory, plus the overhead of starting it.
+
+    >>> work_s(Work(2_000_000, 1000), Roofline(macs_per_s=1e9, memory_bytes_per_s=1e9, overhead_s=1e-5))
+    0.00201
+    """
+    return max(work.macs / roofline.macs_per_s, work.nbytes / roofline.memory_bytes_per_s) + roofline.overhead_s
+
+
+class SimStage:
+    """A stage on a described machine."""
+
+    def __init__(self, spec: StageSpec, model: bytes, seconds: float):
+        self.spec = spec
+        self.seconds = seconds
+        self.executor = Executor(model, spec.inputs, spec.outputs, spec.variant, speed=1.0)
+        self.frames = 0
+
+    def compute(self, arrays: Arrays) -> Arrays:
+        """The outputs for one frame."""
+        outputs = self.golden(arrays)
+        self.frames += 1
+        return outputs
+
+    def golden(self, arrays: Arrays) -> Arrays:
+        """The outputs for inputs that are no frame of a stream."""
+        outputs = Layout(self.spec.outputs).views(Layout(self.spec.outputs).allocate())
+        self.executor.run(arrays, outputs)
+        return outputs
+
+
+class SimConnection:
+    """The verbs on a described machine. Its memory is what model and tensors take; nothing else is known of it."""
+
+    def __init__(self, device: Device, roofline: Roofline):
+        self._device = device
+        self._roofline = roofline
+        self._store: dict[str, bytes] = {}
+        self.stages: dict[tuple[str, int, int], SimStage] = {}
+
+    @property
+    def device(self) -> Device:
+        return self._device
+
+    def facts(self) -> FactsReply:
+        version = metadata.version("onnxruntime")
+        return FactsReply(__version__, "sim", "sim", str(self._roofline), "", version, 1, self.device.memory_bytes, None, ())
+
+    def put(self, data: bytes) -> str:
+        digest = digest_of(data)
+        self._store[digest] = data
+        return digest
+
+    def load(self, spec: StageSpec, golden: bytes = b"") -> tuple[Loaded, bytes]:
+        model = self._model(spec.model)
+        stage = SimStage(spec, model, self._seconds(spec.works))
+        held = len(model) + Layout(spec.inputs).nbytes + Layout(spec.outputs).nbytes
+        outputs = stage.golden(Layout(spec.inputs).unpack(golden) if golden else sample_inputs(spec.inputs))
+        self.stages[spec.plan, spec.stage, spec.replica] = stage
+        return Loaded("sim", 0, 0.0, 0, held), Layout(spec.outputs).pack(outputs)
+
+    def measure(self, request: Measure) -> tuple[Measured, bytes]:
+        model = self._model(request.model)
+        if request.mode == "kernels":
+            kernels = tuple(KernelTime(f"unit {i}", "unit", work_s(work, self._roofline)) for i, work in enumerate(request.works))
+            return Measured((), (), 0, len(model), 0.0, kernels), b""
+        seconds = (self._seconds(request.works),) * request.least
+        return Measured(seconds, seconds, 0, len(model), 0.0), b""
+
+    def probe(self, request: Probe) -> Probed:
+        raise UsageError(f"{self.device.name} is simulated: its links are described in the cluster, not measured")
+
+    def run(self, request: Run) -> None:
+        if (request.plan, request.stage, request.replica) not in self.stages:
+            raise DeviceError(f"{self.device.name}: stage {request.stage} is not loaded; deploy the plan again")
+
+    def logs(self, spans: int = 0) -> LogsReply:
+        return LogsReply(
+            "",
+            tuple(
+                StageStatus(stage.spec.name, *key, pid=0, state="serving", frames=stage.frames, failed=0, peak_bytes=0)
+                for key, stage in self.stages.items()
+            ),
+        )
+
+    def stop(self, plan: str | None = None) -> None:
+        self.stages = {key: stage for key, stage in self.stages.items() if plan is not None and key[0] != plan}
+
+    def close(self) -> None:
+        self.stages.clear()
+        self._store.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _model(self, digest: str) -> bytes:
+        if digest not in self._store:
+            raise DeviceError(f"{self.device.name}: the model {digest[:12]} is not in the store; put it first")
+        return self._store[digest]
+
+    def _seconds(self, works: tuple[Work, ...]) -> float:
+        return sum(work_s(work, self._roofline) for work in works)
+
+
+def connect(device: Device, home: Path | None = None) -> SimConnection:
+    """Reach a ``sim:`` device; ``home`` means nothing to it.
+
+    Raises:
+        UsageError: the device has no description.
+    """
+    if device.roofline is None:
+        raise UsageError(f"{device.name} is a sim: device without a roofline; give it macs_per_s and memory_bytes_per_s")
+    return SimConnection(device, device.roofline)

@@ -1,0 +1,44 @@
+"""The way through the house, one function an arrow:
+
+model ──export──▶ Graph ──profile──▶ Profile ──partition──▶ Front ∋ Plan ──deploy──▶ Pipeline ──verify──▶ Trace
+
+from edgekit import api
+
+graph, model = api.load("net.onnx")
+cluster = api.survey(api.read_cluster("cluster.toml"), graph)
+front, profiles = api.partition(graph, model, cluster, api.profile(graph, model, cluster), measure=True)
+with api.deploy(front.knee(), graph, model, cluster) as pipeline:
+    trace = api.verify(pipeline)
+"""
+
+from edgekit.api.demo import demo
+from edgekit.api.runs import Run, report
+from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_plan, survey
+from edgekit.deploy.certify import certify as verify
+from edgekit.deploy.frameio import ResultWriter, read_frames
+from edgekit.deploy.pipeline import Pipeline, deploy
+from edgekit.deploy.standing import attach, deployed, end, home_of, record
+
+__all__ = [
+    "Pipeline",
+    "ResultWriter",
+    "Run",
+    "attach",
+    "demo",
+    "deploy",
+    "deployed",
+    "end",
+    "export",
+    "home_of",
+    "load",
+    "partition",
+    "predict",
+    "profile",
+    "read_cluster",
+    "read_frames",
+    "read_plan",
+    "record",
+    "report",
+    "survey",
+    "verify",
+]

@@ -1,0 +1,78 @@
+"""A run folder: everything that one way through the house measured, file by file, so that it can be picked up again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.errors import UsageError
+from edgekit.files import read, write
+from edgekit.front import Front
+from edgekit.plan import Plan
+from edgekit.profile import Profile
+from edgekit.trace import Trace
+
+__all__ = ["Run", "report"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder, and the names of the files in it."""
+
+    folder: Path
+
+    @property
+    def graph(self) -> Path:
+        return self.folder / "net.onnx"
+
+    @property
+    def cluster(self) -> Path:
+        return self.folder / "cluster.json"
+
+    @property
+    def front(self) -> Path:
+        return self.folder / "front.json"
+
+    @property
+    def plan(self) -> Path:
+        return self.folder / "plan.json"
+
+    @property
+    def trace(self) -> Path:
+        return self.folder / "trace.json"
+
+    def keep_profiles(self, profiles: Mapping[str, Profile]) -> None:
+        """Write a profile for each device."""
+        for name, profile in profiles.items():
+            write(self.folder / f"{name.replace('/', '_')}.profile.json", profile)  # the file itself says which device
+
+    def profiles(self) -> dict[str, Profile]:
+        """The profiles in the folder, by device name.
+
+        Raises:
+            UsageError: there is none, or there are two of one device.
+        """
+        found: dict[str, Profile] = {}
+        for path in sorted(self.folder.glob("*.profile.json")):
+            profile = read(path, Profile)
+            if profile.device in found:
+                raise UsageError(f"{path} is a second profile of {profile.device}; keep one of them in {self.folder}")
+            found[profile.device] = profile
+        if not found:
+            raise UsageError(f"no *.profile.json in {self.folder}; run: edgekit profile … -o {self.folder}")
+        return found
+
+
+def report(folder: Path) -> list[Path]:
+    """Draw what a run folder holds: the Pareto scatter, the timeline of the stages, the profiles.
+
+    Raises:
+        UsageError: the folder holds no front.
+    """
+    from edgekit import report as pictures
+
+    run = Run(folder)
+    if not run.front.is_file():
+        raise UsageError(f"no front.json in {folder}; run: edgekit partition … -o {run.front}")
+    plan = read(run.plan, Plan) if run.plan.is_file() else None
+    trace = read(run.trace, Trace) if run.trace.is_file() else None
+    return pictures.write(folder, read(run.front, Front), plan, trace, tuple(run.profiles().values()))

@@ -1,0 +1,201 @@
+"""The arrows of the way through the house: export, survey, profile, partition, and what they read."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import combinations
+from pathlib import Path
+
+import msgspec
+
+from devices import Connection
+from edgekit import onnxio
+from edgekit.cluster import Cluster
+from edgekit.deploy.opening import connect_all
+from edgekit.device import Device
+from edgekit.errors import PlanError, UsageError
+from edgekit.files import read, write_bytes
+from edgekit.front import OBJECTIVES, Front, Objective
+from edgekit.graph import Graph
+from edgekit.onnxio import Model
+from edgekit.plan import Plan, validate
+from edgekit.profile import Profile
+from edgekit.shapes import parse_shape
+from partitioner.cost import price
+from partitioner.exact import solve
+from profilers.links import cut_sizes, measure_links
+from profilers.profiling import profile_graph
+from profilers.segments import measure_segments
+
+__all__ = [
+    "export",
+    "load",
+    "measure_front",
+    "partition",
+    "predict",
+    "profile",
+    "read_cluster",
+    "read_plan",
+    "survey",
+]
+
+Tell = Callable[[str], None]
+ROUNDS = 12
+"""Times that a front is solved again after measuring what ended on it."""
+
+
+def _silent(text: str) -> None:
+    pass
+
+
+def export(target: str, output: str | Path, inputs: Sequence[str] = ()) -> Graph:
+    """Write a network as a file that edgekit can profile and cut.
+
+    ``target`` is PACKAGE.MODULE:FACTORY (torch) or an .onnx file; ``inputs`` are shapes such as ``1x3x224x224``.
+
+    Raises:
+        GraphError: the network cannot be read, or a shape of it is not fixed.
+        UsageError: torch is needed and not installed, or the factory is not there.
+    """
+    shapes = [parse_shape(text) for text in inputs]
+    if ":" in target and not Path(target).exists():
+        from edgekit.export import export as export_torch
+
+        data = export_torch(target, shapes)
+    else:
+        data = onnxio.normalise(target, dict(shapes))
+    write_bytes(output, data)
+    return onnxio.read(output)
+
+
+def load(path: str | Path) -> tuple[Graph, Model]:
+    """A Graph, and the model behind it to cut stages from."""
+    model = onnxio.load(path)
+    return onnxio.read(model), model
+
+
+def read_cluster(path: str | Path) -> Cluster:
+    """A cluster from ``cluster.toml`` or a surveyed ``.json``."""
+    return read(path, Cluster)
+
+
+def read_plan(path: str | Path, pick: str = "knee") -> Plan:
+    """A plan from its file, or the one that ``pick`` names from a front's: knee, an objective, or a number.
+
+    Raises:
+        FormatError: neither a plan nor a front.
+        PlanError: the front has no such plan.
+    """
+    if not _holds_front(Path(path)):
+        return read(path, Plan)
+    front = read(path, Front)
+    if not front.plans:
+        raise PlanError(f"{path} holds no plan; run edgekit partition again")
+    if pick == "knee":
+        return front.knee()
+    for objective in front.objectives:
+        if pick == objective:
+            return front.best(objective)
+    if pick.isdecimal() and int(pick) < len(front.plans):
+        return front.plans[int(pick)]
+    raise PlanError(f"expected knee, {', '.join(front.objectives)} or a number below {len(front.plans)}, got {pick!r}; change --pick")
+
+
+def _holds_front(path: Path) -> bool:
+    """Whether a file says of itself that it holds a front; what else may be wrong with it is found by who reads it."""
+    try:
+        raw = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return path.name.endswith("front.json")
+    return isinstance(raw, dict) and raw.get("format") == "edgekit.front"
+
+
+def survey(cluster: Cluster, graph: Graph, tell: Tell = _silent) -> Cluster:
+    """The cluster with its links measured, at the sizes that this graph's cuts will send.
+
+    Among ``sim:`` devices there is nothing to measure: their links stay as described.
+
+    Raises:
+        UsageError: sim: devices among real ones.
+    """
+    simulated = [device.name for device in cluster.devices if device.scheme == "sim"]
+    if len(simulated) == len(cluster.devices):
+        return cluster
+    if simulated:
+        raise UsageError(f"{', '.join(simulated)} are sim: devices among real ones, and links to them cannot be measured; leave them out")
+    names = [device.name for device in cluster.devices]
+    pairs = [*combinations(names, 2), *((cluster.client, name) for name in names), *((name, cluster.client) for name in names)]
+    with ExitStack() as stack:
+        connections = connect_all((*cluster.devices, Device(cluster.client)), stack)
+        return measure_links(cluster, connections, pairs, cut_sizes(graph), tell)
+
+
+def profile(
+    graph: Graph, model: Model, cluster: Cluster, devices: Iterable[str] | None = None, budget_s: float = 2.0, tell: Tell = _silent
+) -> dict[str, Profile]:
+    """What the graph costs on each device: the whole measured, its kernels mapped to units. One device at a time."""
+    found = {}
+    for device in [cluster.device(name) for name in devices] if devices else cluster.devices:
+        tell(device.name)
+        with ExitStack() as stack:
+            connection = connect_all((device,), stack)[device.name]
+            found[device.name] = profile_graph(graph, model, connection, budget_s=budget_s)
+    return found
+
+
+def partition(
+    graph: Graph,
+    model: Model,
+    cluster: Cluster,
+    profiles: Mapping[str, Profile],
+    objectives: Sequence[Objective] = OBJECTIVES,
+    order: Sequence[str] | None = None,
+    measure: bool = False,
+    tell: Tell = _silent,
+) -> tuple[Front, dict[str, Profile]]:
+    """The exact front, and the profiles behind it.
+
+    With ``measure``, segments that end on the front are measured on their devices and the front is solved again,
+    until nothing on it is estimated.
+
+    Raises:
+        PlanError: no plan meets the memory caps, or the devices cannot reach each other.
+    """
+    if measure:
+        return measure_front(graph, model, cluster, dict(profiles), objectives, order, tell)
+    return solve(graph, cluster, profiles, order, objectives), dict(profiles)
+
+
+def measure_front(
+    graph: Graph,
+    model: Model,
+    cluster: Cluster,
+    profiles: dict[str, Profile],
+    objectives: Sequence[Objective],
+    order: Sequence[str] | None,
+    tell: Tell,
+) -> tuple[Front, dict[str, Profile]]:
+    """Solve, measure, solve again; devices are connected to when there is something to measure on them."""
+    with ExitStack() as stack:
+        connections: dict[str, Connection] = {}
+        for turn in range(ROUNDS):
+            front = solve(graph, cluster, profiles, order, objectives)
+            missing = _unmeasured(front, profiles)
+            if not missing:
+                return front, profiles
+            wanted = {name for name, _, _ in missing} - connections.keys()
+            connections |= connect_all([device for device in cluster.devices if device.name in wanted], stack)
+            for number, (name, start, stop) in enumerate(missing, start=1):
+                tell(f"round {turn + 1}: segment {number} of {len(missing)} on {name}")
+                profiles[name] = measure_segments(graph, model, connections[name], profiles[name], [(start, stop)])
+    return solve(graph, cluster, profiles, order, objectives), profiles
+
+
+def _unmeasured(front: Front, profiles: Mapping[str, Profile]) -> list[tuple[str, int, int]]:
+    used = {(name, stage.start, stage.stop) for plan in front.plans for stage in plan.stages for name in stage.devices}
+    return sorted(key for key in used if profiles[key[0]].segment(key[1], key[2]) is None)
+
+
+def predict(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile]) -> Plan:
+    """A plan, also one written by hand, with what it is predicted to cost."""
+    plan = validate(plan, graph)
+    return msgspec.structs.replace(plan, predicted=price(plan, graph, cluster, profiles))

@@ -1,0 +1,5 @@
+"""The command ``edgekit``. What takes long to import is imported by the command that needs it."""
+
+from edgekit.cli.app import main
+
+__all__ = ["main"]

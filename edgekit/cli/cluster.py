@@ -1,0 +1,179 @@
+"""Commands that measure and choose: survey, profile, partition, report, demo."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgekit.cli.app import command
+from edgekit.cli.console import mib, ms, progress, steps, table
+from edgekit.cli.verdict import exit_code, print_trace
+
+if TYPE_CHECKING:
+    from edgekit.front import Front, Objective
+    from edgekit.profile import Profile
+
+__all__ = ["demo", "partition", "profile", "report", "survey"]
+
+NetworkFile = Annotated[Path, typer.Argument(help="An exported network.")]
+ClusterFile = Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@command("survey")
+def survey(
+    network: NetworkFile,
+    cluster: ClusterFile,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the cluster with measured links.")],
+) -> None:
+    """Measure the links of a cluster, at the sizes that the cuts of the network will send."""
+    from edgekit import api
+    from edgekit.files import write
+
+    graph, _ = api.load(network)
+    with progress("surveying") as tell:
+        surveyed = api.survey(api.read_cluster(cluster), graph, tell)
+    write(output, surveyed)
+    rows = [
+        [f"{link.source} → {link.receiver}", ms(link.latency_s), f"{link.bytes_per_s * 8e-6:.0f} Mbit/s", link.badge]
+        for link in surveyed.links
+    ]
+    table(f"links of {surveyed.name}", ["link", "latency", "rate", "badge"], rows)
+    print(f"next: edgekit profile {network} -c {output} -o {output.parent}")
+
+
+@command("profile")
+def profile(
+    network: NetworkFile,
+    cluster: ClusterFile,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for DEVICE.profile.json files.")],
+    devices: Annotated[list[str] | None, typer.Option("-d", "--device", help="Only this device; may be repeated.")] = None,
+    seconds: Annotated[float, typer.Option(help="Time for each of the two passes.", min=0.1)] = 2.0,
+    json: Json = False,
+) -> None:
+    """Measure what a network costs on each device, kernel by kernel and as a whole."""
+    from edgekit import api
+    from edgekit.files import encode
+
+    graph, model = api.load(network)
+    with progress("profiling") as tell:
+        found = api.profile(graph, model, api.read_cluster(cluster), devices, seconds, tell)
+    api.Run(output).keep_profiles(found)
+    if json:
+        print("[" + ",".join(encode(one).decode() for one in found.values()) + "]")
+        return
+    table(f"{graph.name}, whole network", ["device", "p50", "p10", "p90", "samples", "kernels", "mapped", "flags"], _profile_rows(found))
+    print(f"next: edgekit partition {network} -c {cluster} -p {output} -o {output}/front.json --measure")
+
+
+def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
+    rows = []
+    for name, one in found.items():
+        whole, wall = one.whole, one.conditions.wall_over_cpu or 1.0
+        flags = [*(["emulated"] if one.emulated else []), *([f"contended {wall:.2f}"] if wall > 1.1 else [])]
+        times = [ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s)]
+        rows.append([name, *times, str(whole.samples), str(len(one.kernels)), f"{one.coverage:.0%}", " ".join(flags)])
+    return rows
+
+
+@command("partition")
+def partition(
+    network: NetworkFile,
+    cluster: ClusterFile,
+    profiles: Annotated[Path, typer.Option("-p", "--profiles", help="Folder with the devices' profiles.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the front.")],
+    objectives: Annotated[str, typer.Option("-O", "--objectives", help="Which to minimise, with commas.")] = "latency,period,memory",
+    order: Annotated[str | None, typer.Option(help="Devices in the order of the pipeline, with commas.")] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure the segments that end on the front, and solve again.")] = False,
+    json: Json = False,
+) -> None:
+    """Find the exact Pareto front of pipeline splits."""
+    from edgekit import api
+    from edgekit.files import encode, write
+
+    graph, model = api.load(network)
+    run = api.Run(profiles)
+    with progress("partitioning") as tell:
+        front, used = api.partition(
+            graph,
+            model,
+            api.read_cluster(cluster),
+            run.profiles(),
+            _objectives(objectives),
+            order.split(",") if order else None,
+            measure,
+            tell,
+        )
+    run.keep_profiles(used)
+    write(output, front)
+    if json:
+        print(encode(front).decode())
+        return
+    _print_front(front)
+    print(f"next: edgekit deploy {output} -g {network} -c {cluster}")
+
+
+def _objectives(text: str) -> "tuple[Objective, ...]":
+    from edgekit.errors import UsageError
+    from edgekit.front import OBJECTIVES
+
+    asked = text.split(",")
+    if not asked or set(asked) - set(OBJECTIVES):
+        raise UsageError(f"expected objectives among {', '.join(OBJECTIVES)}, got {text!r}; separate them with commas")
+    return tuple(objective for objective in OBJECTIVES if objective in asked)
+
+
+def _print_front(front: "Front") -> None:
+    """The plans of a front as a table."""
+    rows = []
+    knee = front.knee()
+    for index, plan in enumerate(front.plans):
+        cost = plan.predicted
+        if cost is not None:
+            marks = f"{cost.badge}{', emulated' if cost.emulated else ''}{' ← knee' if plan == knee else ''}"
+            figures = [ms(cost.latency_s), ms(cost.period_s), f"{1 / cost.period_s:.1f}", mib(cost.peak_memory_bytes)]
+            rows.append([f"{index:>3}  {plan.describe()}", *figures, marks])
+    title = f"{len(front.plans)} plans, {front.certificate.kind}, predicted"
+    table(title, ["plan", "latency", "period", "frames/s", "memory", "badge"], rows)
+
+
+@command("report")
+def report(folder: Annotated[Path, typer.Argument(help="A run folder, with front.json and what else was kept.")]) -> None:
+    """Draw the Pareto scatter and the timeline of a run folder."""
+    from edgekit import api
+
+    for path in api.report(folder):
+        print(path)
+
+
+@command("demo")
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to keep the run in.")] = Path("runs/demo"),
+) -> None:
+    """Split MobileNetV2 over three unequal devices on this machine, deploy the knee of the front, certify it."""
+    from edgekit import api
+
+    with steps(6) as (step, tell):
+        done = api.demo(output, step, tell)
+    _tell_story(done)
+    raise typer.Exit(exit_code(done.trace, 0.15))
+
+
+def _tell_story(done: object) -> None:
+    from edgekit.api.demo import Demo
+
+    assert isinstance(done, Demo)
+    speeds = ", ".join(f"{device.name} ×{device.speed:g}" for device in done.cluster.devices)
+    print(f"1. exported MobileNetV2 from torch: {len(done.graph.nodes)} nodes, {done.graph.macs / 1e6:.0f} million MACs")
+    print(f"2. started three local devices of unequal speed ({speeds}; emulated) behind links of 48 to 400 Mbit/s")
+    print("3. measured the links through the pipeline's own transport, and every device kernel by kernel")
+    print(f"4. solved for the exact front over {done.front.certificate.cuts} cut candidates: {len(done.front.plans)} plans")
+    print("5. measured each segment on that front on its device and solved again, until nothing was estimated")
+    print(f"6. chose the knee: {done.plan.describe()}")
+    equality = done.trace.equality
+    outcome = "bit for bit" if equality.bit_equal else f"within {equality.worst:.1e}"
+    print(f"7. deployed it over real agent processes; split output equals unsplit output {outcome}")
+    print("8. certified it against its prediction:\n")
+    print_trace(done.trace)
+    print(f"\n9. drew {', '.join(path.name for path in done.pictures)}")
+    print(f"10. stopped everything; the run is kept in {done.pictures[0].parent}")

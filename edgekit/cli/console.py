@@ -1,0 +1,87 @@
+"""Progress on standard error, tables on standard output, and how quantities are printed."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+__all__ = ["mib", "ms", "percent", "progress", "steps", "table"]
+
+Tell = Callable[[str], None]
+
+
+def ms(seconds: float) -> str:
+    """Seconds as milliseconds, three significant digits.
+
+    >>> ms(0.0123456)
+    '12.3 ms'
+    >>> ms(1.5)
+    '1500 ms'
+    """
+    value = seconds * 1e3
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
+
+
+def mib(nbytes: float) -> str:
+    """Bytes as KiB or MiB.
+
+    >>> mib(3 * 2**20)
+    '3.0 MiB'
+    """
+    return f"{nbytes / 2**20:.1f} MiB" if nbytes >= 2**20 else f"{nbytes / 2**10:.1f} KiB"
+
+
+def percent(share: float) -> str:
+    """A signed share.
+
+    >>> percent(0.031)
+    '+3.1 %'
+    """
+    return f"{share * 100:+.1f} %"
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; the first column is text, the others are figures."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for index, name in enumerate(columns):
+        drawn.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(cell.replace("[", r"\[") for cell in row))
+    console = Console()
+    Console(width=None if console.is_terminal else 160).print(drawn)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Tell]:
+    """What a long command is doing, on one line of the terminal; plain lines where there is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda text: print(f"{title}: {text}", file=sys.stderr, flush=True)
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(title) as status:
+        yield lambda text: status.update(f"{title}: {text}")
+
+
+@contextmanager
+def steps(total: int) -> Iterator[tuple[Tell, Tell]]:
+    """A bar over ``total`` steps: one function begins the next step, the other tells details of it."""
+    if not sys.stderr.isatty():
+        say: Tell = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731  # two plain printers
+        yield say, lambda text: say(f"  {text}")
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.description} [dim]{task.fields[detail]}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total, detail="")
+        started = [-1]
+
+        def begin(text: str) -> None:
+            started[0] += 1
+            bar.update(task, completed=started[0], description=text, detail="")
+
+        yield begin, lambda text: bar.update(task, detail=text)

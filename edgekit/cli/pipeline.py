@@ -1,0 +1,214 @@
+"""Commands about a running pipeline: deploy, run, verify, status, logs, stop."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgekit.cli.app import command
+from edgekit.cli.console import mib, progress, table
+from edgekit.cli.verdict import errors_of, exit_code, print_trace
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgekit.api import Pipeline
+    from edgekit.plan import Plan
+
+    Arrays = Mapping[str, NDArray[np.generic]]
+
+__all__ = ["deploy", "logs", "run", "status", "stop", "verify"]
+
+PlanFile = Annotated[Path | None, typer.Argument(help="plan.json or front.json; without it, the deployed pipeline.")]
+Network = Annotated[Path | None, typer.Option("-g", "--graph", help="The exported network of the plan.")]
+ClusterFile = Annotated[Path | None, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
+Profiles = Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder of profiles, to predict a plan written by hand.")]
+Pick = Annotated[str, typer.Option(help="Which plan of a front: knee, latency, period, memory or its number.")]
+Name = Annotated[str, typer.Option("-n", "--name", help="Name of the cluster that was deployed to.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@command("deploy")
+def deploy(
+    plan: Annotated[Path, typer.Argument(help="plan.json or front.json.")],
+    network: Annotated[Path, typer.Option("-g", "--graph", help="The exported network of the plan.")],
+    cluster: Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")],
+    profiles: Profiles = None,
+    pick: Pick = "knee",
+) -> None:
+    """Start a plan on its devices, compare it with the unsplit network, and leave it running."""
+    from edgekit import api
+    from edgekit.errors import UsageError
+
+    there = api.read_cluster(cluster)
+    home = api.home_of(there.name)
+    if any(device.scheme == "sim" for device in there.devices):
+        raise UsageError(f"sim: devices live within one command only; use: edgekit verify {plan} -g {network} -c {cluster}")
+    if api.deployed(home):
+        raise UsageError(f"a pipeline is already deployed to {there.name}; run: edgekit stop -n {there.name}")
+    graph, model = api.load(network)
+    chosen = _plan(plan, network, cluster, profiles, pick)
+    try:
+        with progress("deploying") as tell, api.deploy(chosen, graph, model, there, home=home, tell=tell) as pipeline:
+            api.record(pipeline, home)
+    except BaseException:
+        api.end(home)
+        raise
+    assert pipeline.equality is not None
+    outcome = "bit for bit" if pipeline.equality.bit_equal else f"within {pipeline.equality.worst:.1e}"
+    print(f"{pipeline.plan.describe()} is serving; split output equals unsplit output {outcome}")
+    print(f"next: edgekit run -n {there.name} --input x.npz --output y.npz, edgekit verify -n {there.name}, edgekit stop -n {there.name}")
+
+
+@command("run")
+def run(
+    source: Annotated[str, typer.Option("--input", help="An .npz or .npy file, a folder of them, or - for standard input.")],
+    target: Annotated[str, typer.Option("--output", help="An .npz file, a folder, or - for standard output.")],
+    plan: PlanFile = None,
+    network: Network = None,
+    cluster: ClusterFile = None,
+    pick: Pick = "knee",
+    name: Name = "cluster",
+    window: Annotated[int, typer.Option(help="Frames in flight.", min=1)] = 8,
+) -> None:
+    """Send inputs through a pipeline and keep the results."""
+    from collections import deque
+
+    from edgekit import api
+
+    writer = api.ResultWriter(target)
+    count = 0
+    with progress("running") as tell, _pipeline(plan, network, cluster, None, pick, name, tell) as pipeline:
+        frames = api.read_frames(source, pipeline.graph.cuts[0].tensors)
+        names: deque[str] = deque()
+        with pipeline.client() as client:
+            try:
+                for result in client.stream(_arrays(frames, names), window):
+                    writer.write(names.popleft(), result)
+                    count += 1
+                    if count % 100 == 0:
+                        tell(f"{count} frames")
+            finally:
+                writer.close()
+    typer.echo(f"{count} frames → {target}", err=True)
+
+
+def _arrays(frames: "Iterator[tuple[str, Arrays]]", names: "deque[str]") -> "Iterator[Arrays]":
+    """Frames without their names, which are kept for the results."""
+    for name, arrays in frames:
+        names.append(name)
+        yield arrays
+
+
+@command("verify")
+def verify(
+    plan: PlanFile = None,
+    network: Network = None,
+    cluster: ClusterFile = None,
+    profiles: Profiles = None,
+    pick: Pick = "knee",
+    name: Name = "cluster",
+    seconds: Annotated[float, typer.Option(help="Time for each phase.", min=0.1)] = 3.0,
+    within: Annotated[float, typer.Option(help="Relative error of the prediction that is allowed.", min=0.0)] = 0.15,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write the trace.")] = None,
+    json: Json = False,
+) -> None:
+    """Certify a pipeline: latency alone, capacity, latency under load, against its prediction."""
+    from edgekit import api
+    from edgekit.files import encode, write
+
+    with progress("verifying") as tell, _pipeline(plan, network, cluster, profiles, pick, name, tell) as pipeline:
+        trace = api.verify(pipeline, seconds=seconds, tell=tell)
+    if output:
+        write(output, trace)
+    if json:
+        import msgspec
+
+        print(msgspec.json.encode({"errors": errors_of(trace), "within": within, "trace": msgspec.json.decode(encode(trace))}).decode())
+    else:
+        print_trace(trace)
+    raise typer.Exit(exit_code(trace, within))
+
+
+@command("status")
+def status(name: Name = "cluster", json: Json = False) -> None:
+    """Show the stages of a deployed pipeline; exit code 3 where one is not serving."""
+    import msgspec
+
+    from edgekit import api
+    from edgekit.errors import DeviceError
+
+    with api.attach(api.home_of(name)) as pipeline:
+        found = [stage for reply in pipeline.logs().values() for stage in reply.stages if stage.plan == pipeline.digest]
+        wanted = sum(len(stage.devices) for stage in pipeline.plan.stages)
+    if json:
+        print(msgspec.json.encode({"plan": pipeline.digest, "wanted": wanted, "stages": found}).decode())
+    else:
+        rows = [[s.name, s.state, str(s.frames), str(s.failed), mib(s.peak_bytes), str(s.pid)] for s in found]
+        table(pipeline.plan.describe(), ["stage", "state", "frames", "failed", "peak memory", "process"], rows)
+    wrong = [f"{stage.name} is {stage.state}" for stage in found if stage.state != "serving"]
+    if len(found) < wanted:
+        wrong.append(f"expected {wanted} stages, found {len(found)}")
+    if wrong:
+        raise DeviceError(f"{'; '.join(wrong)}; run: edgekit stop -n {name}, then edgekit deploy")
+
+
+@command("logs")
+def logs(name: Name = "cluster") -> None:
+    """Print the logs of a deployed pipeline's agents, with device names."""
+    from edgekit import api
+
+    with api.attach(api.home_of(name)) as pipeline:
+        for device, reply in pipeline.logs().items():
+            for line in reply.text.splitlines():
+                print(f"{device}: {line}")
+
+
+@command("stop")
+def stop(name: Name = "cluster") -> None:
+    """End a deployed pipeline and its agents."""
+    from edgekit import api
+
+    ended = api.end(api.home_of(name))
+    print(f"stopped {', '.join(ended)}" if ended else f"nothing was running for {name}")
+
+
+def _plan(plan: Path, network: Path, cluster: Path, profiles: Path | None, pick: str) -> "Plan":
+    from edgekit import api
+
+    chosen = api.read_plan(plan, pick)
+    if profiles is None:
+        return chosen
+    graph, _ = api.load(network)
+    return api.predict(chosen, graph, api.read_cluster(cluster), api.Run(profiles).profiles())
+
+
+@contextmanager
+def _pipeline(
+    plan: Path | None,
+    network: Path | None,
+    cluster: Path | None,
+    profiles: Path | None,
+    pick: str,
+    name: str,
+    tell: "Callable[[str], None]",
+) -> "Iterator[Pipeline]":
+    """The deployed pipeline, or one that lives as long as the command where a plan is named."""
+    from edgekit import api
+    from edgekit.errors import UsageError
+
+    if plan is None:
+        with api.attach(api.home_of(name)) as pipeline:
+            yield pipeline
+        return
+    if network is None or cluster is None:
+        raise UsageError("a plan needs its network and its cluster; add -g net.onnx -c cluster.toml")
+    graph, model = api.load(network)
+    with api.deploy(_plan(plan, network, cluster, profiles, pick), graph, model, api.read_cluster(cluster), tell=tell) as pipeline:
+        yield pipeline

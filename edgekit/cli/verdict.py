@@ -1,0 +1,56 @@
+"""Predicted against measured, term by term, and the verdict on it."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from edgekit.cli.console import mib, ms, percent, table
+
+if TYPE_CHECKING:
+    from edgekit.trace import Trace
+
+__all__ = ["errors_of", "exit_code", "print_trace"]
+
+
+def errors_of(trace: "Trace") -> dict[str, float]:
+    """Relative error of the predicted latency and period; none where there was no prediction."""
+    if trace.predicted is None:
+        return {}
+    return {
+        "latency": trace.predicted.latency_s / trace.measured.latency_s - 1,
+        "period": trace.predicted.period_s / trace.measured.period_s - 1,
+    }
+
+
+def print_trace(trace: "Trace") -> None:
+    """The terms of a trace beside those of its prediction."""
+    predicted, measured = trace.predicted, trace.measured
+    expected = {term.name: term for term in predicted.terms} if predicted else {}
+    rows = []
+    for term in measured.terms:
+        there = expected.get(term.name)
+        rows.append([f"  {term.name}", *_compared(there.seconds if there else None, term.seconds), there.badge if there else ""])
+    rows.append(["latency of a frame alone", *_compared(predicted.latency_s if predicted else None, measured.latency_s), _badge(trace)])
+    rows.append(["period (1 / throughput)", *_compared(predicted.period_s if predicted else None, measured.period_s), _badge(trace)])
+    table("", ["term", "predicted", "measured", "error", "prediction is"], rows)
+    print(f"\ncapacity {1 / measured.period_s:.1f} frames/s with {trace.window} frames in flight", end="")
+    print(f" | peak memory of a host {mib(measured.peak_memory_bytes)}{' | emulated devices' if measured.emulated else ''}")
+    for load in trace.loads:
+        print(f"at {load.fraction:.0%} of it: p50 {ms(load.p50_s)}, p90 {ms(load.p90_s)}, p99 {ms(load.p99_s)} over {load.frames} frames")
+
+
+def exit_code(trace: "Trace", within: float) -> int:
+    """0 where latency and period were predicted within ``within``, else 1 with the reason on standard error."""
+    missed = {name: error for name, error in errors_of(trace).items() if abs(error) > within}
+    for name, error in missed.items():
+        print(f"promise missed: {name} was predicted {percent(error)} off, {within:.0%} is allowed", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def _badge(trace: "Trace") -> str:
+    return trace.predicted.badge if trace.predicted else ""
+
+
+def _compared(predicted: float | None, measured: float) -> list[str]:
+    if predicted is None:
+        return ["-", ms(measured), "-"]
+    return [ms(predicted), ms(measured), percent(predicted / measured - 1) if measured else "-"]

@@ -1,0 +1,211 @@
+"""Measures a running pipeline in the terms of its prediction: latency alone, capacity, latency under load.
+
+Latency is read with one frame in flight. Capacity is reached by raising the number of frames in flight until
+throughput stops growing. Under load, frames arrive at random (Poisson) whether or not earlier ones are done, and
+latency counts from the time at which a frame was meant to be sent, so that a slow pipeline cannot hide its queue.
+"""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from itertools import cycle, islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.deploy.client import Client, Result, Streaming
+from edgekit.deploy.pipeline import Pipeline
+from edgekit.deploy.virtual import VirtualClient
+from edgekit.errors import DeviceError
+from edgekit.plan import CLIENT, Cost, Load, Memory, Term
+from edgekit.runtime.executor import sample_inputs
+from edgekit.runtime.verbs import End, StageStatus
+from edgekit.trace import Equality, LoadPoint, Span, Trace
+
+__all__ = ["FRACTIONS", "certify"]
+
+FRACTIONS = (0.5, 0.8, 0.95)
+"""Shares of capacity at which latency under load is measured."""
+
+WARM_UP = 4
+LEAST_GAIN = 1.03
+LEAST_ROUNDS = 3
+MOST_WINDOW = 64
+SHOWN_FRAMES = 12
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class _Seen(NamedTuple):
+    """Samples of computes by (stage, device), and of transfers by (source, receiver, device, device)."""
+
+    computes: dict[tuple[int, str], list[float]]
+    transfers: dict[tuple[End, End, str, str], list[float]]
+
+
+def certify(pipeline: Pipeline, seconds: float = 3.0, seed: int = 0, tell: Callable[[str], None] = lambda text: None) -> Trace:
+    """The trace of a pipeline; each phase lasts about ``seconds`` but has at least 20 frames.
+
+    Raises:
+        StageError: a frame failed, or a stage was lost on the way.
+    """
+    frames: list[Arrays] = [sample_inputs(pipeline.graph.cuts[0].tensors, seed + i) for i in range(4)]
+    with pipeline.client() as client:
+        tell("latency of a frame alone")
+        first = _drive(client, frames, WARM_UP * 2, 1)
+        alone = _drive(client, frames, _count(pipeline, seconds, _median_latency(first[WARM_UP:])), 1)
+        terms = _terms(pipeline, _observe(pipeline, client, len(alone)))
+        tell("capacity")
+        window, period, busy, spans = _capacity(pipeline, client, frames, seconds, _median_latency(alone))
+        loads = []
+        for fraction in FRACTIONS:
+            tell(f"latency at {fraction:.0%} of capacity")
+            loads.append(_load_point(client, frames, fraction, period, _count(pipeline, seconds, period), seed))
+    memory = _memory(pipeline)
+    measured = Cost(
+        latency_s=_alone(pipeline, alone),
+        period_s=period,
+        peak_memory_bytes=max((host.nbytes for host in memory), default=0),
+        terms=terms,
+        loads=tuple(Load(f"device {name}", seconds) for name, seconds in busy.items()),
+        memory=memory,
+        badge="certified",
+        emulated=any(pipeline.cluster.device(name).emulated for name in pipeline.plan.devices),
+    )
+    equality = pipeline.equality or Equality(0, False, 0.0, 0.0)
+    return Trace(pipeline.graph.digest, pipeline.digest, measured, equality, window, tuple(loads), spans, pipeline.plan.predicted)
+
+
+def _drive(client: Streaming, frames: list[Arrays], count: int, window: int, arrivals_s: list[float] | None = None) -> list[Result]:
+    results = []
+    for result in client.stream(islice(cycle(frames), count), window, arrivals_s):
+        result.value()
+        results.append(result._replace(outputs=None))
+    return results
+
+
+def _count(pipeline: Pipeline, seconds: float, each_s: float) -> int:
+    """Frames of a phase; every combination of replicas comes up a few times."""
+    return max(int(min(max(seconds / max(each_s, 1e-6), 20), 400)), LEAST_ROUNDS * pipeline.turns)
+
+
+def _median_latency(results: list[Result]) -> float:
+    return statistics.median(result.done_s - result.sent_s for result in results)
+
+
+def _alone(pipeline: Pipeline, results: list[Result]) -> float:
+    """Latency of a frame alone; with replicas, that of the slowest turn."""
+    return max(_median_latency(results[turn :: pipeline.turns]) for turn in range(pipeline.turns))
+
+
+def _capacity(
+    pipeline: Pipeline, client: Streaming, frames: list[Arrays], seconds: float, latency_s: float
+) -> tuple[int, float, dict[str, float], tuple[Span, ...]]:
+    """The window beyond which throughput grows no more, the period there, and what the devices did."""
+    best, period, window = 1, latency_s, 1
+    busy: dict[str, float] = {}
+    spans: tuple[Span, ...] = ()
+    while window < MOST_WINDOW:
+        window *= 2
+        results = _drive(client, frames, _count(pipeline, seconds, period) + 2 * window, window)
+        steady = (len(results) - window) // pipeline.turns * pipeline.turns  # replicas hand in their results in bursts
+        got = (results[-1].done_s - results[-1 - steady].done_s) / steady
+        gain = period / got
+        if not spans or gain > 1:
+            best, period = window, got
+            busy, spans = _busy(pipeline, client, len(results)), _spans(pipeline, client)
+        if gain < LEAST_GAIN and window > pipeline.turns:
+            break
+    return best, period, busy, spans
+
+
+def _load_point(client: Streaming, frames: list[Arrays], fraction: float, period: float, count: int, seed: int) -> LoadPoint:
+    rate = fraction / period
+    gaps = np.random.default_rng(seed).exponential(1 / rate, count)
+    results = _drive(client, frames, count, 1, np.cumsum(gaps).tolist())
+    p50, p90, p99 = np.percentile([result.done_s - result.intended_s for result in results], (50, 90, 99))
+    return LoadPoint(fraction, rate, count, float(p50), float(p90), float(p99))
+
+
+def _observe(pipeline: Pipeline, client: Streaming, count: int) -> _Seen:
+    """Seconds of each compute and each transfer over the latest frames."""
+    seen = _Seen({}, {})
+    if isinstance(client, VirtualClient):
+        for stage, device, _, begin, end in list(client.spans)[-count * len(pipeline.plan.stages) :]:
+            seen.computes.setdefault((stage, device), []).append(end - begin)
+        seen.transfers.update({message: list(samples)[-count:] for message, samples in client.transfers.items()})
+        return seen
+    for stage, device, status in _statuses(pipeline, count):
+        seen.computes[stage, device] = [end - begin for _, begin, end in status.spans]
+        for sent in status.transfers:
+            seen.transfers[stage, sent.receiver, device, pipeline.device(sent.receiver, sent.replica)] = list(sent.samples_s)
+    if isinstance(client, Client):
+        for (receiver, replica), link in client.outlets.links.items():
+            message = (CLIENT, receiver, pipeline.cluster.client, pipeline.device(receiver, replica))
+            seen.transfers[message] = [seconds for _, seconds in list(link.transfers)[-count:]]
+    return seen
+
+
+def _terms(pipeline: Pipeline, seen: _Seen) -> tuple[Term, ...]:
+    """The summands of a frame's latency as the prediction has them, in the order in which a frame passes them.
+
+    Of replicas counts the one that the prediction counts with, else the slowest; a path that is taken twice is one term.
+    """
+    predicted = {term.name for term in pipeline.plan.predicted.terms} if pipeline.plan.predicted else set()
+    terms: dict[str, float] = {}
+
+    def add(samples: dict[str, list[float]]) -> None:
+        medians = {name: statistics.median(values) for name, values in samples.items() if values}
+        likely = {name: seconds for name, seconds in medians.items() if name in predicted} or medians
+        if likely:
+            name = max(likely, key=lambda name: likely[name])
+            terms[name] = terms.get(name, 0.0) + likely[name]
+
+    for end in (*range(len(pipeline.plan.stages)), CLIENT):
+        for ends in pipeline.plan.messages():
+            if ends[1] == end:
+                add({f"transfer {m[2]}→{m[3]}": samples for m, samples in seen.transfers.items() if m[:2] == ends})
+        add({f"compute {end}@{device}": samples for (stage, device), samples in seen.computes.items() if stage == end})
+    return tuple(Term(name, seconds, "certified") for name, seconds in terms.items())
+
+
+def _busy(pipeline: Pipeline, client: Streaming, count: int) -> dict[str, float]:
+    """Seconds per frame that each device computed, while the pipeline was full."""
+    busy: dict[str, float] = defaultdict(float)
+    for (stage, device), samples in _observe(pipeline, client, count).computes.items():
+        if samples:
+            busy[device] += statistics.median(samples) / len(pipeline.plan.stages[stage].devices)
+    return dict(busy)
+
+
+def _spans(pipeline: Pipeline, client: Streaming) -> tuple[Span, ...]:
+    """The latest frames in every stage. The clocks of stages on one machine are one clock."""
+    count = SHOWN_FRAMES
+    if isinstance(client, VirtualClient):
+        found = [(f"stage {s}@{d}", f, a, b) for s, d, f, a, b in list(client.spans)[-count * len(pipeline.plan.stages) :]]
+    else:
+        found = [(status.name, f, a, b) for _, _, status in _statuses(pipeline, count) for f, a, b in status.spans]
+    last = max(frame for _, frame, _, _ in found)
+    found = [span for span in found if span[1] > last - count]
+    start = min(begin for _, _, begin, _ in found)
+    return tuple(Span(name, frame, begin - start, end - start) for name, frame, begin, end in found)
+
+
+def _statuses(pipeline: Pipeline, count: int) -> Iterator[tuple[int, str, StageStatus]]:
+    for device, reply in pipeline.logs(count).items():
+        for status in reply.stages:
+            if status.plan == pipeline.digest:
+                if status.state.startswith("lost"):
+                    raise DeviceError(f"{status.name} is {status.state}; deploy again")
+                yield status.stage, device, status
+
+
+def _memory(pipeline: Pipeline) -> tuple[Memory, ...]:
+    hosts: dict[str, int] = defaultdict(int)
+    for device, reply in pipeline.logs().items():
+        host = pipeline.cluster.device(device).machine
+        for status in reply.stages:
+            if status.plan == pipeline.digest:
+                hosts[host] += max(status.peak_bytes, pipeline.loaded[status.stage, status.replica].peak_bytes)
+    return tuple(Memory(host, nbytes) for host, nbytes in hosts.items())

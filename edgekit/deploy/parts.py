@@ -1,0 +1,79 @@
+"""Takes a plan apart: for each replica of each stage, its model and all that its process has to know."""
+
+from typing import NamedTuple
+
+from edgekit.cluster import Cluster
+from edgekit.files import encode
+from edgekit.graph import Graph, Tensor
+from edgekit.onnxio import Model, cut
+from edgekit.plan import CLIENT, Plan
+from edgekit.runtime.store import digest_of
+from edgekit.runtime.verbs import End, Port, StageSpec, Work
+
+__all__ = ["Part", "client_ports", "part", "works"]
+
+
+class Part(NamedTuple):
+    """One replica of one stage."""
+
+    spec: StageSpec
+    model: bytes
+
+
+def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster) -> tuple[str, list[Part]]:
+    """The plan's digest and its parts, in the order of stages and replicas."""
+    digest = digest_of(encode(plan))
+    parts = []
+    for index, stage in enumerate(plan.stages):
+        segment = graph.segment(stage.start, stage.stop)
+        stage_model = cut(model, graph, stage.start, stage.stop)
+        sources, receivers = _ports(plan, graph, index)
+        for replica, name in enumerate(stage.devices):
+            device = cluster.device(name)
+            spec = StageSpec(
+                plan=digest,
+                stage=index,
+                replica=replica,
+                replicas=len(stage.devices),
+                device=name,
+                model=digest_of(stage_model),
+                inputs=segment.inputs,
+                outputs=segment.outputs,
+                sources=sources,
+                receivers=receivers,
+                variant=stage.variant,
+                cores=device.cores,
+                speed=device.speed,
+                listen=device.listen,
+                works=works(graph, stage.start, stage.stop),
+            )
+            parts.append(Part(spec, stage_model))
+    return digest, parts
+
+
+def client_ports(plan: Plan, graph: Graph) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Where the client gets results from, and where it sends inputs to."""
+    return _ports(plan, graph, CLIENT)
+
+
+def works(graph: Graph, start: int, stop: int) -> tuple[Work, ...]:
+    """What each unit of a segment asks of a described machine: its MACs, and the bytes it reads and makes."""
+    segments = [graph.segment(unit, unit + 1) for unit in range(start, stop)]
+    return tuple(Work(s.macs, s.weight_bytes + _nbytes(s.inputs) + _nbytes(s.outputs)) for s in segments)
+
+
+def _nbytes(tensors: tuple[Tensor, ...]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def _ports(plan: Plan, graph: Graph, end: End) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Ports towards those who send to ``end``, and towards those it sends to."""
+
+    def port(other: End, names: tuple[str, ...]) -> Port:
+        replicas = 1 if other == CLIENT else len(plan.stages[other].devices)
+        return Port(other, replicas, tuple(graph.tensor(name) for name in names))
+
+    messages = plan.messages()
+    sources = tuple(port(source, names) for (source, receiver), names in messages.items() if receiver == end)
+    receivers = tuple(port(receiver, names) for (source, receiver), names in messages.items() if source == end)
+    return sources, receivers

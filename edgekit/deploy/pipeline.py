@@ -1,0 +1,213 @@
+"""Brings a plan to its devices: stages are cut, sent, loaded, checked against the unsplit run, and linked."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices import Connection
+from devices.local import LocalConnection
+from devices.shaper import Route, open_routes
+from devices.sim import SimConnection
+from edgekit.cluster import Cluster, Shape
+from edgekit.deploy.checks import check, check_home, meeting
+from edgekit.deploy.client import Client, Streaming
+from edgekit.deploy.equality import TOLERANCE, require
+from edgekit.deploy.opening import connect_all
+from edgekit.deploy.parts import Part, client_ports, part
+from edgekit.deploy.virtual import VirtualClient
+from edgekit.errors import DeviceError
+from edgekit.graph import Graph
+from edgekit.onnxio import Model
+from edgekit.plan import CLIENT, Plan, validate
+from edgekit.runtime.executor import run_once, sample_inputs
+from edgekit.runtime.frames import Layout
+from edgekit.runtime.verbs import End, Endpoint, Loaded, LogsReply, Run
+from edgekit.trace import Equality
+
+__all__ = ["Addresses", "Pipeline", "deploy"]
+
+MOST_GOLDEN = 64
+"""Golden frames that are sent through a pipeline at most."""
+
+Arrays = Mapping[str, NDArray[np.generic]]
+Addresses = dict[tuple[End, int, End, int], tuple[str, int]]
+"""Where (source, replica) dials (receiver, replica); the client dials both its first and its last stages."""
+
+
+class Pipeline:
+    """A plan in motion; ``equality`` is how it compared with the unsplit run when it was deployed."""
+
+    def __init__(self, plan: Plan, graph: Graph, cluster: Cluster, connections: Mapping[str, Connection], digest: str):
+        self.plan = plan
+        self.graph = graph
+        self.cluster = cluster
+        self.connections = connections
+        self.digest = digest
+        self.addresses: Addresses = {}
+        self.loaded: dict[tuple[int, int], Loaded] = {}
+        self.equality: Equality | None = None
+
+    @property
+    def turns(self) -> int:
+        """Frames after which the replicas of all stages meet again."""
+        return math.lcm(*(len(stage.devices) for stage in self.plan.stages))
+
+    def device(self, end: End, replica: int) -> str:
+        """The name of the device behind one end of a message."""
+        return self.cluster.client if end == CLIENT else self.plan.stages[end].devices[replica]
+
+    @contextmanager
+    def client(self) -> Iterator[Streaming]:
+        """Open the pipeline's ends: a client that streams frames through it."""
+        sims = {name: c for name, c in self.connections.items() if isinstance(c, SimConnection)}
+        if sims:
+            yield VirtualClient(self.plan, self.graph, self.cluster, sims, self.digest)
+            return
+        names = [f"stage {index}@{'|'.join(stage.devices)}" for index, stage in enumerate(self.plan.stages)]
+        with Client(self.digest, client_ports(self.plan, self.graph), self.addresses, names) as client:
+            yield client
+
+    def logs(self, spans: int = 0) -> dict[str, LogsReply]:
+        """What each device says of its stages."""
+        return {name: connection.logs(spans) for name, connection in self.connections.items()}
+
+    def stop(self) -> None:
+        """End the plan's stages."""
+        for connection in self.connections.values():
+            with contextlib.suppress(DeviceError):
+                connection.stop(self.digest)
+
+
+@contextmanager
+def deploy(
+    plan: Plan,
+    graph: Graph,
+    model: Model,
+    cluster: Cluster,
+    home: Path | None = None,
+    golden: Arrays | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Iterator[Pipeline]:
+    """A pipeline that serves while the context is open; with ``home`` it stays when the context is left.
+
+    Every stage answers the inputs that it would get for the golden frame before any is linked, and the linked
+    pipeline then answers the golden frame itself; both are compared with the unsplit run.
+
+    Raises:
+        PlanError: the plan does not fit the graph or the cluster.
+        DeviceError: a device does not start or cannot load its stage; the message names it.
+        PromiseError: a stage, or the whole, does not give what the unsplit run gives.
+    """
+    plan = validate(plan, graph)
+    check(plan, graph, cluster)
+    if home is not None:
+        check_home(home, plan.devices)
+    with ExitStack() as stack:
+        tell("connecting")
+        connections = connect_all(map(cluster.device, plan.devices), stack, home)
+        digest, parts = part(plan, graph, model, cluster)
+        pipeline = Pipeline(plan, graph, cluster, connections, digest)
+        try:
+            tell("loading stages")
+            worst = _load(pipeline, parts, golden or sample_inputs(graph.cuts[0].tensors))
+            stack.enter_context(_link(pipeline, parts, home))
+            tell("comparing with the unsplit run")
+            pipeline.equality = _check(pipeline, model, golden or sample_inputs(graph.cuts[0].tensors), worst)
+            yield pipeline
+        except Exception:  # not on an interruption, which may have come in the middle of a request
+            pipeline.stop()
+            raise
+        if home is None:
+            pipeline.stop()
+
+
+def _load(pipeline: Pipeline, parts: list[Part], golden: Arrays) -> float:
+    """Load every part; compare each stage on the very inputs that the unsplit run would give it."""
+    known: dict[str, NDArray[np.generic]] = dict(golden)
+    worst = 0.0
+    expected: dict[int, Arrays] = {}
+    for spec, model in parts:
+        connection = pipeline.connections[spec.device]
+        if spec.stage not in expected:
+            expected[spec.stage] = run_once(model, {tensor.name: known[tensor.name] for tensor in spec.inputs})
+            known |= expected[spec.stage]
+        connection.put(model)
+        loaded, outputs = connection.load(spec, Layout(spec.inputs).pack(known))
+        pipeline.loaded[spec.stage, spec.replica] = loaded
+        got = Layout(spec.outputs).unpack(outputs)
+        worst = max(worst, require(got, expected[spec.stage], f"{spec.name} on the inputs of stage {spec.stage}").worst)
+    return worst
+
+
+@contextmanager
+def _link(pipeline: Pipeline, parts: list[Part], home: Path | None) -> Iterator[None]:
+    """Make every link of the plan, through a shaper where the cluster asks for one."""
+    if any(isinstance(connection, SimConnection) for connection in pipeline.connections.values()):
+        for spec, _ in parts:
+            pipeline.connections[spec.device].run(Run(spec.plan, spec.stage, spec.replica, ()))
+        yield
+        return
+    edges = list(_edges(pipeline))
+    routes = {edge: route for edge in edges if (route := _route(pipeline, edge)) is not None}
+    with open_routes(list(routes.values()), _lifeline(pipeline) if home else None) as shaped:
+        listens = {key: (loaded.host, loaded.port) for key, loaded in pipeline.loaded.items()}
+        for edge in edges:
+            pipeline.addresses[edge] = listens[_listener(edge)]
+        pipeline.addresses |= dict(zip(routes, shaped, strict=True))
+        for spec, _ in parts:
+            mine = [edge for edge in edges if edge[:2] == (spec.stage, spec.replica) and edge[2] != CLIENT]
+            ends = tuple(Endpoint(edge[2], edge[3], *pipeline.addresses[edge]) for edge in mine)
+            pipeline.connections[spec.device].run(Run(spec.plan, spec.stage, spec.replica, ends))
+        yield
+
+
+def _edges(pipeline: Pipeline) -> Iterator[tuple[End, int, End, int]]:
+    """Every pair of replicas that meet in some frame."""
+    stages = pipeline.plan.stages
+    for source, receiver in pipeline.plan.messages():
+        here = 1 if source == CLIENT else len(stages[source].devices)
+        there = 1 if receiver == CLIENT else len(stages[receiver].devices)
+        yield from ((source, a, receiver, b) for a, b in meeting(here, there))
+
+
+def _route(pipeline: Pipeline, edge: tuple[End, int, End, int]) -> Route | None:
+    """How the proxy of an edge has to behave; None where the link is real."""
+    names = [pipeline.device(*edge[:2]), pipeline.device(*edge[2:])]
+    there, back = pipeline.cluster.link(names[0], names[1]), pipeline.cluster.link(names[1], names[0])
+    if names[0] == names[1] or not any(link is not None and link.shaped for link in (there, back)):
+        return None
+    if edge[2] == CLIENT:  # the client dials, so results come on the way back
+        there, back = back, there
+    loaded = pipeline.loaded[_listener(edge)]
+    return Route(loaded.host, loaded.port, there.shape if there else Shape(), back.shape if back else Shape())
+
+
+def _listener(edge: tuple[End, int, End, int]) -> tuple[int, int]:
+    """The stage and replica that listens for an edge: the receiver, or the source of what the client receives."""
+    source, here, receiver, there = edge
+    if receiver != CLIENT:
+        return receiver, there
+    assert source != CLIENT
+    return source, here
+
+
+def _lifeline(pipeline: Pipeline) -> Path | None:
+    agents = (c.folder / "agent.sock" for c in pipeline.connections.values() if isinstance(c, LocalConnection))
+    return next(agents, None)
+
+
+def _check(pipeline: Pipeline, model: Model, golden: Arrays, worst_stage: float) -> Equality:
+    """The golden frame through the linked pipeline, against the unsplit run."""
+    outputs = run_once(model.serialized, golden)
+    want = {name: outputs[name] for name in pipeline.graph.outputs}
+    turns = min(pipeline.turns, MOST_GOLDEN)  # every replica meets it
+    with pipeline.client() as client:
+        outcomes = [require(result.value(), want, "the pipeline") for result in client.stream([golden] * turns)]
+    worst = max(outcomes, key=lambda outcome: outcome.worst)
+    equal = all(outcome.bit_equal for outcome in outcomes)
+    return Equality(turns, equal, max(worst.worst, worst_stage), TOLERANCE, worst.tensor)

@@ -1,0 +1,100 @@
+"""Control messages: typed requests and replies with an optional blob, over any stream socket.
+
+┌───────────┬────────────┬──────┬──────┐
+│ JSON u32  │ blob u64   │ JSON │ blob │
+└───────────┴────────────┴──────┴──────┘
+"""
+
+import socket
+import struct
+from typing import Any
+
+import msgspec
+
+from edgekit.errors import DeviceError, EdgekitError, FrameError, GraphError, PlanError, ProtocolError, StageError, UsageError
+from edgekit.runtime.sockets import hang_up
+
+__all__ = ["Channel", "Failure"]
+
+_LENGTHS = struct.Struct("!IQ")
+CHUNK_BYTES = 1024 * 1024
+MAX_JSON_BYTES = 64 * 1024 * 1024
+MAX_BLOB_BYTES = 4 * 1024**3
+
+_ERRORS: dict[str, type[EdgekitError]] = {
+    kind.__name__: kind for kind in (DeviceError, FrameError, GraphError, PlanError, ProtocolError, StageError, UsageError)
+}
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
+    """The reply to a request that could not be carried out."""
+
+    kind: str
+    text: str
+
+
+class Channel:
+    """One end of a control connection. One request at a time; the peer answers each with one reply."""
+
+    def __init__(self, sock: socket.socket, peer: str):
+        self._socket = sock
+        self.peer = peer
+
+    def send(self, message: msgspec.Struct, blob: bytes | memoryview = b"") -> None:
+        """Send a message."""
+        data = msgspec.json.encode(message)
+        try:
+            self._socket.sendall(_LENGTHS.pack(len(data), len(blob)) + data)
+            if len(blob):
+                self._socket.sendall(blob)
+        except OSError as error:
+            raise DeviceError(f"{self.peer} went away ({error.strerror or error}); see its log, then start it again") from error
+
+    def receive(self, kind: Any) -> tuple[Any, bytes]:
+        """The next message, of type ``kind`` (a union, usually), and its blob.
+
+        Raises:
+            DeviceError: the peer went away.
+            ProtocolError: what came is no such message.
+        """
+        json_bytes, blob_bytes = _LENGTHS.unpack(self._exactly(_LENGTHS.size))
+        if json_bytes > MAX_JSON_BYTES or blob_bytes > MAX_BLOB_BYTES:
+            raise ProtocolError(f"{self.peer} announces a message of {json_bytes} + {blob_bytes} bytes; that is not one of ours")
+        data = self._exactly(json_bytes)
+        blob = self._exactly(blob_bytes)
+        try:
+            return msgspec.json.decode(data, type=kind), bytes(blob)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ProtocolError(f"{self.peer} sent an unknown message ({error}); bring both to one edgekit") from error
+
+    def ask(self, request: msgspec.Struct, reply: Any, blob: bytes | memoryview = b"") -> tuple[Any, bytes]:
+        """Send a request and wait for its reply; a Failure is raised as the error that it stands for.
+
+        Whatever else goes wrong, an interrupt too, ends the connection: a late reply could not be told from the next one.
+        """
+        try:
+            self.send(request, blob)
+            answer, data = self.receive(reply | Failure)
+        except BaseException:
+            self.close()
+            raise
+        if isinstance(answer, Failure):
+            raise _ERRORS.get(answer.kind, DeviceError)(f"{self.peer}: {answer.text}")
+        return answer, data
+
+    def close(self) -> None:
+        """End the connection; whoever waits on it wakes up."""
+        hang_up(self._socket)
+        self._socket.close()
+
+    def _exactly(self, count: int) -> bytearray:
+        data = bytearray()  # grows with what really comes, whatever was announced
+        while len(data) < count:
+            try:
+                got = self._socket.recv(min(count - len(data), CHUNK_BYTES))
+            except OSError as error:
+                raise DeviceError(f"{self.peer} went away ({error.strerror or error})") from error
+            if not got:
+                raise DeviceError(f"{self.peer} closed its control connection; see its log, then start it again")
+            data += got
+        return data

@@ -1,0 +1,76 @@
+"""Times a model in the stage process: as one segment in bursts, or kernel by kernel with onnxruntime's profiler."""
+
+import json
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from edgekit.runtime.executor import Executor, open_session, sample_inputs, session_options
+from edgekit.runtime.frames import Layout
+from edgekit.runtime.memory import peak_bytes
+from edgekit.runtime.store import PART
+from edgekit.runtime.verbs import KernelTime, Measure, Measured
+
+__all__ = ["measure_kernels", "measure_segment"]
+
+WARM_UP = 3
+
+
+def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
+    """Run a model as the pipeline would, until the budget is spent but at least ``least`` times."""
+    executor = Executor(model, request.inputs, request.outputs, request.variant, request.speed)
+    inputs = sample_inputs(request.inputs)
+    outputs = Layout(request.outputs).views(Layout(request.outputs).allocate())
+    for _ in range(WARM_UP):
+        executor.run(inputs, outputs)
+    samples: list[float] = []
+    cpu: list[float] = []
+    end = time.perf_counter() + request.budget_s
+    while len(samples) < request.least or time.perf_counter() < end:
+        begin = time.perf_counter()
+        executor.run(inputs, outputs)
+        samples.append(time.perf_counter() - begin)
+        cpu.append(executor.cpu_s)
+    return Measured(tuple(samples), tuple(cpu), base_bytes, peak_bytes(), executor.load_s)
+
+
+def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Measured, bytes]:
+    """Median time of every kernel, and the optimised graph (without its weights) that the kernels belong to."""
+    with tempfile.TemporaryDirectory(dir=model.parent, suffix=PART) as folder:
+        options = session_options(request.variant)
+        options.enable_profiling = True
+        options.profile_file_prefix = f"{folder}/kernels"
+        options.optimized_model_filepath = f"{folder}/optimized.onnx"
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights.bin")
+        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+        begin = time.perf_counter()
+        session = open_session(model, request.variant, options)
+        load_s = time.perf_counter() - begin
+        inputs = sample_inputs(request.inputs)
+        end = time.perf_counter() + request.budget_s
+        runs = 0
+        while runs < request.least + WARM_UP or time.perf_counter() < end:
+            session.run(None, inputs)
+            runs += 1
+        events = json.loads(Path(session.end_profiling()).read_text())
+        optimized = Path(folder, "optimized.onnx").read_bytes()
+    return Measured((), (), base_bytes, peak_bytes(), load_s, _medians(events)), optimized
+
+
+def _medians(events: list[dict[str, object]]) -> tuple[KernelTime, ...]:
+    """Kernel events carry whole microseconds; the first runs, still warming up, are left out."""
+    samples: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for event in events:
+        name, args = str(event["name"]), event.get("args")
+        if event.get("cat") == "Node" and name.endswith("_kernel_time") and isinstance(args, dict):
+            samples[name.removesuffix("_kernel_time"), str(args.get("op_name", ""))].append(float(str(event["dur"])) * 1e-6)
+    return tuple(KernelTime(name, op, _centre(seconds[WARM_UP:] or seconds)) for (name, op), seconds in samples.items())
+
+
+def _centre(seconds: list[float]) -> float:
+    """A mean without the slowest and fastest tenth: finer than the clock's microsecond, deaf to interruptions."""
+    ordered = sorted(seconds)
+    cut = len(ordered) // 10
+    return statistics.fmean(ordered[cut : len(ordered) - cut])

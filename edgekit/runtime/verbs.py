@@ -1,0 +1,264 @@
+"""The verbs of an agent as typed messages: facts, put, load, measure, run, logs, stop, and what each answers."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from edgekit.device import Variant
+from edgekit.graph import Tensor
+from edgekit.quantity import Bytes, Count, Name, Seconds
+
+__all__ = [
+    "Done",
+    "End",
+    "Endpoint",
+    "Facts",
+    "FactsReply",
+    "Hold",
+    "KernelTime",
+    "Load",
+    "Loaded",
+    "Logs",
+    "LogsReply",
+    "Measure",
+    "Measured",
+    "Port",
+    "Probe",
+    "Probed",
+    "Put",
+    "PutReply",
+    "Reply",
+    "Request",
+    "Run",
+    "StageSpec",
+    "StageStatus",
+    "Stop",
+    "TransferTime",
+    "Work",
+    "end_name",
+]
+
+End = int | Literal["client"]
+"""A stage by its index, or the client."""
+
+
+def end_name(end: End) -> str:
+    """``stage 2`` or ``client``."""
+    return end if isinstance(end, str) else f"stage {end}"
+
+
+class Work(Struct, frozen=True):
+    """What one unit asks of a machine; only a device that computes its times from a description looks at it."""
+
+    macs: Count
+    nbytes: Count
+
+
+class Port(Struct, frozen=True):
+    """One neighbour of a stage: which end, served by how many replicas, and the tensors of its message."""
+
+    end: End
+    replicas: Annotated[int, Meta(ge=1)]
+    tensors: tuple[Tensor, ...]
+
+
+class StageSpec(Struct, frozen=True):
+    """All that a stage process needs to know of its part in a plan. ``model`` is a digest in the agent's store."""
+
+    plan: Name
+    stage: Count
+    replica: Count
+    replicas: Annotated[int, Meta(ge=1)]
+    device: Name
+    model: Name
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    sources: tuple[Port, ...]
+    receivers: tuple[Port, ...]
+    variant: Variant = Variant()
+    cores: tuple[int, ...] | None = None
+    speed: float = 1.0
+    listen: str = "127.0.0.1"
+    works: tuple[Work, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"stage {self.stage}@{self.device}"
+
+
+class Endpoint(Struct, frozen=True):
+    """Where one replica of a receiving stage listens."""
+
+    end: End
+    replica: Count
+    host: str
+    port: int
+
+
+class Facts(Struct, frozen=True, tag="facts"):
+    """What machine is this?"""
+
+
+class FactsReply(Struct, frozen=True, tag="facts_reply"):
+    """One probe of a device; None where it cannot be known."""
+
+    version: str
+    system: str
+    machine: str
+    processor: str
+    python: str
+    onnxruntime: str
+    cores: int
+    memory_bytes: int | None
+    load_average: float | None
+    providers: tuple[str, ...]
+
+
+class Put(Struct, frozen=True, tag="put"):
+    """Keep the blob under its digest. Without a blob: is it there already?"""
+
+    digest: Name
+
+
+class PutReply(Struct, frozen=True, tag="put_reply"):
+    """Whether the store holds it now."""
+
+    present: bool
+
+
+class Load(Struct, frozen=True, tag="load"):
+    """Start a stage process and load its model; the blob is a golden input, the reply's blob its output."""
+
+    spec: StageSpec
+
+
+class Loaded(Struct, frozen=True, tag="loaded"):
+    """A stage that is ready to be linked. Memory is resident bytes: before the model, and at the peak."""
+
+    host: str
+    port: int
+    load_s: Seconds
+    base_bytes: Bytes
+    peak_bytes: Bytes
+
+
+class Measure(Struct, frozen=True, tag="measure"):
+    """Time a model in a stage process of its own: as one segment, or kernel by kernel."""
+
+    model: Name
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    mode: Literal["segment", "kernels"]
+    variant: Variant = Variant()
+    cores: tuple[int, ...] | None = None
+    speed: float = 1.0
+    budget_s: Seconds = 1.0
+    least: Annotated[int, Meta(ge=2)] = 10
+    works: tuple[Work, ...] = ()
+
+
+class KernelTime(Struct, frozen=True):
+    """Median time of one kernel of the optimised graph."""
+
+    name: str
+    op: str
+    seconds: Seconds
+
+
+class Measured(Struct, frozen=True, tag="measured"):
+    """Raw samples of one run each, or kernel times with the optimised graph as the blob."""
+
+    samples_s: tuple[Seconds, ...]
+    cpu_s: tuple[Seconds, ...]
+    base_bytes: Bytes
+    peak_bytes: Bytes
+    load_s: Seconds
+    kernels: tuple[KernelTime, ...] = ()
+
+
+class Probe(Struct, frozen=True, tag="probe"):
+    """Echo frames (no address given: the reply says where), or time frames of ``sizes`` bytes to an echo.
+
+    A size is done after ``samples`` round trips, or after a few of them once ``budget_s`` is spent on it.
+    """
+
+    listen: str = "127.0.0.1"
+    host: str | None = None
+    port: int = 0
+    sizes: tuple[int, ...] = ()
+    samples: Annotated[int, Meta(ge=1)] = 20
+    budget_s: Seconds = 0.4
+
+
+class Probed(Struct, frozen=True, tag="probed"):
+    """Round trips per size in seconds; processor seconds that this end and the echo spent on each size."""
+
+    host: str = ""
+    port: int = 0
+    round_trips_s: tuple[tuple[Seconds, ...], ...] = ()
+    send_cpu_s: tuple[Seconds, ...] = ()
+    receive_cpu_s: tuple[Seconds, ...] = ()
+
+
+class Run(Struct, frozen=True, tag="run"):
+    """Dial the receivers of a loaded stage and begin to serve frames."""
+
+    plan: Name
+    stage: Count
+    replica: Count
+    receivers: tuple[Endpoint, ...]
+
+
+class TransferTime(Struct, frozen=True):
+    """Sender's view of one message: from the first byte handed over to the acknowledgement, less the way back."""
+
+    receiver: End
+    replica: Count
+    samples_s: tuple[Seconds, ...]
+
+
+class StageStatus(Struct, frozen=True):
+    """A stage as it is now, with the spans (frame, start, stop; monotonic seconds) of its latest frames."""
+
+    name: str
+    plan: str
+    stage: Count
+    replica: Count
+    pid: int
+    state: str
+    frames: Count
+    failed: Count
+    peak_bytes: Bytes
+    spans: tuple[tuple[int, float, float], ...] = ()
+    transfers: tuple[TransferTime, ...] = ()
+
+
+class Logs(Struct, frozen=True, tag="logs"):
+    """What happened, and how are the stages? ``spans`` limits the latest frames that are told."""
+
+    spans: Count = 0
+
+
+class LogsReply(Struct, frozen=True, tag="logs_reply"):
+    """The agent's log and the state of each of its stages."""
+
+    text: str
+    stages: tuple[StageStatus, ...]
+
+
+class Stop(Struct, frozen=True, tag="stop"):
+    """End the stages of a plan, or, without one, the agent itself."""
+
+    plan: Name | None = None
+
+
+class Hold(Struct, frozen=True, tag="hold"):
+    """Keep this connection open: its end is the agent's end."""
+
+
+class Done(Struct, frozen=True, tag="done"):
+    """It is done."""
+
+
+Request = Facts | Put | Load | Measure | Probe | Run | Logs | Stop | Hold
+Reply = FactsReply | PutReply | Loaded | Measured | Probed | LogsReply | Done

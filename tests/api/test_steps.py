@@ -1,0 +1,107 @@
+"""Reading what was written, and what each step does besides calling the room that knows how."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgekit import api
+from edgekit.cluster import ANY, Cluster, Link
+from edgekit.device import Device, Roofline
+from edgekit.errors import FormatError, PlanError, UsageError
+from edgekit.files import write
+from edgekit.front import Front
+from tests.models import serial, simulated, skipping, split
+
+UNEQUAL = simulated("a", "b", macs_per_s=(1e6, 2e6), links=(Link(ANY, ANY, 1e-3, 1e6),))
+
+
+@pytest.fixture(scope="module")
+def front() -> Front:
+    net = serial(3)
+    return api.partition(net.graph, net.model, UNEQUAL, api.profile(net.graph, net.model, UNEQUAL))[0]
+
+
+def test_a_plan_is_read_from_its_file_and_picked_from_a_front_whatever_its_name(front: Front, tmp_path: Path) -> None:
+    write(tmp_path / "best.json", front)
+    write(tmp_path / "plan.json", front.plans[0])
+    assert api.read_plan(tmp_path / "plan.json") == front.plans[0]
+    assert api.read_plan(tmp_path / "best.json") == front.knee()
+    assert api.read_plan(tmp_path / "best.json", "period") == front.best("period")
+    assert api.read_plan(tmp_path / "best.json", "1") == front.plans[1]
+    for pick in ("²", "-1", "99", "speed"):
+        with pytest.raises(PlanError, match="expected knee, latency, period, memory or a number below"):
+            api.read_plan(tmp_path / "best.json", pick)
+
+
+def test_a_file_that_is_neither_says_so(tmp_path: Path) -> None:
+    (tmp_path / "front.json").write_text("{")
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(FormatError, match="expected edgekit.front as JSON"):
+        api.read_plan(tmp_path / "front.json")
+    with pytest.raises(FormatError, match="expected format 'edgekit.plan', got None"):
+        api.read_plan(tmp_path / "list.json")
+    with pytest.raises(FormatError, match=r"gone.json: cannot be read"):
+        api.read_plan(tmp_path / "gone.json")
+
+
+def test_profiles_are_kept_and_found_by_device_also_where_a_name_is_no_file_name(tmp_path: Path) -> None:
+    net, cluster = serial(3), simulated("rack/3", "b")
+    profiles = api.profile(net.graph, net.model, cluster)
+    run = api.Run(tmp_path)
+    run.keep_profiles(profiles)
+    assert run.profiles() == profiles
+    (tmp_path / "copy.profile.json").write_bytes((tmp_path / "b.profile.json").read_bytes())
+    with pytest.raises(UsageError, match=r"copy.profile.json is a second profile of b; keep one of them"):
+        run.profiles()
+
+
+def test_only_devices_that_are_asked_for_are_profiled() -> None:
+    net = serial(3)
+    assert list(api.profile(net.graph, net.model, UNEQUAL, ["b"])) == ["b"]
+    with pytest.raises(PlanError, match="no device 'c'"):
+        api.profile(net.graph, net.model, UNEQUAL, ["c"])
+
+
+def test_described_links_stay_as_described_and_mixed_clusters_are_refused() -> None:
+    graph = serial(3).graph
+    assert api.survey(UNEQUAL, graph) == UNEQUAL
+    mixed = Cluster((Device("a"), Device("b", "sim:", roofline=Roofline(1e9, 1e9))), (Link(ANY, ANY),))
+    with pytest.raises(UsageError, match="b are sim: devices among real ones"):
+        api.survey(mixed, graph)
+
+
+def test_what_ends_on_a_front_is_measured_until_nothing_on_it_is_estimated() -> None:
+    net = skipping()
+    profiles = api.profile(net.graph, net.model, UNEQUAL)
+    stray = msgspec.structs.replace(profiles["a"], device="gone")
+    told: list[str] = []
+    front, used = api.partition(net.graph, net.model, UNEQUAL, profiles | {"gone": stray}, measure=True, tell=told.append)
+    assert any(len(plan.stages) > 1 for plan in front.plans) and told
+    for plan in front.plans:
+        assert plan.predicted is not None
+        assert all(term.badge != "estimated" for term in plan.predicted.terms if term.name.startswith("compute"))
+        assert all(used[name].segment(stage.start, stage.stop) for stage in plan.stages for name in stage.devices)
+    assert used["gone"] == stray
+    assert profiles["a"].segments != used["a"].segments  # what was handed in is left alone
+
+
+def test_a_plan_by_hand_is_predicted_with_its_transfers_filled_in() -> None:
+    net = serial(3)
+    plan = msgspec.structs.replace(split(net.graph, (0, 1, "a"), (1, 3, "b")), transfers=())
+    predicted = api.predict(plan, net.graph, UNEQUAL, api.profile(net.graph, net.model, UNEQUAL))
+    assert predicted.predicted is not None and len(predicted.transfers) == 3
+
+
+def test_the_whole_api_is_documented() -> None:
+    for name in api.__all__:
+        assert getattr(api, name).__doc__, name
+
+
+def test_a_run_without_a_front_has_no_report(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no front.json in .*; run: edgekit partition"):
+        api.report(tmp_path)
+    (tmp_path / "front.json").write_text(json.dumps({"format": "edgekit.trace"}))
+    with pytest.raises(FormatError, match="expected format 'edgekit.front', got 'edgekit.trace'"):
+        api.report(tmp_path)

@@ -1,0 +1,234 @@
+"""The whole way on the command line, on agents of this machine and on described devices."""
+
+import io
+import json
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.runtime.executor import run_once
+from tests.cli.bed import Outcome, edgekit_run, toml, until
+from tests.models import Net, serial
+
+LOCAL = """
+[[devices]]
+name = "near"
+
+[[devices]]
+name = "far"
+speed = 0.5
+
+[[links]]
+source = "*"
+receiver = "*"
+"""
+
+SIM = """
+name = "paper"
+
+[[devices]]
+name = "near"
+address = "sim:"
+roofline = { macs_per_s = 1e8, memory_bytes_per_s = 1e9 }
+
+[[devices]]
+name = "far"
+address = "sim:"
+roofline = { macs_per_s = 4e8, memory_bytes_per_s = 1e9 }
+
+[[links]]
+source = "*"
+receiver = "*"
+latency_s = 0.0001
+bytes_per_s = 1e7
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A place of their own for agents and temporary files, which have to be gone in the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        temp, state = tmp_path_factory.mktemp("t"), tmp_path_factory.mktemp("s")
+        patch.setattr(tempfile, "tempdir", str(temp))
+        patch.setenv("XDG_STATE_HOME", str(state))
+        yield
+        assert edgekit_run("stop").out.startswith("nothing was running")
+        assert not [path for path in temp.iterdir() if path.name.startswith("edgekit-")]
+
+
+def done(*arguments: object, given: bytes | None = None) -> Outcome:
+    outcome = edgekit_run(*arguments, given=given)
+    assert outcome.code == 0, outcome.err + outcome.out
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network, exported and looked at."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "raw.onnx").write_bytes(serial(3).data)
+    toml(folder, LOCAL)
+    toml(folder, SIM, "sim.toml")
+    outcome = done("export", folder / "raw.onnx", "-o", folder / "net.onnx")
+    assert "3 nodes in 3 units, opset 17" in outcome.out and "next: edgekit inspect" in outcome.out
+    return folder
+
+
+@pytest.fixture(scope="module")
+def surveyed(folder: Path) -> Path:
+    outcome = done("survey", folder / "net.onnx", "-c", folder / "cluster.toml", "-o", folder / "surveyed.json")
+    assert "near → far" in outcome.out and "measured" in outcome.out
+    assert all(link["badge"] == "measured" for link in json.loads((folder / "surveyed.json").read_text())["links"][:-1])
+    return folder / "surveyed.json"
+
+
+@pytest.fixture(scope="module")
+def front(folder: Path, surveyed: Path) -> Path:
+    net, runs, front = folder / "net.onnx", folder / "runs", folder / "runs" / "front.json"
+    outcome = done("profile", net, "-c", surveyed, "-o", runs, "--seconds", "0.1")
+    assert "near" in outcome.out and "far" in outcome.out and "emulated" in outcome.out
+    outcome = done("partition", net, "-c", surveyed, "-p", runs, "-o", front, "--measure")
+    assert "← knee" in outcome.out and "exact" in outcome.out
+    return front
+
+
+@pytest.fixture
+def served(folder: Path, surveyed: Path) -> Iterator[None]:
+    """Two stages that stay."""
+    plan = {"format": "edgekit.plan", "version": 1, "graph": serial(3).graph.digest}
+    plan["stages"] = [{"start": 0, "stop": 1, "devices": ["near"]}, {"start": 1, "stop": 3, "devices": ["far"]}]
+    (folder / "plan.json").write_text(json.dumps(plan))
+    outcome = done("deploy", folder / "plan.json", "-g", folder / "net.onnx", "-c", surveyed)
+    assert "near[0:1] → far[1:3] is serving; split output equals unsplit output" in outcome.out
+    yield
+    done("stop")
+
+
+def close(got: np.ndarray, want: np.ndarray) -> bool:
+    return got.shape == want.shape and float(np.abs(got - want).max()) <= 1e-4 * float(np.abs(want).max())
+
+
+def unsplit(net: Net, seed: int) -> np.ndarray:
+    return run_once(net.data, net.inputs(seed))["y"]
+
+
+def check_runs(folder: Path, *pipeline: object) -> None:
+    """One frame and several, from a file, a folder and standard input."""
+    net = serial(3)
+    assert done("inspect", folder / "net.onnx", "--json").out.count(net.graph.digest) == 1  # the tests' own import is the same
+    frames = [net.inputs(seed)["x"] for seed in range(3)]
+    np.savez(folder / "one.npz", x=frames[0])
+    done("run", *pipeline, "--input", folder / "one.npz", "--output", folder / "one_y.npz")
+    assert close(np.load(folder / "one_y.npz")["y"], unsplit(net, 0))
+    np.save(folder / "three.npy", np.stack(frames))
+    outcome = done("run", *pipeline, "--input", folder / "three.npy", "--output", folder / "three_y.npz")
+    assert "3 frames → " in outcome.err
+    assert all(close(y, unsplit(net, seed)) for seed, y in enumerate(np.load(folder / "three_y.npz")["y"]))
+    (folder / "inputs").mkdir(exist_ok=True)
+    for seed, frame in enumerate(frames):
+        np.savez(folder / "inputs" / f"frame{seed}.npz", x=frame)
+    done("run", *pipeline, "--input", folder / "inputs", "--output", folder / "outputs", "--window", "1")
+    assert all(close(np.load(folder / "outputs" / f"frame{seed}.npz")["y"], unsplit(net, seed)) for seed in range(3))
+    outcome = done("run", *pipeline, "--input", "-", "--output", "-", given=(folder / "three.npy").read_bytes())
+    assert all(close(y, unsplit(net, seed)) for seed, y in enumerate(np.load(io.BytesIO(outcome.data))["y"]))
+
+
+def check_verdict(outcome: Outcome) -> dict:
+    assert outcome.code in (0, 1)  # 1 where the machine is too busy to keep what was predicted
+    verdict = json.loads(outcome.out)
+    assert set(verdict) == {"errors", "within", "trace"}
+    assert verdict["trace"]["format"] == "edgekit.trace"
+    missed = any(abs(error) > verdict["within"] for error in verdict["errors"].values())
+    assert outcome.code == int(missed) and ("promise missed" in outcome.err) == missed
+    return verdict
+
+
+def test_a_network_is_shown(folder: Path) -> None:
+    outcome = done("inspect", folder / "net.onnx")
+    assert "net: 3 nodes" in outcome.out and "2 cut candidates in 3 units" in outcome.out
+    assert json.loads(done("inspect", folder / "net.onnx", "--json").out)["format"] == "edgekit.graph"
+
+
+def test_local_devices_from_survey_to_a_certified_plan_that_lives_as_long_as_the_command(folder: Path, front: Path, surveyed: Path) -> None:
+    plan = (front, "-g", folder / "net.onnx", "-c", surveyed)
+    verdict = check_verdict(edgekit_run("verify", *plan, "--seconds", "0.1", "--json", "-o", folder / "trace.json"))
+    assert set(verdict["errors"]) == {"latency", "period"}
+    assert json.loads((folder / "trace.json").read_text()) == verdict["trace"]
+    for pick in ("latency", "period", "memory", "0"):
+        done("run", *plan, "--pick", pick, "--input", _frame(folder), "--output", folder / "y.npz")
+
+
+def _frame(folder: Path) -> Path:
+    np.save(folder / "frame.npy", serial(3).inputs()["x"])
+    return folder / "frame.npy"
+
+
+def test_a_deployed_pipeline_runs_is_verified_and_tells_how_it_is(folder: Path, served: None) -> None:
+    check_runs(folder)
+    verdict = check_verdict(edgekit_run("verify", "--seconds", "0.1", "--json"))
+    assert verdict["errors"] == {} and len(verdict["trace"]["loads"]) == 3
+    outcome = done("verify", "--seconds", "0.1")
+    assert "compute 0@near" in outcome.out and "transfer near→far" in outcome.out and "frames in flight" in outcome.out
+    outcome = done("status")
+    assert "stage 0@near  serving" in outcome.out and "stage 1@far   serving" in outcome.out
+    status = json.loads(done("status", "--json").out)
+    assert (status["wanted"], len(status["stages"])) == (2, 2)
+    logs = done("logs").out
+    assert "near: " in logs and "far: " in logs and "loaded stage 1@far" in logs
+
+
+def test_a_second_deployment_says_what_to_do(folder: Path, surveyed: Path, served: None) -> None:
+    outcome = edgekit_run("deploy", folder / "plan.json", "-g", folder / "net.onnx", "-c", surveyed)
+    assert (outcome.code, outcome.message) == (2, "error: a pipeline is already deployed to cluster; run: edgekit stop -n cluster")
+    done("status")
+
+
+def test_a_stage_that_was_killed_is_named(served: None) -> None:
+    stages = json.loads(done("status", "--json").out)["stages"]
+    os.kill(stages[1]["pid"], signal.SIGKILL)
+    assert until(lambda: edgekit_run("status").code == 3)
+    outcome = edgekit_run("status")
+    assert "stage 1@far is lost" in outcome.message and "run: edgekit stop -n cluster, then edgekit deploy" in outcome.message
+    assert "stage 1@far" in outcome.out
+    outcome = edgekit_run("verify", "--seconds", "0.1")
+    assert outcome.code == 3
+
+
+def test_agents_are_kept_where_the_environment_says(folder: Path, served: None) -> None:
+    home = Path(os.environ["XDG_STATE_HOME"]) / "edgekit" / "cluster"
+    assert sorted(path.name for path in home.iterdir()) == ["deployment.json", "far", "near"]
+    assert (home / "near" / "agent.sock").is_socket()
+
+
+def test_the_third_of_several_files_is_bad(folder: Path, served: None) -> None:
+    (folder / "some").mkdir()
+    for name in "abd":
+        np.savez(folder / "some" / f"{name}.npz", x=serial(3).inputs()["x"])
+    (folder / "some" / "c.npz").write_bytes((folder / "some" / "b.npz").read_bytes()[:300])
+    outcome = edgekit_run("run", "--input", folder / "some", "--output", folder / "some_y")
+    assert outcome.code == 2 and "c.npz: expected an .npz or .npy file, got something else" in outcome.message
+    assert sorted(path.name for path in (folder / "some_y").iterdir()) == ["a.npz", "b.npz"]
+    done("status")
+
+
+def test_described_devices_need_no_deployment(folder: Path) -> None:
+    net, sim, runs = folder / "net.onnx", folder / "sim.toml", folder / "sim"
+    done("survey", net, "-c", sim, "-o", runs / "cluster.json")
+    done("profile", net, "-c", sim, "-o", runs, "--json")
+    front = json.loads(done("partition", net, "-c", sim, "-p", runs, "-o", runs / "front.json", "--measure", "--json").out)
+    assert front["format"] == "edgekit.front" and front["plans"]
+    plan = (runs / "front.json", "-g", net, "-c", sim)
+    for pick in range(len(front["plans"])):
+        verdict = check_verdict(edgekit_run("verify", *plan, "--pick", pick, "--seconds", "0.1", "--json"))
+        assert all(abs(error) < 0.01 for error in verdict["errors"].values())
+    check_runs(folder, *plan)
+    outcome = edgekit_run("deploy", *plan)
+    assert outcome.code == 2 and "sim: devices live within one command only; use: edgekit verify" in outcome.message
+    (runs / "trace.json").unlink(missing_ok=True)
+    outcome = done("report", runs)
+    assert all(Path(line).is_file() for line in outcome.out.split())

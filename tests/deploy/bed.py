@@ -1,0 +1,69 @@
+"""Real agents on this machine for a whole file of tests, so that each test starts stage processes only."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgekit.cluster import Cluster
+from edgekit.deploy.client import Streaming
+from edgekit.deploy.pipeline import Pipeline, deploy
+from edgekit.deploy.standing import end
+from edgekit.plan import Plan
+from tests.models import Net, local
+
+__all__ = ["Bed", "home", "kill", "until"]
+
+
+class Bed:
+    """Agents that stay between tests."""
+
+    def __init__(self, home: Path):
+        self.home = home
+
+    @contextmanager
+    def pipeline(self, plan: Plan, net: Net, cluster: Cluster | None = None) -> Iterator[Pipeline]:
+        """A pipeline whose stages end with the context."""
+        with deploy(plan, net.graph, net.model, cluster or local(*plan.devices), home=self.home) as pipeline:
+            try:
+                yield pipeline
+            finally:
+                pipeline.stop()
+
+    @contextmanager
+    def client(self, plan: Plan, net: Net, cluster: Cluster | None = None) -> Iterator[Streaming]:
+        """Its client."""
+        with self.pipeline(plan, net, cluster) as pipeline, pipeline.client() as client:
+            yield client
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    folder = tmp_path_factory.mktemp("bed")
+    yield Bed(folder)
+    end(folder)
+
+
+def kill(pipeline: Pipeline, stage: int) -> None:
+    """End a stage process as a lack of memory would."""
+    (pid,) = (s.pid for reply in pipeline.logs().values() for s in reply.stages if s.plan == pipeline.digest and s.stage == stage)
+    os.kill(pid, signal.SIGKILL)
+
+
+def until(true: Callable[[], object], seconds: float = 5.0) -> bool:
+    """Whether something comes true in time."""
+    end_s = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end_s:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def threads() -> set[threading.Thread]:
+    return set(threading.enumerate())

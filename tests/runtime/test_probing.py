@@ -1,0 +1,163 @@
+"""Probes and the echo that answers them."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from edgekit.errors import DeviceError
+from edgekit.runtime import probing, wire
+from edgekit.runtime.frames import Kind
+from edgekit.runtime.probing import ENOUGH, Echo, probe
+from edgekit.runtime.verbs import Probe
+from edgekit.runtime.wire import Hello, dial, receive_header, send_note
+from tests.runtime.bed import eventually
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    made = Echo("127.0.0.1")
+    yield made
+    made.close()
+
+
+def asked(echo: Echo, *sizes: int, samples: int = 8, budget_s: float = 0.4) -> Probe:
+    host, port = echo.address
+    return Probe(host=host, port=port, sizes=sizes, samples=samples, budget_s=budget_s)
+
+
+def test_every_size_has_its_round_trips(echo: Echo) -> None:
+    probed = probe(asked(echo, 0, 1, 100_000, budget_s=60))
+    assert [len(trips) for trips in probed.round_trips_s] == [8, 8, 8]
+    assert all(seconds > 0 for trips in probed.round_trips_s for seconds in trips)
+    assert len(probed.send_cpu_s) == len(probed.receive_cpu_s) == 3
+    assert all(seconds >= 0 for seconds in (*probed.send_cpu_s, *probed.receive_cpu_s))
+
+
+@pytest.mark.parametrize(("samples", "taken"), [(100_000, ENOUGH), (3, 3)])
+def test_a_size_whose_time_is_spent_is_done_after_a_few(echo: Echo, samples: int, taken: int) -> None:
+    probed = probe(asked(echo, 1000, samples=samples, budget_s=0.0))
+    assert [len(trips) for trips in probed.round_trips_s] == [taken]
+
+
+def test_an_echo_answers_one_probe_after_the_other(echo: Echo) -> None:
+    for _ in range(3):
+        assert len(probe(asked(echo, 10)).round_trips_s[0]) == 8
+
+
+def test_two_probes_at_once_disturb_each_other_at_most(echo: Echo) -> None:
+    def try_once() -> None:
+        with contextlib.suppress(DeviceError):  # their connections met at the echo, which serves one probe at a time
+            probe(asked(echo, 10, samples=3))
+
+    threads = [threading.Thread(target=try_once) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert probe(asked(echo, 10)).round_trips_s[0]
+
+
+def garbage(address: tuple[str, int]) -> None:
+    with socket.create_connection(address) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: edge\r\nAccept: */*\r\n\r\n")
+
+
+def silent(address: tuple[str, int]) -> None:
+    socket.create_connection(address).close()
+
+
+def greeting(*plans: str) -> Callable[[tuple[str, int]], None]:
+    """A caller whose connections greet for these plans and then leave."""
+
+    def call(address: tuple[str, int]) -> None:
+        with contextlib.ExitStack() as stack, contextlib.suppress(DeviceError):
+            for index, plan in enumerate(plans):
+                stack.enter_context(dial(*address, Hello(plan, "client", 0, 0, 0, gives=index == 0), "the echo"))
+
+    return call
+
+
+STRANGERS = {
+    "garbage": garbage,
+    "one that says nothing": silent,
+    "one that asks for less than nothing": greeting("probe-1"),
+    "one that asks for all the memory": greeting(f"probe{2**62}"),
+    "one that looks for a stage": greeting("plan"),
+    "one that leaves after half a greeting": greeting("probe5"),
+    "one that changes its mind": greeting("probe5", "probe6"),
+    "one that sends no frame": greeting("probe5", "probe5"),
+}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_an_echo_survives(echo: Echo, stranger: str) -> None:
+    STRANGERS[stranger](echo.address)
+
+    def answers() -> bool:
+        try:
+            return bool(probe(asked(echo, 10)).round_trips_s)
+        except DeviceError:
+            return False  # it took this probe for the rest of what the stranger began
+
+    eventually(answers)
+
+
+def test_an_echo_that_is_not_there_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(DeviceError, match="the echo cannot be reached"):
+        probe(Probe(host="127.0.0.1", port=port, sizes=(1,)))
+
+
+@pytest.mark.parametrize("answers", [0, 1, 2])
+def test_an_echo_that_goes_away_fails_the_probe(answers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "HANDSHAKE_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            held = []
+            for _ in range(answers):
+                sock, _ = listener.accept()
+                held.append(sock)
+                wire.accept(sock)
+                send_note(sock, Kind.WELCOME)
+            if answers < 2:
+                held.append(listener.accept()[0])
+            for sock in held:
+                sock.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(DeviceError, match="the echo"):
+            probe(Probe(host="127.0.0.1", port=listener.getsockname()[1], sizes=(1,)))
+        thread.join()
+
+
+def test_an_echo_that_hangs_fails_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "PATIENCE_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            socks = []
+            for _ in range(2):
+                sock, _ = listener.accept()
+                wire.accept(sock)
+                send_note(sock, Kind.WELCOME)
+                socks.append(sock)
+            for _ in range(3):
+                receive_header(socks[0])
+                send_note(socks[0], Kind.PONG)
+            while socks[0].recv(1000):
+                pass
+            for sock in socks:
+                sock.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(DeviceError, match="nothing came"):
+            probe(Probe(host="127.0.0.1", port=listener.getsockname()[1], sizes=(1,)))
+        thread.join()
