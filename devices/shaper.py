@@ -123,9 +123,10 @@ class _Direction:
             thread.join()
 
     def _read(self) -> None:
-        free = 0.0
+        free, now = 0.0, time.monotonic()
         data = b"-"
         while data:
+            before = now
             with self._room:
                 self._room.wait_for(lambda: self._flying_bytes <= self._most_bytes or self._broken)
             asked = time.monotonic()
@@ -134,8 +135,8 @@ class _Direction:
             except OSError:
                 data = b""
             now = time.monotonic()
-            # a chunk that was waiting for us follows the one before it; how late we woke up is not the link's time
-            ready = now if now - asked > IDLE_S else now - MOST_LATE_S
+            # a chunk that was waiting for us came after the one before it; how late we are is not the link's time
+            ready = now if now - asked > IDLE_S else max(before, now - MOST_LATE_S)
             free = max(ready, free) + (len(data) / self._shape.bytes_per_s if self._shape.bytes_per_s else 0.0)
             with self._room:
                 self._flying_bytes += len(data)

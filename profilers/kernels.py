@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from devices.connection import KernelTime
 from edgekit.graph import Graph, Node
 from edgekit.profile import Kernel
-from edgekit.runtime.verbs import KernelTime
 from profilers.anchors import Anchor, find_anchors
 
 __all__ = ["Mapping", "map_kernels"]

@@ -25,8 +25,12 @@ MOST_BYTES = 2**24
 GROWTH = 32
 SAMPLES = 15
 
-VISIBLE = 1.5
+VISIBLE = 2.0
 """How many times longer than the smallest message the largest has to take for its rate to be told from noise."""
+
+CLOSE = 1 / 8
+"""Share of the span of sizes below which two of them are too near each other for their slope to say anything."""
+
 MOST_OF_CUTS = 0.9
 
 
@@ -91,8 +95,8 @@ def _probe(connection: Connection, host: str, port: int, sizes: tuple[int, ...])
 
 
 def _visible(probed: Probed) -> bool:
-    first, last = (float(np.median(trips)) for trips in (probed.round_trips_s[0], probed.round_trips_s[-1]))
-    return last > VISIBLE * first
+    """Whether even the quick ones of the largest messages take clearly longer than the smallest usually do."""
+    return float(np.percentile(probed.round_trips_s[-1], 10)) > VISIBLE * float(np.median(probed.round_trips_s[0]))
 
 
 def _listen(cluster: Cluster, name: str) -> str:
@@ -126,11 +130,14 @@ def _point(size: int, seconds: NDArray[np.float64]) -> LinkPoint:
 
 
 def theil_sen(x: list[float], y: list[float]) -> Fit:
-    """The line through points whose slope is the median of all pairs' slopes: deaf to a few bad points.
+    """The line through points whose slope is the median of the pairs' slopes: deaf to a few bad points (Theil 1950, Sen 1968).
+
+    Pairs that lie close together, measured by the span of all, tell of noise and are left out.
 
     >>> theil_sen([0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 5.0, 7.0, 90.0])
     Fit(start=1.0, slope=2.0)
     """
-    slopes = [(y[j] - y[i]) / (x[j] - x[i]) for i, j in combinations(range(len(x)), 2) if x[i] != x[j]]
+    least = CLOSE * (max(x) - min(x))
+    slopes = [(y[j] - y[i]) / (x[j] - x[i]) for i, j in combinations(range(len(x)), 2) if x[i] != x[j] and abs(x[j] - x[i]) >= least]
     slope = float(np.median(slopes)) if slopes else 0.0
     return Fit(float(np.median([b - slope * a for a, b in zip(x, y, strict=True)])), slope)

@@ -82,6 +82,11 @@ class Channel:
             raise _ERRORS.get(answer.kind, DeviceError)(f"{self.peer}: {answer.text}")
         return answer, data
 
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended here."""
+        return self._socket.fileno() < 0
+
     def close(self) -> None:
         """End the connection; whoever waits on it wakes up."""
         hang_up(self._socket)

@@ -167,6 +167,8 @@ class Supervisor:
             try:
                 answer: tuple[Reply, bytes] = child.channel.ask(request, Reply, blob)
             except DeviceError as error:
+                if not child.channel.closed:
+                    raise
                 raise DeviceError(f"{error}{_fate(child.process)}") from error
             return answer
 

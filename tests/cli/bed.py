@@ -43,10 +43,11 @@ def edgekit_run(*arguments: object, given: bytes | None = None) -> Outcome:
 
 
 def started(*arguments: object, temp: Path, state: Path, before: str = "") -> subprocess.Popen[str]:
-    """Start a command in a process of its own, with its own temporary folder and place for agents."""
+    """Start a command in a process of its own, with its own folders for work, temporary files and agents."""
     script = f"{before}\nfrom edgekit.cli import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-P", "-c", script, *map(str, arguments)],
+        cwd=temp,  # what it writes without saying where must not land in the checkout
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

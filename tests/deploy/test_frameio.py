@@ -11,7 +11,7 @@ from edgekit.errors import FormatError, FrameError, StageError, UsageError
 from edgekit.graph import Tensor
 
 X = Tensor("x", (2, 3), "float32")
-FILE = Tensor("file", (), "int64")
+INDEX = Tensor("i", (), "int64")
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
@@ -29,11 +29,11 @@ def test_one_array_is_one_frame_and_a_stack_of_them_is_several(tmp_path: Path) -
 
 
 def test_several_inputs_are_stacked_together_or_not_at_all(tmp_path: Path) -> None:
-    np.savez(tmp_path / "pair.npz", x=np.stack([ARRAY] * 2), file=np.array([4, 5]))
-    assert [arrays["file"] for _, arrays in read_frames(str(tmp_path / "pair.npz"), (X, FILE))] == [4, 5]
-    np.savez(tmp_path / "half.npz", x=np.stack([ARRAY] * 2), file=np.array(4))
+    np.savez(tmp_path / "pair.npz", x=np.stack([ARRAY] * 2), i=np.array([4, 5]))
+    assert [arrays["i"] for _, arrays in read_frames(str(tmp_path / "pair.npz"), (X, INDEX))] == [4, 5]
+    np.savez(tmp_path / "half.npz", x=np.stack([ARRAY] * 2), i=np.array(4))
     with pytest.raises(FrameError, match=r"half.npz: input 'x' is expected as float32 \[2, 3\], got float32 \[2, 2, 3\]"):
-        next(read_frames(str(tmp_path / "half.npz"), (X, FILE)))
+        next(read_frames(str(tmp_path / "half.npz"), (X, INDEX)))
 
 
 def test_files_are_read_one_by_one(tmp_path: Path) -> None:

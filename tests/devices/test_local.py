@@ -31,7 +31,7 @@ def slowness(speed: float) -> float:
     return min(wall / cpu for wall, cpu in zip(measured.samples_s, measured.cpu_s, strict=True))
 
 
-@pytest.mark.parametrize("speed", [1.0, 0.5, 0.25])
+@pytest.mark.parametrize("speed", [1.0, 0.5])
 def test_a_slower_device_takes_its_share_longer(speed: float) -> None:
     assert 0.95 / speed < slowness(speed) < 1.6 / speed
 

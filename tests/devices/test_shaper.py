@@ -2,19 +2,19 @@
 
 import contextlib
 import os
-import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from devices.local import connect, find
+from devices.local import connect, environment, find
 from devices.shaper import Route, open_routes
 from edgekit.cluster import Shape
 from edgekit.device import Device
@@ -52,9 +52,11 @@ def serving(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield listener.getsockname()
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
+        try:
+            yield listener.getsockname()
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
 
 
 @contextmanager
@@ -83,7 +85,7 @@ def say(sock: socket.socket, data: bytes) -> threading.Thread:
     return thread
 
 
-@pytest.mark.parametrize("shape", [FREE, Shape(0.002, 20e6), Shape(0.02), Shape(0, 5e6)])
+@pytest.mark.parametrize("shape", [FREE, Shape(0.002, 20e6), Shape(0.02)])
 def test_all_bytes_arrive_in_order_in_both_directions(shape: Shape) -> None:
     data = np.random.default_rng(0).integers(0, 256, 700_001, np.uint8).tobytes()
     with serving(parrot) as address, shaped(address, shape, shape) as proxy, socket.create_connection(proxy) as sock:
@@ -103,15 +105,17 @@ def test_two_connections_do_not_mix() -> None:
 
 def test_a_message_takes_at_least_the_delay() -> None:
     with serving(parrot) as address, shaped(address, Shape(0.05), Shape(0.03)) as proxy, socket.create_connection(proxy) as sock:
+        took = []
         for _ in range(5):
             begin = time.monotonic()
             sock.sendall(b"ping")
             assert sock.recv(4) == b"ping"
-            assert time.monotonic() - begin >= 0.08
+            took.append(time.monotonic() - begin)
+    assert min(took[1:]) >= 0.08  # the first may have waited for the proxy to be there
 
 
-@pytest.mark.parametrize("rate", [4e6, 10e6])
-def test_a_megabyte_takes_at_least_its_time(rate: float) -> None:
+def test_a_megabyte_takes_at_least_its_time() -> None:
+    rate = 4e6
     with serving(drain) as address, shaped(address, Shape(0, rate)) as proxy, socket.create_connection(proxy) as sock:
         begin = time.monotonic()
         thread = say(sock, bytes(1_000_000))
@@ -193,19 +197,21 @@ def test_connections_that_have_ended_leave_nothing_in_the_proxy() -> None:
     def leave(sock: socket.socket) -> None:
         sock.recv(1)
 
-    with serving(parrot) as polite, serving(leave) as rude:
-        with open_routes([Route(*polite, Shape(0.001, 50e6), FREE), Route(*rude, Shape(0.001, 50e6), FREE)]) as (kind, unkind):
-            pid = proxy_process()
-            before = held(pid)
-            for _ in range(10):
-                with socket.create_connection(kind) as sock:
-                    thread = say(sock, bytes(50_000))
-                    assert len(listen(sock)) == 50_000
-                    thread.join()
-                with socket.create_connection(unkind) as sock, contextlib.suppress(OSError):
-                    sock.sendall(bytes(2_000_000))
-                socket.create_connection(kind).close()
-            eventually(lambda: held(pid) == before)
+    with ExitStack() as stack:
+        servers = [stack.enter_context(serving(talk)) for talk in (parrot, leave)]
+        kind, unkind = stack.enter_context(open_routes([Route(*address, Shape(0.001, 50e6), FREE) for address in servers]))
+        pid = proxy_process()
+        eventually(lambda: held(pid)[0] == 1 + len(servers))  # threads: one that waits for the end, one for each route
+        before = held(pid)
+        for _ in range(10):
+            with socket.create_connection(kind) as sock:
+                thread = say(sock, bytes(50_000))
+                assert len(listen(sock)) == 50_000
+                thread.join()
+            with socket.create_connection(unkind) as sock, contextlib.suppress(OSError):
+                sock.sendall(bytes(2_000_000))
+            socket.create_connection(kind).close()
+        eventually(lambda: held(pid) == before)
 
 
 def test_proxies_end_when_the_context_is_left() -> None:
@@ -218,12 +224,24 @@ def test_proxies_end_when_the_context_is_left() -> None:
         eventually(lambda: not marked())
 
 
+OPENER = """
+import time
+from devices.shaper import Route, open_routes
+from edgekit.cluster import Shape
+with open_routes([Route("127.0.0.1", 1, Shape(), Shape())]) as routes:
+    print(routes[0][1], flush=True)
+    time.sleep(60)
+"""
+
+
 def test_proxies_end_with_the_process_that_opened_them() -> None:
-    with serving(parrot) as address, shaped(address) as proxy:
-        os.kill(proxy_process(), signal.SIGKILL)
-        eventually(lambda: not marked())
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(proxy)
+    opener = subprocess.Popen([sys.executable, "-c", OPENER], stdout=subprocess.PIPE, env=environment())
+    assert opener.stdout is not None
+    with opener, opener.stdout:
+        assert int(opener.stdout.readline())
+        assert len(marked()) == 2
+        opener.kill()
+    eventually(lambda: not marked())
 
 
 def test_proxies_with_a_lifeline_stay_until_it_ends(tmp_path: Path) -> None:

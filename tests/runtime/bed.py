@@ -124,7 +124,7 @@ def marked() -> dict[int, str]:
 def tracked(folder: Path) -> Iterator[None]:
     """Check that what runs inside leaves no thread, file descriptor, process or temporary file."""
     threads, descriptors = set(threading.enumerate()), _descriptors()
-    os.environ[MARK] = folder.name
+    os.environ[MARK] = str(folder)  # several runs may go on side by side
     try:
         yield
         eventually(lambda: not set(threading.enumerate()) - threads, 5)

@@ -27,11 +27,17 @@ DEVICE = Device("bench")
 
 
 @pytest.fixture
-def agent() -> Iterator[LocalConnection]:
-    """A connection whose agent holds one loaded stage."""
+def idle() -> Iterator[LocalConnection]:
+    """A connection to an agent without stages."""
     with connect(DEVICE) as made:
-        made.load(spec(made.put(MODEL)))
         yield made
+
+
+@pytest.fixture
+def agent(idle: LocalConnection) -> LocalConnection:
+    """A connection whose agent holds one loaded stage."""
+    idle.load(spec(idle.put(MODEL)))
+    return idle
 
 
 @pytest.fixture
@@ -77,37 +83,39 @@ def test_an_agent_that_is_killed_takes_its_stages_along(agent: LocalConnection) 
     assert not agent.folder.exists()
 
 
-def test_a_busy_measurement_ends_with_its_agent(agent: LocalConnection) -> None:
+def test_a_busy_measurement_ends_with_its_agent(idle: LocalConnection) -> None:
+    digest = idle.put(MODEL)
     raised: list[EdgekitError] = []
 
     def measure() -> None:
         try:
-            agent.measure(Measure(digest_of(MODEL), (X,), (Y,), "segment", budget_s=600))
+            idle.measure(Measure(digest, (X,), (Y,), "segment", budget_s=600))
         except DeviceError as error:
             raised.append(error)
 
     thread = threading.Thread(target=measure)
     thread.start()
-    eventually(lambda: running() == 3)
-    os.kill(agent_pid(agent), signal.SIGKILL)
+    eventually(lambda: running() == 2)
+    os.kill(agent_pid(idle), signal.SIGKILL)
     thread.join(10)
     assert len(raised) == 1
     eventually(lambda: running() == 0)
 
 
-def test_closing_a_connection_ends_what_it_waits_for(agent: LocalConnection) -> None:
+def test_closing_a_connection_ends_what_it_waits_for(idle: LocalConnection) -> None:
+    digest = idle.put(MODEL)
     raised: list[EdgekitError] = []
 
     def measure() -> None:
         try:
-            agent.measure(Measure(digest_of(MODEL), (X,), (Y,), "segment", budget_s=600))
+            idle.measure(Measure(digest, (X,), (Y,), "segment", budget_s=600))
         except DeviceError as error:
             raised.append(error)
 
     thread = threading.Thread(target=measure)
     thread.start()
-    eventually(lambda: running() == 3)
-    agent.close()
+    eventually(lambda: running() == 2)
+    idle.close()
     thread.join(10)
     assert len(raised) == 1
     eventually(lambda: running() == 0)
@@ -119,9 +127,9 @@ def test_an_agent_ends_on_sigterm(agent: LocalConnection) -> None:
     eventually(lambda: not agent.folder.exists())
 
 
-def test_an_interrupt_at_the_terminal_is_not_for_the_agent(agent: LocalConnection) -> None:
-    os.kill(agent_pid(agent), signal.SIGINT)
-    assert agent.facts().cores >= 1
+def test_an_interrupt_at_the_terminal_is_not_for_the_agent(idle: LocalConnection) -> None:
+    os.kill(agent_pid(idle), signal.SIGINT)
+    assert idle.facts().cores >= 1
 
 
 CONTROLLER = """
@@ -222,37 +230,38 @@ def test_what_an_agent_keeps_is_its_owners_alone(home: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"GET / HTTP/1.1\r\n\r\n",
-        struct.pack("!IQ", 14, 0) + b'{"type":"fly"}',
-        struct.pack("!IQ", 3, 0) + b"\xff\xfe\xfd",
-        struct.pack("!IQ", 0, 0),
-        struct.pack("!IQ", 2**32 - 1, 2**64 - 1),
-        struct.pack("!IQ", 16, 2**31) + b'{"type":"facts"}',
-        b"half",
-    ],
+STRANGERS = (
+    b"GET / HTTP/1.1\r\n\r\n",
+    struct.pack("!IQ", 14, 0) + b'{"type":"fly"}',
+    struct.pack("!IQ", 3, 0) + b"\xff\xfe\xfd",
+    struct.pack("!IQ", 0, 0),
+    struct.pack("!IQ", 2**32 - 1, 2**64 - 1),
+    struct.pack("!IQ", 16, 2**31) + b'{"type":"facts"}',
+    b"half",
+    b"",
 )
-def test_strangers_do_an_agent_no_harm(agent: LocalConnection, sent: bytes) -> None:
-    with dial(agent.folder) as sock:
-        sock.sendall(sent)
-        sock.shutdown(socket.SHUT_WR)
-        answer = sock.recv(10_000)
-        assert not answer or b"ProtocolError" in answer
+
+
+def test_strangers_do_an_agent_no_harm(agent: LocalConnection) -> None:
+    for sent in STRANGERS:
+        with dial(agent.folder) as sock:
+            sock.sendall(sent)
+            sock.shutdown(socket.SHUT_WR)
+            answer = sock.recv(10_000)
+            assert not answer or b"ProtocolError" in answer
     assert agent.facts().cores >= 1
     assert agent.logs().stages[0].state == "loaded"
 
 
-def test_an_unknown_verb_is_answered(agent: LocalConnection) -> None:
-    with dial(agent.folder) as sock:
+def test_an_unknown_verb_is_answered(idle: LocalConnection) -> None:
+    with dial(idle.folder) as sock:
         sock.sendall(struct.pack("!IQ", 14, 0) + b'{"type":"fly"}')
         failure, _ = Channel(sock, "bench").receive(Failure)
     assert (failure.kind, "'fly'" in failure.text) == ("ProtocolError", True)
 
 
-def test_a_put_with_another_digest_is_refused(agent: LocalConnection) -> None:
-    with dial(agent.folder) as sock:
+def test_a_put_with_another_digest_is_refused(idle: LocalConnection) -> None:
+    with dial(idle.folder) as sock:
         channel = Channel(sock, "bench")
         digest = digest_of(b"weights")
         with pytest.raises(DeviceError, match="7 bytes came whose digest is not"):
@@ -261,25 +270,25 @@ def test_a_put_with_another_digest_is_refused(agent: LocalConnection) -> None:
         assert channel.ask(Put(digest), PutReply, b"weights") == (PutReply(True), b"")
 
 
-def test_a_connection_that_only_holds_is_answered_by_the_end(agent: LocalConnection) -> None:
-    with dial(agent.folder) as sock:
+def test_a_connection_that_only_holds_is_answered_by_the_end(idle: LocalConnection) -> None:
+    with dial(idle.folder) as sock:
         Channel(sock, "shaper").send(Hold())
-        assert agent.facts().cores >= 1
-        agent.close()
+        assert idle.facts().cores >= 1
+        idle.close()
         assert sock.recv(1) == b""
 
 
-def test_a_damaged_model_is_told_to_the_controller(agent: LocalConnection) -> None:
+def test_a_damaged_model_is_told_to_the_controller(idle: LocalConnection) -> None:
     with pytest.raises(GraphError, match="^bench: stage 0@bench: onnxruntime .* refuses the model"):
-        agent.load(spec(agent.put(MODEL[:-20])))
-    assert agent.facts().cores >= 1
+        idle.load(spec(idle.put(MODEL[:-20])))
+    assert idle.facts().cores >= 1
 
 
-def test_a_probe_of_an_echo_that_is_gone_fails(agent: LocalConnection) -> None:
+def test_a_probe_of_an_echo_that_is_gone_fails(idle: LocalConnection) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(DeviceError, match=f"bench: measurement: the echo cannot be reached at 127.0.0.1:{port}"):
-        agent.probe(Probe(host="127.0.0.1", port=port, sizes=(1,)))
+        idle.probe(Probe(host="127.0.0.1", port=port, sizes=(1,)))
 
 
 CRAMPED = """

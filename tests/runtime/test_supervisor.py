@@ -60,14 +60,11 @@ def test_a_model_that_was_never_put_is_named(supervisor: Supervisor) -> None:
     assert running() == 0
 
 
-@pytest.mark.parametrize("damage", [b"", b"not a model", MODEL[: len(MODEL) // 2]])
-def test_a_damaged_model_is_the_models_fault(supervisor: Supervisor, damage: bytes) -> None:
-    damaged = damage or b"\x00" * 100
+@pytest.mark.parametrize("damaged", [bytes(100), MODEL[: len(MODEL) // 2]])
+def test_a_damaged_model_is_the_models_fault(supervisor: Supervisor, damaged: bytes) -> None:
     supervisor.answer(Put(digest_of(damaged)), damaged)
     with pytest.raises(GraphError, match="stage 0@bench: onnxruntime .* refuses the model"):
         supervisor.answer(Load(spec(digest_of(damaged))), b"")
-    with pytest.raises(GraphError, match="refuses the model"):
-        supervisor.answer(Measure(digest_of(damaged), (X,), (Y,), "segment"), b"")
     assert status(supervisor) == ()
     assert running() == 0
 

@@ -1,0 +1,92 @@
+"""Links are measured at the sizes that will cross them, and at larger ones where those are too small to tell."""
+
+from itertools import permutations
+
+import pytest
+
+from devices import connect
+from devices.connection import Probe, Probed
+from edgekit.cluster import ANY, Cluster, Link, Shape
+from edgekit.device import Device
+from edgekit.errors import DeviceError
+from profilers.links import cut_sizes, measure_links, theil_sen
+from tests.models import serial
+
+
+class Wire:
+    """A connection whose round trips take what is written here, both ways."""
+
+    def __init__(self, latency_s: float, s_per_byte: float, cpu_s_per_byte: float = 0.0):
+        self.latency_s, self.s_per_byte, self.cpu_s_per_byte = latency_s, s_per_byte, cpu_s_per_byte
+        self.asked: list[tuple[int, ...]] = []
+
+    def probe(self, request: Probe) -> Probed:
+        if request.host is None:
+            return Probed("127.0.0.1", 1)
+        self.asked.append(request.sizes)
+        trips = tuple((2 * self.latency_s + size * self.s_per_byte,) * request.samples for size in request.sizes)
+        cpu = tuple(size * self.cpu_s_per_byte for size in request.sizes)
+        return Probed("", 0, trips, cpu, cpu)
+
+
+def measured(wire: Wire, link: Link, sizes: tuple[int, ...] = (1, 1000, 20000)) -> Cluster:
+    cluster = Cluster((Device("a"), Device("b")), (link,))
+    return measure_links(cluster, {"a": wire, "b": wire}, [("a", "b")], sizes)  # type: ignore[dict-item]
+
+
+def test_latency_rate_and_processor_time_are_read_from_the_round_trips() -> None:
+    wire = Wire(0.001, 1e-6, 2e-9)
+    cluster = measured(wire, Link(ANY, ANY, media=("air",)))
+    link = cluster.link("a", "b")
+    assert link is not None and link.badge == "measured" and link.media == ("air",)
+    assert link.latency_s == pytest.approx(0.001, rel=1e-3) and link.bytes_per_s == pytest.approx(1e6, rel=1e-3)
+    assert link.send_s_per_byte == pytest.approx(2e-9) and link.receive_s_per_byte == pytest.approx(2e-9)
+    assert [point.nbytes for point in link.points] == [1, 1000, 20000]
+    assert wire.asked == [(1, 1000, 20000)]
+    assert cluster.link("b", "a") == Link(ANY, ANY, media=("air",))  # what was not measured stays as described
+
+
+def test_where_a_rate_does_not_show_larger_messages_are_sent() -> None:
+    wire = Wire(1e-4, 1e-9)
+    link = measured(wire, Link(ANY, ANY), (1, 100)).link("a", "b")
+    assert wire.asked == [(1, 100), (3200,), (102_400,), (3_276_800,)]
+    assert link is not None and link.bytes_per_s == pytest.approx(1e9, rel=0.01)
+
+
+def test_a_link_on_which_size_makes_no_difference_is_an_error() -> None:
+    with pytest.raises(DeviceError, match="a → b: larger messages were not slower; the machine is too busy to measure, try again"):
+        measured(Wire(1e-3, 0.0), Link(ANY, ANY))
+
+
+def test_pairs_without_a_link_are_left_out() -> None:
+    assert measured(Wire(1e-3, 1e-6), Link("b", "a")).link("a", "b") is None
+
+
+def test_sizes_are_those_of_the_cuts_but_for_the_largest() -> None:
+    assert sorted(cut.nbytes for cut in serial().graph.cuts) == [512, 768, 768, 1024, 1280, 1536]
+    assert cut_sizes(serial().graph) == (1, 512, 768, 1024, 1280)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3)))[:3])
+def test_one_bad_point_in_five_does_not_move_the_line(order: tuple[int, ...]) -> None:
+    x = [0.0, 1.0, 2.0, 3.0, 4.0]
+    y = [1.0, 3.0, 5.0, 7.0, 9.0]
+    y[order[0]] = 50.0
+    assert theil_sen(x, y).slope == pytest.approx(2.0, abs=0.7)
+    assert theil_sen([1.0, 1.0], [2.0, 4.0]) == (3.0, 0.0)
+
+
+def test_small_sizes_that_differ_by_noise_alone_do_not_move_the_line() -> None:
+    x = [1.0, 500.0, 700.0, 1000.0, 1300.0, 32_000.0, 1_000_000.0]
+    y = [5e-5, 4e-5, 3e-5, 2e-5, 1e-5, 6e-5, 1e-3]
+    assert theil_sen(x, y).slope == pytest.approx(1e-9, rel=0.1)
+
+
+def test_a_shaped_link_between_agents_is_measured_as_described_and_goes_on_being_shaped() -> None:
+    link = Link(ANY, ANY, latency_s=0.01, bytes_per_s=1e6, shaped=True)
+    cluster = Cluster((Device("a"), Device("b")), (link,))
+    with connect(Device("a")) as a, connect(Device("b")) as b:
+        found = measure_links(cluster, {"a": a, "b": b}, [("a", "b")], (1, 10_000, 40_000)).link("a", "b")
+    assert found is not None and found.described == Shape(0.01, 1e6) == found.shape
+    assert found.latency_s == pytest.approx(0.01, rel=0.3)
+    assert found.bytes_per_s == pytest.approx(1e6, rel=0.3)
