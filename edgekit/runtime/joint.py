@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.runtime.frames import Kind, Layout
-from edgekit.runtime.link import Inlet, Item, Outlet, Slot
+from edgekit.runtime.inlet import Inlet
+from edgekit.runtime.link import Item, Slot
+from edgekit.runtime.outlet import Outlet
 from edgekit.runtime.verbs import End, Port, end_name
 
 __all__ = ["Inlets", "Outlets", "Turn"]

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from edgekit.errors import DeviceError, EdgekitError, ProtocolError
 from edgekit.runtime.executor import Executor, sample_inputs
 from edgekit.runtime.frames import Kind, Layout
+from edgekit.runtime.inlet import Inlet
 from edgekit.runtime.joint import Inlets, Outlets, Turn
-from edgekit.runtime.link import Inlet, Outlet
 from edgekit.runtime.memory import peak_bytes
+from edgekit.runtime.outlet import Outlet
 from edgekit.runtime.sockets import arrivals
 from edgekit.runtime.verbs import End, Endpoint, StageSpec, StageStatus, TransferTime, end_name
 from edgekit.runtime.wire import Hello, accept, dial, refuse, welcome

@@ -97,7 +97,7 @@ def front(folder: Path, surveyed: Path) -> Path:
     return front
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(folder: Path, surveyed: Path) -> Iterator[None]:
     """Two stages that stay."""
     plan = {"format": "edgekit.plan", "version": 1, "graph": serial(3).graph.digest}
@@ -188,17 +188,6 @@ def test_a_second_deployment_says_what_to_do(folder: Path, surveyed: Path, serve
     done("status")
 
 
-def test_a_stage_that_was_killed_is_named(served: None) -> None:
-    stages = json.loads(done("status", "--json").out)["stages"]
-    os.kill(stages[1]["pid"], signal.SIGKILL)
-    assert until(lambda: edgekit_run("status").code == 3)
-    outcome = edgekit_run("status")
-    assert "stage 1@far is lost" in outcome.message and "run: edgekit stop -n cluster, then edgekit deploy" in outcome.message
-    assert "stage 1@far" in outcome.out
-    outcome = edgekit_run("verify", "--seconds", "0.1")
-    assert outcome.code == 3
-
-
 def test_agents_are_kept_where_the_environment_says(folder: Path, served: None) -> None:
     home = Path(os.environ["XDG_STATE_HOME"]) / "edgekit" / "cluster"
     assert sorted(path.name for path in home.iterdir()) == ["deployment.json", "far", "near"]
@@ -232,3 +221,14 @@ def test_described_devices_need_no_deployment(folder: Path) -> None:
     (runs / "trace.json").unlink(missing_ok=True)
     outcome = done("report", runs)
     assert all(Path(line).is_file() for line in outcome.out.split())
+
+
+def test_a_stage_that_was_killed_is_named(served: None) -> None:
+    stages = json.loads(done("status", "--json").out)["stages"]
+    os.kill(stages[1]["pid"], signal.SIGKILL)
+    assert until(lambda: edgekit_run("status").code == 3)
+    outcome = edgekit_run("status")
+    assert "stage 1@far is lost" in outcome.message and "run: edgekit stop -n cluster, then edgekit deploy" in outcome.message
+    assert "stage 1@far" in outcome.out
+    outcome = edgekit_run("verify", "--seconds", "0.1")
+    assert outcome.code == 3

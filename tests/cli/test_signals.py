@@ -84,7 +84,7 @@ PROFILE = "profile net.onnx -c cluster.toml -o out"
 SURVEY = "survey net.onnx -c cluster.toml -o out.json"
 PARTITION = "partition net.onnx -c cluster.toml -p profiles -o out.json --measure"
 DEPLOY = "deploy plan.json -g net.onnx -c cluster.toml"
-VERIFY = "verify plan.json -g net.onnx -c cluster.toml --seconds 0.5"
+VERIFY = "verify plan.json -g net.onnx -c cluster.toml --seconds 0.2"
 
 MOMENTS = [
     # command, what it has said, and how long ago
@@ -96,7 +96,6 @@ MOMENTS = [
     (DEPLOY, "deploying: connecting", 0.0),
     (DEPLOY, "deploying: loading stages", 0.3),
     (DEPLOY, "deploying: comparing", 0.0),
-    (VERIFY, "verifying: loading stages", 0.2),
     (VERIFY, "verifying: capacity", 0.3),
 ]
 

@@ -34,11 +34,9 @@ def check_frames(net: Net, client, count: int = 9, window: int = 4) -> None:
 
 
 CHAINS = {
-    "two stages": (serial(), [(0, 2, "a"), (2, 5, "b")]),
     "three stages, relaying a skip": (skipping(), [(0, 1, "a"), (1, 2, "b"), (2, 5, "c")]),
     "two inputs, two outputs": (paired(), [(0, 1, "a"), (1, 2, "b"), (2, 3, "c")]),
     "one device twice": (serial(), [(0, 1, "a"), (1, 3, "b"), (3, 5, "a")]),
-    "two replicas of the whole": (serial(), [(0, 5, "a|b")]),
     "three replicas in the middle": (skipping(), [(0, 1, "a"), (1, 3, "b|c|d"), (3, 5, "e")]),
     "two replicas, then three": (serial(), [(0, 2, "a|b"), (2, 5, "c|d|e")]),
 }
@@ -203,11 +201,11 @@ def test_thousands_of_frames_take_no_more_memory_than_a_few(home: Bed) -> None:
             pids = [os.getpid(), *(s.pid for reply in pipeline.logs().values() for s in reply.stages if s.plan == pipeline.digest)]
             return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * resource.getpagesize()
 
-        stream = client.stream(repeat(net.inputs(), 4000))
+        stream = client.stream(repeat(net.inputs(), 3000))
         for _ in islice(stream, 1000):
             pass
         early = held()
-        assert sum(1 for _ in stream) == 3000
+        assert sum(1 for _ in stream) == 2000
         assert held() - early < 4 * 2**20
 
 

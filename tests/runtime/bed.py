@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgekit.graph import Tensor
-from edgekit.runtime.link import Inlet, Outlet
+from edgekit.runtime.inlet import Inlet
+from edgekit.runtime.outlet import Outlet
 from edgekit.runtime.verbs import Port, StageSpec
 from edgekit.runtime.wire import BUFFER_BYTES
 from tests.written import model

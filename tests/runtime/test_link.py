@@ -12,7 +12,9 @@ from edgekit.errors import DeviceError, ProtocolError
 from edgekit.graph import Tensor
 from edgekit.runtime import wire
 from edgekit.runtime.frames import EVERY_FRAME, Header, Kind, Layout, encode_header
-from edgekit.runtime.link import SLOTS, Inlet, Item, Outlet
+from edgekit.runtime.inlet import Inlet
+from edgekit.runtime.link import SLOTS, Item
+from edgekit.runtime.outlet import Outlet
 from edgekit.runtime.wire import receive_header, receive_note, send, send_note
 from tests.runtime.bed import attach, eventually, pair, stays
 

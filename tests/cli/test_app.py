@@ -1,0 +1,43 @@
+"""The command itself: quick to answer, and clear about how it ends."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgekit import __version__
+from edgekit.errors import DeviceError, PromiseError, UsageError
+from tests.cli.bed import ROOT, edgekit_run
+
+COMMANDS = "deploy demo export inspect logs partition profile report run status stop survey verify".split()
+
+
+def test_help_names_every_command_and_exit_code() -> None:
+    outcome = edgekit_run("--help")
+    assert outcome.code == 0
+    assert all(command in outcome.out for command in COMMANDS)
+    assert "0 done, 1 a promise was missed, 2 wrong use, 3 a device failed, 130 interrupted" in " ".join(outcome.out.split())
+    assert edgekit_run("--version").out == f"edgekit {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["partition", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    script = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); from edgekit.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
+    )
+    assert not {"matplotlib", "numpy", "onnx", "onnxruntime", "torch"} & set(done.stderr.split())
+
+
+@pytest.mark.parametrize(("error", "code"), [(PromiseError, 1), (UsageError, 2), (DeviceError, 3)])
+def test_an_error_is_one_line_unless_more_is_asked_for(monkeypatch: pytest.MonkeyPatch, error: type[Exception], code: int) -> None:
+    def fail(*_: object) -> None:
+        raise error("expected this, got that; do so")
+
+    monkeypatch.setattr("edgekit.api.load", fail)
+    outcome = edgekit_run("inspect", "net.onnx")
+    assert (outcome.code, outcome.out, outcome.err) == (code, "", "error: expected this, got that; do so\n")
+    outcome = edgekit_run("-v", "inspect", "net.onnx")
+    assert outcome.code == code and "Traceback" in outcome.err
+    assert outcome.message == "error: expected this, got that; do so"
