@@ -62,6 +62,7 @@ def open_routes(routes: list[Route], lifeline: Path | None = None) -> Iterator[l
         [sys.executable, "-P", "-m", "devices.shaper", str(lifeline or "")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if lifeline else None,  # proxies that stay would keep a pipe of the caller's open
         start_new_session=True,
         env=environment() | {"OPENBLAS_NUM_THREADS": "1"},  # it computes nothing, and forks best without threads
         text=True,
@@ -164,7 +165,10 @@ class _Direction:
 
 def main() -> None:
     """Read routes from standard input, answer their ports, and stay until the lifeline or the input ends."""
-    routes = msgspec.json.decode(sys.stdin.readline(), type=list[Route])
+    asked = sys.stdin.readline()
+    if not asked:
+        return  # whoever started it has changed its mind
+    routes = msgspec.json.decode(asked, type=list[Route])
     lifeline = socket.socket(socket.AF_UNIX)
     if sys.argv[1]:
         lifeline.connect(sys.argv[1])

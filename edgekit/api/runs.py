@@ -1,6 +1,5 @@
 """A run folder: everything that one way through the house measured, file by file, so that it can be picked up again."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +39,9 @@ class Run:
     def trace(self) -> Path:
         return self.folder / "trace.json"
 
-    def keep_profiles(self, profiles: Mapping[str, Profile]) -> None:
-        """Write a profile for each device."""
-        for name, profile in profiles.items():
-            write(self.folder / f"{name.replace('/', '_')}.profile.json", profile)  # the file itself says which device
+    def keep(self, profile: Profile) -> None:
+        """Write the profile of one device."""
+        write(self.folder / f"{profile.device.replace('/', '_')}.profile.json", profile)  # the file itself says which device
 
     def profiles(self) -> dict[str, Profile]:
         """The profiles in the folder, by device name.
@@ -75,4 +73,6 @@ def report(folder: Path) -> list[Path]:
         raise UsageError(f"no front.json in {folder}; run: edgekit partition … -o {run.front}")
     plan = read(run.plan, Plan) if run.plan.is_file() else None
     trace = read(run.trace, Trace) if run.trace.is_file() else None
-    return pictures.write(folder, read(run.front, Front), plan, trace, tuple(run.profiles().values()))
+    front = read(run.front, Front)
+    profiles = tuple(profile for profile in run.profiles().values() if profile.graph == front.graph)
+    return pictures.write(folder, front, plan, trace, profiles)

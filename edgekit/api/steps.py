@@ -39,11 +39,14 @@ __all__ = [
 ]
 
 Tell = Callable[[str], None]
-ROUNDS = 12
-"""Times that a front is solved again after measuring what ended on it."""
+Keep = Callable[[Profile], None]
 
 
 def _silent(text: str) -> None:
+    pass
+
+
+def _forget(profile: Profile) -> None:
     pass
 
 
@@ -130,15 +133,25 @@ def survey(cluster: Cluster, graph: Graph, tell: Tell = _silent) -> Cluster:
 
 
 def profile(
-    graph: Graph, model: Model, cluster: Cluster, devices: Iterable[str] | None = None, budget_s: float = 2.0, tell: Tell = _silent
+    graph: Graph,
+    model: Model,
+    cluster: Cluster,
+    devices: Iterable[str] | None = None,
+    budget_s: float = 2.0,
+    tell: Tell = _silent,
+    keep: Keep = _forget,
 ) -> dict[str, Profile]:
-    """What the graph costs on each device: the whole measured, its kernels mapped to units. One device at a time."""
+    """What the graph costs on each device: the whole measured, its kernels mapped to units. One device at a time.
+
+    ``keep`` gets each profile as soon as it is there, so that nothing is lost where a later device fails.
+    """
     found = {}
     for device in [cluster.device(name) for name in devices] if devices else cluster.devices:
         tell(device.name)
         with ExitStack() as stack:
             connection = connect_all((device,), stack)[device.name]
             found[device.name] = profile_graph(graph, model, connection, budget_s=budget_s)
+        keep(found[device.name])
     return found
 
 
@@ -151,6 +164,7 @@ def partition(
     order: Sequence[str] | None = None,
     measure: bool = False,
     tell: Tell = _silent,
+    keep: Keep = _forget,
 ) -> tuple[Front, dict[str, Profile]]:
     """The exact front, and the profiles behind it.
 
@@ -161,7 +175,7 @@ def partition(
         PlanError: no plan meets the memory caps, or the devices cannot reach each other.
     """
     if measure:
-        return measure_front(graph, model, cluster, dict(profiles), objectives, order, tell)
+        return measure_front(graph, model, cluster, dict(profiles), objectives, order, tell, keep)
     return solve(graph, cluster, profiles, order, objectives), dict(profiles)
 
 
@@ -173,21 +187,23 @@ def measure_front(
     objectives: Sequence[Objective],
     order: Sequence[str] | None,
     tell: Tell,
+    keep: Keep,
 ) -> tuple[Front, dict[str, Profile]]:
     """Solve, measure, solve again; devices are connected to when there is something to measure on them."""
+    front = solve(graph, cluster, profiles, order, objectives)
+    connections: dict[str, Connection] = {}
+    turn = 0
     with ExitStack() as stack:
-        connections: dict[str, Connection] = {}
-        for turn in range(ROUNDS):
-            front = solve(graph, cluster, profiles, order, objectives)
-            missing = _unmeasured(front, profiles)
-            if not missing:
-                return front, profiles
+        while missing := _unmeasured(front, profiles):  # ends: a round measures what no round before it has
+            turn += 1
             wanted = {name for name, _, _ in missing} - connections.keys()
             connections |= connect_all([device for device in cluster.devices if device.name in wanted], stack)
             for number, (name, start, stop) in enumerate(missing, start=1):
-                tell(f"round {turn + 1}: segment {number} of {len(missing)} on {name}")
+                tell(f"round {turn}: segment {number} of {len(missing)} on {name}")
                 profiles[name] = measure_segments(graph, model, connections[name], profiles[name], [(start, stop)])
-    return solve(graph, cluster, profiles, order, objectives), profiles
+                keep(profiles[name])
+            front = solve(graph, cluster, profiles, order, objectives)
+    return front, profiles
 
 
 def _unmeasured(front: Front, profiles: Mapping[str, Profile]) -> list[tuple[str, int, int]]:

@@ -57,8 +57,7 @@ def profile(
 
     graph, model = api.load(network)
     with progress("profiling") as tell:
-        found = api.profile(graph, model, api.read_cluster(cluster), devices, seconds, tell)
-    api.Run(output).keep_profiles(found)
+        found = api.profile(graph, model, api.read_cluster(cluster), devices, seconds, tell, api.Run(output).keep)
     if json:
         print("[" + ",".join(encode(one).decode() for one in found.values()) + "]")
         return
@@ -94,7 +93,7 @@ def partition(
     graph, model = api.load(network)
     run = api.Run(profiles)
     with progress("partitioning") as tell:
-        front, used = api.partition(
+        front, _ = api.partition(
             graph,
             model,
             api.read_cluster(cluster),
@@ -103,8 +102,8 @@ def partition(
             order.split(",") if order else None,
             measure,
             tell,
+            run.keep,
         )
-    run.keep_profiles(used)
     write(output, front)
     if json:
         print(encode(front).decode())

@@ -31,11 +31,24 @@ def print_trace(trace: "Trace") -> None:
         rows.append([f"  {term.name}", *_compared(there.seconds if there else None, term.seconds), there.badge if there else ""])
     rows.append(["latency of a frame alone", *_compared(predicted.latency_s if predicted else None, measured.latency_s), _badge(trace)])
     rows.append(["period (1 / throughput)", *_compared(predicted.period_s if predicted else None, measured.period_s), _badge(trace)])
+    rows += _memory_rows(trace)
     table("", ["term", "predicted", "measured", "error", "prediction is"], rows)
     print(f"\ncapacity {1 / measured.period_s:.1f} frames/s with {trace.window} frames in flight", end="")
-    print(f" | peak memory of a host {mib(measured.peak_memory_bytes)}{' | emulated devices' if measured.emulated else ''}")
+    print(" | emulated devices" if measured.emulated else "")
     for load in trace.loads:
         print(f"at {load.fraction:.0%} of it: p50 {ms(load.p50_s)}, p90 {ms(load.p90_s)}, p99 {ms(load.p99_s)} over {load.frames} frames")
+
+
+def _memory_rows(trace: "Trace") -> list[list[str]]:
+    """Peak memory of each host; simulated ones have none to measure."""
+    expected = {host.host: host.nbytes for host in trace.predicted.memory} if trace.predicted else {}
+    rows = []
+    for host in trace.measured.memory:
+        if host.nbytes:
+            there = expected.get(host.host)
+            figures = [mib(there), mib(host.nbytes), percent(there / host.nbytes - 1)] if there else ["-", mib(host.nbytes), "-"]
+            rows.append([f"peak memory of {host.host}", *figures, _badge(trace)])
+    return rows
 
 
 def exit_code(trace: "Trace", within: float) -> int:

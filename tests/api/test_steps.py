@@ -50,7 +50,8 @@ def test_profiles_are_kept_and_found_by_device_also_where_a_name_is_no_file_name
     net, cluster = serial(3), simulated("rack/3", "b")
     profiles = api.profile(net.graph, net.model, cluster)
     run = api.Run(tmp_path)
-    run.keep_profiles(profiles)
+    for profile in profiles.values():
+        run.keep(profile)
     assert run.profiles() == profiles
     (tmp_path / "copy.profile.json").write_bytes((tmp_path / "b.profile.json").read_bytes())
     with pytest.raises(UsageError, match=r"copy.profile.json is a second profile of b; keep one of them"):
