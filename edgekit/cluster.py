@@ -112,3 +112,16 @@ class Cluster(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
             if pair in self._links:
                 return self._links[pair]
         return None
+
+    def channel(self, source: str, receiver: str) -> Link | None:
+        """The link between two names; None from a device to itself, unless a link says otherwise by its exact name.
+
+        Raises:
+            PlanError: two different names without a link.
+        """
+        link = self.link(source, receiver)
+        if source == receiver:
+            return link if link and (link.source, link.receiver) == (source, receiver) else None
+        if link is None:
+            raise PlanError(f"{receiver} is unreachable from {source}: cluster {self.name} has no link {source} → {receiver}; add one")
+        return link

@@ -20,7 +20,7 @@ from edgekit.plan import CLIENT, Cost, Load, Memory, Plan, Stage, Term, validate
 from edgekit.profile import Profile
 from edgekit.quantity import Badge
 
-__all__ = ["QUEUE_SLOTS", "WEIGHT_FACTOR", "channel", "known_profile", "price", "price_valid", "stage_bytes"]
+__all__ = ["QUEUE_SLOTS", "WEIGHT_FACTOR", "known_profile", "price", "price_valid", "stage_bytes"]
 
 QUEUE_SLOTS = 2
 """Messages that a stage holds at each end: one in use, one under way."""
@@ -101,20 +101,6 @@ def known_profile(name: str, graph: Graph, profiles: Mapping[str, Profile], stag
     return profile
 
 
-def channel(cluster: Cluster, source: str, receiver: str) -> Link | None:
-    """The link between two names; None from a device to itself, unless a link says otherwise by its exact name.
-
-    Raises:
-        PlanError: two different names without a link.
-    """
-    link = cluster.link(source, receiver)
-    if source == receiver:
-        return link if link and (link.source, link.receiver) == (source, receiver) else None
-    if link is None:
-        raise PlanError(f"{receiver} is unreachable from {source}: cluster {cluster.name} has no link {source} → {receiver}; add one")
-    return link
-
-
 def stage_bytes(profile: Profile, start: int, stop: int, weight_bytes: int, activation_bytes: int) -> int:
     """Resident bytes of the process that runs units ``[start, stop)``, without message buffers; measured where it was."""
     segment = profile.segment(start, stop)
@@ -131,7 +117,7 @@ def _hops(plan: Plan, ends: _Ends, nbytes: int, cluster: Cluster) -> list[_Hop]:
     sources, receivers = ((cluster.client,) if end == CLIENT else plan.stages[end].devices for end in ends)
     step, turn = gcd(len(sources), len(receivers)), lcm(len(sources), len(receivers))
     return [
-        _Hop(source, receiver, nbytes, 1 / turn, channel(cluster, source, receiver))
+        _Hop(source, receiver, nbytes, 1 / turn, cluster.channel(source, receiver))
         for a, source in enumerate(sources)
         for b, receiver in enumerate(receivers)
         if (a - b) % step == 0

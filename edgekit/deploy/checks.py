@@ -5,29 +5,15 @@ from collections.abc import Iterator
 from math import gcd
 from pathlib import Path
 
-from edgekit.cluster import Cluster, Link
+from edgekit.cluster import Cluster
 from edgekit.errors import PlanError, UsageError
 from edgekit.graph import Graph
 from edgekit.plan import CLIENT, Plan
 
-__all__ = ["channel", "check", "check_home", "meeting"]
+__all__ = ["check", "check_home", "meeting"]
 
 SOCKET_PATH_BYTES = 107
 """The longest path of a Unix socket on Linux."""
-
-
-def channel(cluster: Cluster, here: str, there: str) -> Link | None:
-    """The link between two names; None from a device to itself, unless a link says otherwise by its exact name.
-
-    Raises:
-        PlanError: two different names without a link.
-    """
-    link = cluster.link(here, there)
-    if here == there:
-        return link if link and (link.source, link.receiver) == (here, there) else None
-    if link is None:
-        raise PlanError(f"{there} is unreachable from {here}: cluster {cluster.name} has no link {here} → {there}; add one")
-    return link
 
 
 def meeting(sources: int, receivers: int) -> Iterator[tuple[int, int]]:
@@ -61,7 +47,7 @@ def check(plan: Plan, graph: Graph, cluster: Cluster) -> None:
     for source, receiver in messages:
         heres, theres = ((cluster.client,) if end == CLIENT else plan.stages[end].devices for end in (source, receiver))
         for a, b in meeting(len(heres), len(theres)):
-            channel(cluster, heres[a], theres[b])
+            cluster.channel(heres[a], theres[b])
 
 
 def check_home(home: Path, names: tuple[str, ...]) -> None:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from devices.sim import SimConnection, SimStage
 from edgekit.cluster import Cluster, Link
-from edgekit.deploy.checks import channel
 from edgekit.deploy.client import WINDOW, Result, check_frame, check_window
 from edgekit.deploy.clock import Clock, Job
 from edgekit.errors import StageError
@@ -124,7 +123,7 @@ class VirtualClient:
     def _message(self, number: int, source: End, receiver: End) -> _Message:
         here, there = self._device(source, number), self._device(receiver, number)
         nbytes = sum(self._graph.tensor(name).nbytes for name in self._messages[source, receiver])
-        return _Message(source, receiver, here, there, nbytes, channel(self._cluster, here, there))
+        return _Message(source, receiver, here, there, nbytes, self._cluster.channel(here, there))
 
     def _send(self, clock: Clock, message: _Message, done: Mapping[End, Job]) -> Job:
         link, lane = message.link, ("message", *message[:4])
