@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekit.device import Variant
 from edgekit.errors import GraphError
 from edgekit.graph import Tensor
+from edgekit.runtime.pace import Pace
 from edgekit.telemetry import decline
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ class Executor:
         self._session = open_session(model, variant)
         self._inputs = inputs
         self._outputs = outputs
-        self._stretch = 1 / speed - 1
+        self._pace = Pace(speed)
         # with one thread the kernels run on the calling thread, so the transport's own processor time stays out
-        self._cpu = time.thread_time if variant.threads == 1 else time.process_time
+        self._one_thread = variant.threads == 1
+        self._cpu = time.thread_time if self._one_thread else time.process_time
         self.load_s = time.perf_counter() - begin
         self.cpu_s = 0.0
 
@@ -77,11 +79,11 @@ class Executor:
         for tensor in self._outputs:
             array = outputs[tensor.name]
             binding.bind_output(tensor.name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        begin = self._cpu()
+        begin, busy = time.perf_counter(), self._cpu()
         self._session.run_with_iobinding(binding)
-        self.cpu_s = self._cpu() - begin
-        if self._stretch:
-            time.sleep(self.cpu_s * self._stretch)
+        self.cpu_s, wall_s = self._cpu() - busy, time.perf_counter() - begin
+        if remainder_s := self._pace.remainder_s(wall_s, self.cpu_s if self._one_thread else wall_s):
+            time.sleep(remainder_s)
 
 
 def run_once(model: Path | bytes, arrays: Arrays, variant: Variant | None = None) -> dict[str, NDArray[np.generic]]:

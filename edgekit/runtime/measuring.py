@@ -15,7 +15,7 @@ from edgekit.runtime.verbs import KernelTime, Measure, Measured
 
 __all__ = ["measure_kernels", "measure_segment"]
 
-WARM_UP = 3
+WARM_UP = 10
 
 
 def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:

@@ -1,0 +1,25 @@
+"""How long a run takes on the slower machine that a device plays."""
+
+__all__ = ["Pace"]
+
+MOST_HINDERED = 1.6
+"""What neighbours on this machine (a sibling thread, shared caches) can add to the same work's processor time."""
+
+
+class Pace:
+    """Stretches runs to ``1 / speed`` of the processor time that the work takes when nothing hinders it.
+
+    Devices that play side by side on one machine hinder each other, and other tenants of the machine hinder them all;
+    the machines that are played would not. So the least time seen so far is what is stretched, and a hindered run has
+    as much less to wait. A run far above it was not hindered but had more to do, and is stretched by its own time.
+    """
+
+    def __init__(self, speed: float):
+        self._speed = speed
+        self._least_s = float("inf")
+
+    def remainder_s(self, wall_s: float, busy_s: float) -> float:
+        """Seconds still to wait after a run that lasted ``wall_s`` and kept its processor busy for ``busy_s``."""
+        self._least_s = min(self._least_s, busy_s)
+        work_s = busy_s if busy_s > MOST_HINDERED * self._least_s else self._least_s
+        return max(work_s / self._speed - wall_s, 0.0) if self._speed < 1 else 0.0

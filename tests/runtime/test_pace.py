@@ -1,0 +1,38 @@
+"""How long runs last on the machine that is played."""
+
+import pytest
+
+from edgekit.runtime.pace import Pace
+
+
+def lasts(pace: Pace, wall_s: float, busy_s: float) -> float:
+    return wall_s + pace.remainder_s(wall_s, busy_s)
+
+
+def test_a_run_lasts_its_processor_time_over_the_speed() -> None:
+    pace = Pace(0.25)
+    assert [lasts(pace, 0.01, 0.01) for _ in range(3)] == pytest.approx([0.04] * 3)
+
+
+def test_at_full_speed_nothing_is_waited_for() -> None:
+    pace = Pace(1.0)
+    assert [pace.remainder_s(seconds, seconds) for seconds in (0.01, 0.004, 0.02)] == [0, 0, 0]
+
+
+def test_what_neighbours_add_is_taken_from_the_wait() -> None:
+    pace = Pace(0.5)
+    lasts(pace, 0.010, 0.010)
+    assert lasts(pace, 0.014, 0.014) == pytest.approx(0.020)  # a sibling thread was busy
+    assert lasts(pace, 0.017, 0.010) == pytest.approx(0.020)  # another process had the core meanwhile
+
+
+def test_a_run_that_takes_longer_than_it_should_is_not_cut_short() -> None:
+    pace = Pace(0.5)
+    lasts(pace, 0.010, 0.010)
+    assert lasts(pace, 0.025, 0.010) == 0.025
+
+
+def test_a_frame_with_more_to_do_is_stretched_by_its_own_time() -> None:
+    pace = Pace(0.5)
+    lasts(pace, 0.010, 0.010)
+    assert lasts(pace, 0.050, 0.050) == pytest.approx(0.100)
