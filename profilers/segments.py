@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 
-from devices.connection import Connection, Measure, Measured, Work
+from devices.connection import Connection, Measure, Measured, works
 from edgekit.device import Variant
 from edgekit.graph import Graph, Segment
 from edgekit.onnxio import Model, cut
@@ -27,7 +27,7 @@ def request_for(graph: Graph, segment: Segment, digest: str, connection: Connect
         cores=device.cores,
         speed=device.speed,
         budget_s=budget_s,
-        works=tuple(_work(graph.segment(unit, unit + 1)) for unit in range(segment.start, segment.stop)),
+        works=works(graph, segment.start, segment.stop),
     )
 
 
@@ -52,8 +52,3 @@ def summarize(start: int, stop: int, measured: Measured) -> SegmentTime:
     p10, p50, p90 = (float(value) for value in np.percentile(samples, (10, 50, 90)))
     deviation = statistics.median(abs(samples - p50).tolist())
     return SegmentTime(start, stop, p10, p50, p90, deviation, len(samples), measured.peak_bytes or None)
-
-
-def _work(segment: Segment) -> Work:
-    moved = sum(tensor.nbytes for tensor in (*segment.inputs, *segment.outputs))
-    return Work(segment.macs, segment.weight_bytes + moved)

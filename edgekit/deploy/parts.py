@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 from edgekit.cluster import Cluster
 from edgekit.files import encode
-from edgekit.graph import Graph, Tensor
+from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut
 from edgekit.plan import CLIENT, Plan
 from edgekit.runtime.store import digest_of
-from edgekit.runtime.verbs import End, Port, StageSpec, Work
+from edgekit.runtime.verbs import End, Port, StageSpec, works
 
-__all__ = ["Part", "client_ports", "part", "works"]
+__all__ = ["Part", "client_ports", "part"]
 
 
 class Part(NamedTuple):
@@ -54,16 +54,6 @@ def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster) -> tuple[str,
 def client_ports(plan: Plan, graph: Graph) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     """Where the client gets results from, and where it sends inputs to."""
     return _ports(plan, graph, CLIENT)
-
-
-def works(graph: Graph, start: int, stop: int) -> tuple[Work, ...]:
-    """What each unit of a segment asks of a described machine: its MACs, and the bytes it reads and makes."""
-    segments = [graph.segment(unit, unit + 1) for unit in range(start, stop)]
-    return tuple(Work(s.macs, s.weight_bytes + _nbytes(s.inputs) + _nbytes(s.outputs)) for s in segments)
-
-
-def _nbytes(tensors: tuple[Tensor, ...]) -> int:
-    return sum(tensor.nbytes for tensor in tensors)
 
 
 def _ports(plan: Plan, graph: Graph, end: End) -> tuple[tuple[Port, ...], tuple[Port, ...]]:

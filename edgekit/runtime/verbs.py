@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from edgekit.device import Variant
-from edgekit.graph import Tensor
+from edgekit.graph import Graph, Tensor
 from edgekit.quantity import Bytes, Count, Name, Seconds
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "TransferTime",
     "Work",
     "end_name",
+    "works",
 ]
 
 End = int | Literal["client"]
@@ -52,6 +53,12 @@ class Work(Struct, frozen=True):
 
     macs: Count
     nbytes: Count
+
+
+def works(graph: Graph, start: int, stop: int) -> tuple[Work, ...]:
+    """The work of each of the units ``[start, stop)``: its MACs, and the bytes it reads and makes."""
+    segments = [graph.segment(unit, unit + 1) for unit in range(start, stop)]
+    return tuple(Work(s.macs, s.weight_bytes + sum(tensor.nbytes for tensor in (*s.inputs, *s.outputs))) for s in segments)
 
 
 class Port(Struct, frozen=True):
