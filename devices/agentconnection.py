@@ -4,9 +4,12 @@ import threading
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from edgekit.device import Device
 from edgekit.errors import DeviceError
 from edgekit.runtime.control import Channel
+from edgekit.runtime.sockets import LOOPBACK
 from edgekit.runtime.store import digest_of
 from edgekit.runtime.verbs import (
     Done,
@@ -31,12 +34,17 @@ from edgekit.runtime.verbs import (
 __all__ = ["AgentConnection"]
 
 
-class AgentConnection:
-    """The verbs, sent one at a time."""
+PIECE_BYTES = 8 * 1024 * 1024
+"""What is sent before the agent says how much it holds: what a broken connection may cost."""
 
-    def __init__(self, device: Device, channel: Channel):
+
+class AgentConnection:
+    """The verbs, sent one at a time; ``address`` is where the device's data sockets can be dialled, unless it says otherwise."""
+
+    def __init__(self, device: Device, channel: Channel, address: str = LOOPBACK):
         self._device = device
         self._channel = channel
+        self._address = address
         self._lock = threading.Lock()
 
     @property
@@ -49,11 +57,17 @@ class AgentConnection:
 
     def put(self, data: bytes) -> str:
         digest = digest_of(data)
-        if not self._ask(Put(digest), PutReply)[0].present and not self._ask(Put(digest), PutReply, data)[0].present:
-            raise DeviceError(f"{self._device.name}: {len(data)} bytes were sent but not kept; see its log")
+        there: PutReply = self._ask(Put(digest), PutReply)[0]
+        while not there.present:
+            begin = there.held_bytes
+            piece = memoryview(data)[begin : begin + PIECE_BYTES]
+            there = self._ask(Put(digest, len(data), begin), PutReply, piece)[0]
+            if not there.present and there.held_bytes <= begin:
+                raise DeviceError(f"{self._device.name}: {len(data)} bytes were sent but not kept; see its log")
         return digest
 
     def load(self, spec: StageSpec, golden: bytes = b"") -> tuple[Loaded, bytes]:
+        spec = msgspec.structs.replace(spec, listen=spec.listen or self._address)
         reply: tuple[Loaded, bytes] = self._ask(Load(spec), Loaded, golden)
         return reply
 
@@ -62,6 +76,7 @@ class AgentConnection:
         return reply
 
     def probe(self, request: Probe) -> Probed:
+        request = msgspec.structs.replace(request, listen=request.listen or self._address)
         reply: Probed = self._ask(request, Probed)[0]
         return reply
 
@@ -84,6 +99,6 @@ class AgentConnection:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _ask(self, request: Request, reply: Any, blob: bytes = b"") -> tuple[Any, bytes]:
+    def _ask(self, request: Request, reply: Any, blob: bytes | memoryview = b"") -> tuple[Any, bytes]:
         with self._lock:
             return self._channel.ask(request, reply, blob)

@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import edgekit
 from devices.agentconnection import AgentConnection
 from edgekit.device import Device
 from edgekit.errors import DeviceError, UsageError
 from edgekit.runtime.control import Channel
+from edgekit.runtime.origin import environment
 
-__all__ = ["LocalConnection", "connect", "environment", "find"]
+__all__ = ["LocalConnection", "connect", "find"]
 
 START_S = 20.0
 """Time that an agent has to open its socket."""
@@ -42,12 +42,6 @@ class LocalConnection(AgentConnection):
         if self.process is not None:
             _end(self.process)
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def environment() -> dict[str, str]:
-    """The environment of a child that has to find our packages wherever they were imported from."""
-    root = str(Path(edgekit.__file__).parent.parent)
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
 
 
 def connect(device: Device, home: Path | None = None) -> LocalConnection:
@@ -116,7 +110,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _start(folder: Path, linger: bool) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-m", "edgekit.runtime.agent", str(folder), *(["--linger"] if linger else [])]
+    command = [sys.executable, "-m", "edgekit.runtime.agent", "linger" if linger else "follow", str(folder)]
     with (folder / "agent.log").open("ab") as log:
         return subprocess.Popen(
             command,

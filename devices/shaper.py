@@ -21,9 +21,9 @@ from queue import SimpleQueue
 
 import msgspec
 
-from devices.local import environment
 from edgekit.cluster import Shape
 from edgekit.errors import DeviceError
+from edgekit.runtime.origin import environment
 from edgekit.runtime.sockets import arrivals, hang_up
 
 __all__ = ["Route", "main", "open_routes"]
@@ -59,7 +59,7 @@ def open_routes(routes: list[Route], lifeline: Path | None = None) -> Iterator[l
         yield []
         return
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "devices.shaper", str(lifeline or "")],
+        [sys.executable, "-m", "devices.shaper", str(lifeline or "")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL if lifeline else None,  # proxies that stay would keep a pipe of the caller's open

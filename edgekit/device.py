@@ -34,7 +34,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
         memory_bytes: cap of what may be used there; None: not capped.
         cores: processor numbers its stages are pinned to; None: not pinned.
         speed: share of its real speed that a ``local:`` device plays; below 1 its figures are emulated.
-        listen: the address its stages open their data sockets on.
+        listen: the address its stages open their data sockets on. None: the one it is reached by.
         roofline: what a ``sim:`` device is described by.
     """
 
@@ -45,7 +45,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
     variant: Variant = Variant()
     cores: tuple[Count, ...] | None = None
     speed: Share = 1.0
-    listen: Name = "127.0.0.1"
+    listen: Name | None = None
     roofline: Roofline | None = None
     version: int = 1
 

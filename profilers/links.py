@@ -58,31 +58,41 @@ def measure_links(
     sizes: tuple[int, ...],
     tell: Callable[[str], None] = lambda text: None,
 ) -> Cluster:
-    """The cluster with the links of ``pairs`` measured. ``connections`` holds one for every name, the client too."""
-    echoes = {name: connections[name].probe(Probe(listen=_listen(cluster, name))) for name in {receiver for _, receiver in pairs}}
+    """The cluster with the links of ``pairs`` measured. ``connections`` holds one for every name, the client too.
+
+    The client dials in both directions, as it does in the pipeline: it may be where nobody can dial it.
+    """
+    pairs = list(pairs)
+    dialled = {source if receiver == cluster.client else receiver for source, receiver in pairs}
+    echoes = {name: connections[name].probe(Probe(listen=cluster.device(name).listen)) for name in dialled}
     measured = []
     for source, receiver in pairs:
         link = cluster.link(source, receiver)
         if link is None:
             continue
         tell(f"{source} → {receiver}")
-        back = cluster.link(receiver, source)
-        route = Route(echoes[receiver].host, echoes[receiver].port, link.shape, back.shape if back else Shape())
+        other = cluster.link(receiver, source)
+        there, back = link.shape, other.shape if other else Shape()
+        pull = receiver == cluster.client
+        echo = echoes[source if pull else receiver]
+        route = Route(echo.host, echo.port, *((back, there) if pull else (there, back)))
         with open_routes([route] if link.shaped else []) as shaped:
             host, port = shaped[0] if shaped else (route.host, route.port)
-            sampled, probed = _probe(connections[source], host, port, sizes)
+            sampled, probed = _probe(
+                connections[receiver if pull else source], Probe(host=host, port=port, pull=pull, samples=SAMPLES), sizes
+            )
         measured.append(_link(link, source, receiver, sampled, probed))
     ends = {(link.source, link.receiver) for link in measured}
     kept = [link for link in cluster.links if (link.source, link.receiver) not in ends]
     return msgspec.structs.replace(cluster, links=(*measured, *kept))
 
 
-def _probe(connection: Connection, host: str, port: int, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Probed]:
+def _probe(connection: Connection, request: Probe, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Probed]:
     """Round trips for each size, and for larger ones as long as the link is too fast for its rate to show."""
-    probed = connection.probe(Probe(host=host, port=port, sizes=sizes, samples=SAMPLES))
+    probed = connection.probe(msgspec.structs.replace(request, sizes=sizes))
     while not _visible(probed) and sizes[-1] < MOST_BYTES:
         larger = sizes[-1] * GROWTH
-        more = connection.probe(Probe(host=host, port=port, sizes=(larger,), samples=SAMPLES))
+        more = connection.probe(msgspec.structs.replace(request, sizes=(larger,)))
         sizes = (*sizes, larger)
         probed = Probed(
             probed.host,
@@ -97,10 +107,6 @@ def _probe(connection: Connection, host: str, port: int, sizes: tuple[int, ...])
 def _visible(probed: Probed) -> bool:
     """Whether even the quick ones of the largest messages take clearly longer than the smallest usually do."""
     return float(np.percentile(probed.round_trips_s[-1], 10)) > VISIBLE * float(np.median(probed.round_trips_s[0]))
-
-
-def _listen(cluster: Cluster, name: str) -> str:
-    return "127.0.0.1" if name == cluster.client else cluster.device(name).listen
 
 
 def _link(link: Link, source: str, receiver: str, sizes: tuple[int, ...], probed: Probed) -> Link:

@@ -7,14 +7,15 @@
 
 import socket
 import struct
-from typing import Any
+import threading
+from typing import Any, Protocol
 
 import msgspec
 
 from edgekit.errors import DeviceError, EdgekitError, FrameError, GraphError, PlanError, ProtocolError, StageError, UsageError
 from edgekit.runtime.sockets import hang_up
 
-__all__ = ["Channel", "Failure"]
+__all__ = ["Channel", "Failure", "Stream"]
 
 _LENGTHS = struct.Struct("!IQ")
 CHUNK_BYTES = 1024 * 1024
@@ -33,20 +34,37 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
     text: str
 
 
+class Stream(Protocol):
+    """Bytes both ways: a socket, or whatever an address scheme has instead."""
+
+    def sendall(self, data: bytes | memoryview, /) -> None:
+        """Send all of ``data``; OSError when the peer has gone."""
+
+    def recv(self, count: int, /) -> bytes:
+        """Up to ``count`` bytes; none at the end."""
+
+    def close(self) -> None:
+        """End it."""
+
+
 class Channel:
     """One end of a control connection. One request at a time; the peer answers each with one reply."""
 
-    def __init__(self, sock: socket.socket, peer: str):
-        self._socket = sock
+    def __init__(self, stream: Stream, peer: str):
+        self._stream = stream
         self.peer = peer
+        self.closed = False
+        """Whether the connection has ended here."""
+        self._sending = threading.Lock()
 
     def send(self, message: msgspec.Struct, blob: bytes | memoryview = b"") -> None:
         """Send a message."""
         data = msgspec.json.encode(message)
         try:
-            self._socket.sendall(_LENGTHS.pack(len(data), len(blob)) + data)
-            if len(blob):
-                self._socket.sendall(blob)
+            with self._sending:
+                self._stream.sendall(_LENGTHS.pack(len(data), len(blob)) + data)
+                if len(blob):
+                    self._stream.sendall(blob)
         except OSError as error:
             raise DeviceError(f"{self.peer} went away ({error.strerror or error}); see its log, then start it again") from error
 
@@ -82,21 +100,18 @@ class Channel:
             raise _ERRORS.get(answer.kind, DeviceError)(f"{self.peer}: {answer.text}")
         return answer, data
 
-    @property
-    def closed(self) -> bool:
-        """Whether the connection has ended here."""
-        return self._socket.fileno() < 0
-
     def close(self) -> None:
         """End the connection; whoever waits on it wakes up."""
-        hang_up(self._socket)
-        self._socket.close()
+        self.closed = True
+        if isinstance(self._stream, socket.socket):
+            hang_up(self._stream)
+        self._stream.close()
 
     def _exactly(self, count: int) -> bytearray:
         data = bytearray()  # grows with what really comes, whatever was announced
         while len(data) < count:
             try:
-                got = self._socket.recv(min(count - len(data), CHUNK_BYTES))
+                got = self._stream.recv(min(count - len(data), CHUNK_BYTES))
             except OSError as error:
                 raise DeviceError(f"{self.peer} went away ({error.strerror or error})") from error
             if not got:

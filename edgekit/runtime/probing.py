@@ -1,4 +1,4 @@
-"""Measures a link with the very inlets and outlets that the pipeline uses: frames out, an empty frame back.
+"""Measures a link with the very inlets and outlets that the pipeline uses: frames one way, empty frames the other.
 
 A round trip therefore holds both hand-overs between threads at each end, as a frame in the pipeline would meet them.
 """
@@ -13,14 +13,19 @@ from edgekit.errors import DeviceError, EdgekitError, ProtocolError
 from edgekit.graph import Tensor
 from edgekit.runtime.frames import Kind
 from edgekit.runtime.joint import Inlets, Outlets
-from edgekit.runtime.sockets import arrivals, hang_up
+from edgekit.runtime.sockets import LOOPBACK, arrivals, hang_up
 from edgekit.runtime.verbs import Port, Probe, Probed
 from edgekit.runtime.wire import Hello, accept, dial, welcome
 
 __all__ = ["Echo", "probe"]
 
 PLAN = "probe"
+CPU = Tensor("cpu", (), "float64")
+OUT, BACK = "out", "back"
 WARM_UP = 3
+
+LEAST_BYTES = 1
+"""Size of a frame that only says that it is there."""
 
 ENOUGH = 5
 """Samples after which a size is done once its time is spent."""
@@ -35,11 +40,12 @@ PATIENCE_S = 30.0
 class Echo:
     """Answers probes: one connection for each size and direction, one size at a time, until the process ends.
 
-    The reply to a frame carries the processor seconds that this process has used so far.
+    A probe says how many bytes its frames have and how many the answers are to have, which carry besides the processor
+    seconds that this process has used so far.
     """
 
-    def __init__(self, listen: str):
-        self._listener = socket.create_server((listen, 0))
+    def __init__(self, listen: str | None):
+        self._listener = socket.create_server((listen or LOOPBACK, 0))
         threading.Thread(target=self._listen, name="echo", daemon=True).start()
 
     @property
@@ -57,26 +63,26 @@ class Echo:
         callers = arrivals(self._listener)
         for there in callers:
             with there, contextlib.suppress(OSError, EdgekitError, ValueError):
-                size = _greet(there, gives=True)
+                sizes = _greet(there, gives=True)
                 for back in islice(callers, 1):
                     with back:
-                        if _greet(back, gives=False) != size:
+                        if _greet(back, gives=False) != sizes:
                             raise ValueError("the two connections belong to different probes")
-                        _answer(there, back, size)
+                        _answer(there, back, *sizes)
 
 
-def _greet(sock: socket.socket, gives: bool) -> int:
-    """Welcome one of the two connections of a probe; the size of its frames."""
+def _greet(sock: socket.socket, gives: bool) -> tuple[int, int]:
+    """Welcome one of the two connections of a probe; the bytes of its frames, and of their answers."""
     hello = accept(sock)
-    size = int(hello.plan.removeprefix(PLAN))
-    if hello.gives is not gives or not 0 <= size <= MOST_BYTES:
+    out, _, back = hello.plan.removeprefix(PLAN).partition("/")
+    if hello.gives is not gives or not (0 <= int(out) <= MOST_BYTES and 0 <= int(back) <= MOST_BYTES):
         raise ProtocolError("this is no probe")
     welcome(sock)
-    return size
+    return int(out), int(back)
 
 
-def _answer(there: socket.socket, back: socket.socket, size: int) -> None:
-    inlets, outlets = _joint((_bytes("out", size),), (Tensor("cpu", (), "float64"),))
+def _answer(there: socket.socket, back: socket.socket, out_bytes: int, back_bytes: int) -> None:
+    inlets, outlets = _joint((_bytes(OUT, out_bytes),), (CPU, _bytes(BACK, back_bytes)))
     inlet, outlet = inlets.links["client", 0], outlets.links["client", 0]
     try:
         inlet.attach(there, returning=False)
@@ -85,7 +91,7 @@ def _answer(there: socket.socket, back: socket.socket, size: int) -> None:
         while (turn := inlets.take(frame)).kind is Kind.DATA:
             inlets.done()
             slots = outlets.acquire(frame)
-            slots[0].views["cpu"][...] = time.process_time()
+            slots[0].views[CPU.name][...] = time.process_time()
             outlets.give(turn.epoch, frame, slots)
             frame += 1
     finally:
@@ -111,15 +117,16 @@ def probe(request: Probe) -> Probed:
     for size in request.sizes:
         seconds, here, there = _probe_size(request, size)
         trips.append(seconds)
-        send_cpu.append(here)
-        receive_cpu.append(there)
+        send_cpu.append(there if request.pull else here)
+        receive_cpu.append(here if request.pull else there)
     return Probed("", 0, tuple(trips), tuple(send_cpu), tuple(receive_cpu))
 
 
 def _probe_size(request: Probe, size: int) -> tuple[tuple[float, ...], float, float]:
-    host, port = request.host or "127.0.0.1", request.port
-    plan = f"{PLAN}{size}"
-    inlets, outlets = _joint((Tensor("cpu", (), "float64"),), (_bytes("out", size),))
+    host, port = request.host or LOOPBACK, request.port
+    out_bytes, back_bytes = (LEAST_BYTES, size) if request.pull else (size, LEAST_BYTES)
+    plan = f"{PLAN}{out_bytes}/{back_bytes}"
+    inlets, outlets = _joint((CPU, _bytes(BACK, back_bytes)), (_bytes(OUT, out_bytes),))
     inlet, outlet = inlets.links["client", 0], outlets.links["client", 0]
     try:
         there = dial(host, port, Hello(plan, "client", 0, 0, 0), "the echo")
@@ -153,7 +160,7 @@ def _round_trips(request: Probe, inlets: Inlets, outlets: Outlets) -> tuple[tupl
         trips.append(time.perf_counter() - begin)
         if turn.kind is not Kind.DATA:
             raise ConnectionError(turn.note)
-        marks.append((time.process_time(), float(turn.arrays["cpu"])))
+        marks.append((time.process_time(), float(turn.arrays[CPU.name])))
         inlets.done()
     (here_0, there_0), (here_1, there_1) = marks[WARM_UP - 1], marks[-1]
     count = len(trips) - WARM_UP

@@ -6,7 +6,9 @@ import socket
 import time
 from collections.abc import Iterator
 
-__all__ = ["arrivals", "hang_up"]
+__all__ = ["LOOPBACK", "arrivals", "hang_up"]
+
+LOOPBACK = "127.0.0.1"
 
 PAUSE_S = 0.05
 """Wait before accepting again where the process has run out of file descriptors."""

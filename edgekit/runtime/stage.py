@@ -22,7 +22,7 @@ from edgekit.runtime.inlet import Inlet
 from edgekit.runtime.joint import Inlets, Outlets, Turn
 from edgekit.runtime.memory import peak_bytes
 from edgekit.runtime.outlet import Outlet
-from edgekit.runtime.sockets import arrivals
+from edgekit.runtime.sockets import LOOPBACK, arrivals
 from edgekit.runtime.verbs import End, Endpoint, StageSpec, StageStatus, TransferTime, end_name
 from edgekit.runtime.wire import Hello, accept, dial, refuse, welcome
 
@@ -54,7 +54,7 @@ class ServingStage:
         self._state = "loaded"
         self._claimed: list[Inlet | Outlet] = []
         self._lock = threading.Lock()
-        self._listener = socket.create_server((spec.listen, 0), backlog=BACKLOG)
+        self._listener = socket.create_server((spec.listen or LOOPBACK, 0), backlog=BACKLOG)
         threading.Thread(target=self._listen, name="listener", daemon=True).start()
 
     @property

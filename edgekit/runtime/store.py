@@ -1,10 +1,16 @@
-"""Files on a device, kept under the SHA-256 of their bytes: what is there already is not sent again."""
+"""Files on a device, kept under the SHA-256 of their bytes: what is there already is not sent again.
 
+A file grows as ``<digest>.part`` while its pieces come in, also over several connections, and takes its name when
+it is whole, checked and on the disk.
+"""
+
+import fcntl
 import hashlib
 import os
 import shutil
-import tempfile
+import time
 from pathlib import Path
+from typing import BinaryIO
 
 from edgekit.errors import DeviceError, UsageError
 
@@ -13,6 +19,14 @@ __all__ = ["PART", "Store", "digest_of"]
 PART = ".part"
 """How the names of files that are not yet whole end."""
 
+FORGOTTEN_S = 24 * 3600.0
+"""Time after which nobody comes back to finish a file."""
+
+PIECE_BYTES = 1024 * 1024
+
+SPARE_BYTES = 16 * 1024 * 1024
+"""What an upload leaves free on the disk."""
+
 
 def digest_of(data: bytes | memoryview) -> str:
     """The name of some bytes."""
@@ -20,17 +34,24 @@ def digest_of(data: bytes | memoryview) -> str:
 
 
 class Store:
-    """A folder of such files."""
+    """A folder of such files; several agents of a device may share one."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f"*{PART}"):  # by an agent that was killed
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        for left in folder.glob(f"*{PART}"):
+            if time.time() - left.stat().st_mtime > FORGOTTEN_S:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def holds(self, digest: str) -> bool:
         """Whether it is there, whole."""
         return self.path(digest).is_file()
+
+    def held_bytes(self, digest: str) -> int:
+        """How much of it is there."""
+        path = self.path(digest)
+        found = next((each for each in (path, path.with_name(digest + PART)) if each.is_file()), None)
+        return found.stat().st_size if found else 0
 
     def path(self, digest: str) -> Path:
         """Where it is, or would be."""
@@ -38,24 +59,48 @@ class Store:
             raise UsageError(f"{digest[:80]!r} is not a SHA-256 digest")
         return self.folder / digest
 
-    def put(self, digest: str, data: bytes) -> None:
-        """Keep ``data``; it appears whole or not at all.
+    def append(self, digest: str, size_bytes: int, offset: int, data: bytes) -> None:
+        """Add a piece of the ``size_bytes``; one that does not follow what is held is left out, for its sender to look again.
 
         Raises:
-            DeviceError: the bytes are not those of the digest, or the disk is full.
+            DeviceError: the whole is not what the digest says (and is forgotten), or the disk is full.
         """
-        if digest_of(data) != digest:
-            raise DeviceError(f"{len(data)} bytes came whose digest is not {digest[:12]}; send them again")
         path = self.path(digest)
+        if self.holds(digest):
+            return
         try:
-            with tempfile.NamedTemporaryFile(dir=self.folder, suffix=PART, delete=False) as file:
-                try:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                    os.replace(file.name, path)
-                except BaseException:
+            with path.with_name(digest + PART).open("a+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                held = file.seek(0, os.SEEK_END)
+                if self.holds(digest) or held != offset:
+                    return
+                self._require_room(size_bytes - held)
+                file.write(data)
+                file.flush()
+                if held + len(data) < size_bytes:
+                    return
+                os.fsync(file.fileno())
+                if _digest_of_file(file) != digest:
                     os.unlink(file.name)
-                    raise
+                    raise DeviceError(f"{held + len(data)} bytes came whose digest is not {digest[:12]}; send them again")
+                os.replace(file.name, path)
         except OSError as error:
-            raise DeviceError(f"{len(data)} bytes cannot be stored in {self.folder} ({error.strerror}); free some space") from error
+            path.with_name(digest + PART).unlink(missing_ok=True)
+            raise DeviceError(f"{size_bytes} bytes cannot be stored in {self.folder} ({error.strerror}); free some space") from error
+
+    def put(self, digest: str, data: bytes) -> None:
+        """Keep all of ``data``."""
+        self.append(digest, len(data), held := self.held_bytes(digest), data[held:])
+
+    def _require_room(self, more_bytes: int) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if more_bytes + SPARE_BYTES > free:
+            raise DeviceError(f"{self.folder} has {free} bytes free, and {more_bytes} are to come; free some space")
+
+
+def _digest_of_file(file: BinaryIO) -> str:
+    file.seek(0)
+    digest = hashlib.sha256()
+    while piece := file.read(PIECE_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()

@@ -12,13 +12,17 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit.errors import DeviceError
-from edgekit.runtime.control import Channel
+from edgekit import __version__
+from edgekit.errors import DeviceError, EdgekitError
+from edgekit.runtime.control import Channel, Failure
 from edgekit.runtime.facts import probe_facts
+from edgekit.runtime.origin import environment
 from edgekit.runtime.store import Store
 from edgekit.runtime.verbs import (
     Done,
     Facts,
+    Greet,
+    Greeted,
     Load,
     Logs,
     LogsReply,
@@ -55,11 +59,11 @@ class _Child:
 class Supervisor:
     """The verbs of an agent."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, store: Path | None = None):
         self._folder = folder
-        self._store = Store(folder / "store")
+        self._store = Store(store or folder / "store")
         self._stages: dict[Key, _Child] = {}
-        self._echoes: dict[str, tuple[_Child, tuple[Reply, bytes]]] = {}
+        self._echoes: dict[str | None, tuple[_Child, tuple[Reply, bytes]]] = {}
         self._lock = threading.Lock()
         self._echo_lock = threading.Lock()
 
@@ -68,10 +72,12 @@ class Supervisor:
         match request:
             case Facts():
                 return probe_facts(), b""
-            case Put(digest):
+            case Greet():
+                return Greeted(__version__), b""
+            case Put(digest, size_bytes, offset):
                 if blob:
-                    self._store.put(digest, blob)
-                return PutReply(self._store.holds(digest)), b""
+                    self._store.append(digest, size_bytes, offset, blob)
+                return PutReply(self._store.holds(digest), self._store.held_bytes(digest)), b""
             case Load(spec):
                 return self._load(request, spec, blob)
             case Measure(model=model):
@@ -89,6 +95,15 @@ class Supervisor:
                 self.stop(plan)
                 return Done(), b""
         raise DeviceError(f"this agent does not know {type(request).__name__}; set the device up again")
+
+    def reply(self, request: Request, blob: bytes) -> tuple[Reply | Failure, bytes]:
+        """What is asked for, or what kept it from being done."""
+        try:
+            return self.answer(request, blob)
+        except EdgekitError as error:
+            return Failure(type(error).__name__, str(error)), b""
+        except Exception as error:  # told to the controller, which waits for an answer
+            return Failure("DeviceError", f"{type(error).__name__}: {error}"), b""
 
     def stop(self, plan: str | None) -> None:
         """End the stages of a plan, or of all."""
@@ -155,8 +170,15 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         try:
             with theirs, (self._folder / "agent.log").open("ab") as log:
-                command = [sys.executable, "-P", "-m", "edgekit.runtime.stageprocess", str(theirs.fileno()), str(self._store.folder)]
-                process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "edgekit.runtime.stageprocess", str(theirs.fileno()), str(self._store.folder)],
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._store.folder,  # where no file can be taken for a module
+                    env=environment(),
+                )
         except OSError as error:
             ours.close()
             raise DeviceError(f"the process of {name} does not start ({error}); is the device out of memory or disk?") from error

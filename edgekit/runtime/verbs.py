@@ -9,11 +9,14 @@ from edgekit.graph import Graph, Tensor
 from edgekit.quantity import Bytes, Count, Name, Seconds
 
 __all__ = [
+    "Alive",
     "Done",
     "End",
     "Endpoint",
     "Facts",
     "FactsReply",
+    "Greet",
+    "Greeted",
     "Hold",
     "KernelTime",
     "Load",
@@ -85,7 +88,7 @@ class StageSpec(Struct, frozen=True):
     variant: Variant = Variant()
     cores: tuple[int, ...] | None = None
     speed: float = 1.0
-    listen: str = "127.0.0.1"
+    listen: str | None = None
     works: tuple[Work, ...] = ()
 
     @property
@@ -100,6 +103,20 @@ class Endpoint(Struct, frozen=True):
     replica: Count
     host: str
     port: int
+
+
+class Greet(Struct, frozen=True, tag="greet"):
+    """Which edgekit is it that answers here?"""
+
+
+class Greeted(Struct, frozen=True, tag="greeted"):
+    """The version of the agent."""
+
+    version: str
+
+
+class Alive(Struct, frozen=True, tag="alive"):
+    """The controller is still there; not answered."""
 
 
 class Facts(Struct, frozen=True, tag="facts"):
@@ -122,15 +139,18 @@ class FactsReply(Struct, frozen=True, tag="facts_reply"):
 
 
 class Put(Struct, frozen=True, tag="put"):
-    """Keep the blob under its digest. Without a blob: is it there already?"""
+    """Add the blob, which is what follows ``offset`` or a piece of it, to the file of a digest. Without a blob: how much is there?"""
 
     digest: Name
+    size_bytes: Bytes = 0
+    offset: Bytes = 0
 
 
 class PutReply(Struct, frozen=True, tag="put_reply"):
-    """Whether the store holds it now."""
+    """Whether the store holds it whole now, and how many bytes of it."""
 
     present: bool
+    held_bytes: Bytes = 0
 
 
 class Load(Struct, frozen=True, tag="load"):
@@ -184,21 +204,22 @@ class Measured(Struct, frozen=True, tag="measured"):
 
 
 class Probe(Struct, frozen=True, tag="probe"):
-    """Echo frames (no address given: the reply says where), or time frames of ``sizes`` bytes to an echo.
+    """Echo frames (no address given: the reply says where), or time frames of ``sizes`` bytes to an echo, or from it (``pull``).
 
     A size is done after ``samples`` round trips, or after a few of them once ``budget_s`` is spent on it.
     """
 
-    listen: str = "127.0.0.1"
+    listen: str | None = None
     host: str | None = None
     port: int = 0
     sizes: tuple[int, ...] = ()
+    pull: bool = False
     samples: Annotated[int, Meta(ge=1)] = 20
     budget_s: Seconds = 0.4
 
 
 class Probed(Struct, frozen=True, tag="probed"):
-    """Round trips per size in seconds; processor seconds that this end and the echo spent on each size."""
+    """Round trips per size in seconds; processor seconds that the sender and the receiver spent on each size."""
 
     host: str = ""
     port: int = 0
@@ -267,5 +288,5 @@ class Done(Struct, frozen=True, tag="done"):
     """It is done."""
 
 
-Request = Facts | Put | Load | Measure | Probe | Run | Logs | Stop | Hold
-Reply = FactsReply | PutReply | Loaded | Measured | Probed | LogsReply | Done
+Request = Greet | Alive | Facts | Put | Load | Measure | Probe | Run | Logs | Stop | Hold
+Reply = Greeted | FactsReply | PutReply | Loaded | Measured | Probed | LogsReply | Done

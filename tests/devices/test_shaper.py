@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.local import connect, environment, find
+from devices.local import connect, find
 from devices.shaper import Route, open_routes
 from edgekit.cluster import Shape
 from edgekit.device import Device
 from edgekit.errors import DeviceError
+from edgekit.runtime.origin import environment
 from tests.runtime.bed import eventually, marked
 
 FREE = Shape()

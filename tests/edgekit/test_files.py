@@ -62,7 +62,7 @@ def test_a_file_is_meant_to_be_read_by_people_too() -> None:
             " },",
             ' "cores": null,',
             ' "speed": 1.0,',
-            ' "listen": "127.0.0.1",',
+            ' "listen": null,',
             ' "roofline": null,',
             ' "version": 1',
             "}",

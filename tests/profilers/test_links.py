@@ -19,10 +19,12 @@ class Wire:
     def __init__(self, latency_s: float, s_per_byte: float, cpu_s_per_byte: float = 0.0):
         self.latency_s, self.s_per_byte, self.cpu_s_per_byte = latency_s, s_per_byte, cpu_s_per_byte
         self.asked: list[tuple[int, ...]] = []
+        self.pulled: list[bool] = []
 
     def probe(self, request: Probe) -> Probed:
         if request.host is None:
             return Probed("127.0.0.1", 1)
+        self.pulled.append(request.pull)
         self.asked.append(request.sizes)
         trips = tuple((2 * self.latency_s + size * self.s_per_byte,) * request.samples for size in request.sizes)
         cpu = tuple(size * self.cpu_s_per_byte for size in request.sizes)
@@ -44,6 +46,14 @@ def test_latency_rate_and_processor_time_are_read_from_the_round_trips() -> None
     assert [point.nbytes for point in link.points] == [1, 1000, 20000]
     assert wire.asked == [(1, 1000, 20000)]
     assert cluster.link("b", "a") == Link(ANY, ANY, media=("air",))  # what was not measured stays as described
+
+
+def test_the_client_is_never_dialled() -> None:
+    board, here = Wire(1e-3, 1e-6), Wire(1e-3, 2e-6)
+    cluster = Cluster((Device("a"),), (Link(ANY, ANY),), client="camera")
+    cluster = measure_links(cluster, {"a": board, "camera": here}, [("camera", "a"), ("a", "camera")], (1, 1000, 20000))  # type: ignore[dict-item]
+    assert (board.pulled, here.pulled) == ([], [False, True])
+    assert [(link.source, link.receiver) for link in cluster.links] == [("camera", "a"), ("a", "camera"), (ANY, ANY)]
 
 
 def test_where_a_rate_does_not_show_larger_messages_are_sent() -> None:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from devices.local import LocalConnection, connect, environment, find
+from devices.local import LocalConnection, connect, find
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError, GraphError
 from edgekit.runtime.control import Channel, Failure
+from edgekit.runtime.origin import environment
 from edgekit.runtime.store import digest_of
 from edgekit.runtime.verbs import Done, Facts, FactsReply, Hold, Measure, Probe, Put, PutReply, Stop
 from tests.runtime.bed import DOUBLE, X, Y, alive, eventually, marked, spec, written
@@ -173,7 +174,7 @@ def test_an_agent_that_stays_is_found_again(home: Path) -> None:
 
 def test_an_agent_that_stays_is_nobodys_child(home: Path) -> None:
     with connect(DEVICE, home):
-        assert [line for line in marked().values() if "--linger" in line]
+        assert [line for line in marked().values() if " linger " in line]
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
@@ -265,9 +266,9 @@ def test_a_put_with_another_digest_is_refused(idle: LocalConnection) -> None:
         channel = Channel(sock, "bench")
         digest = digest_of(b"weights")
         with pytest.raises(DeviceError, match="7 bytes came whose digest is not"):
-            channel.ask(Put(digest), PutReply, b"damaged")
+            channel.ask(Put(digest, 7), PutReply, b"damaged")
         assert channel.ask(Put(digest), PutReply) == (PutReply(False), b"")
-        assert channel.ask(Put(digest), PutReply, b"weights") == (PutReply(True), b"")
+        assert channel.ask(Put(digest, 7), PutReply, b"weights") == (PutReply(True, 7), b"")
 
 
 def test_a_connection_that_only_holds_is_answered_by_the_end(idle: LocalConnection) -> None:
@@ -294,7 +295,7 @@ def test_a_probe_of_an_echo_that_is_gone_fails(idle: LocalConnection) -> None:
 CRAMPED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-sys.argv = ["agent", sys.argv[1]]
+sys.argv = ["agent", "follow", sys.argv[1]]
 from edgekit.runtime.agent import main
 main()
 """
@@ -310,9 +311,9 @@ def test_a_full_disk_fails_a_put_and_nothing_else(tmp_path: Path) -> None:
             channel = Channel(sock, "bench")
             large = bytes(100_000)
             with pytest.raises(DeviceError, match="100000 bytes cannot be stored in .*File too large.*free some space"):
-                channel.ask(Put(digest_of(large)), PutReply, large)
+                channel.ask(Put(digest_of(large), len(large)), PutReply, large)
             assert not list((tmp_path / "agent" / "store").iterdir())
-            assert channel.ask(Put(digest_of(b"small")), PutReply, b"small") == (PutReply(True), b"")
+            assert channel.ask(Put(digest_of(b"small"), 5), PutReply, b"small") == (PutReply(True, 5), b"")
             assert isinstance(channel.ask(Facts(), FactsReply)[0], FactsReply)
             assert channel.ask(Stop(), Done) == (Done(), b"")
         assert agent.wait(10) == 0

@@ -23,13 +23,14 @@ def echo() -> Iterator[Echo]:
     made.close()
 
 
-def asked(echo: Echo, *sizes: int, samples: int = 8, budget_s: float = 0.4) -> Probe:
+def asked(echo: Echo, *sizes: int, samples: int = 8, budget_s: float = 0.4, pull: bool = False) -> Probe:
     host, port = echo.address
-    return Probe(host=host, port=port, sizes=sizes, samples=samples, budget_s=budget_s)
+    return Probe(host=host, port=port, sizes=sizes, samples=samples, budget_s=budget_s, pull=pull)
 
 
-def test_every_size_has_its_round_trips(echo: Echo) -> None:
-    probed = probe(asked(echo, 0, 1, 100_000, budget_s=60))
+@pytest.mark.parametrize("pull", [False, True])
+def test_every_size_has_its_round_trips(echo: Echo, pull: bool) -> None:
+    probed = probe(asked(echo, 0, 1, 100_000, budget_s=60, pull=pull))
     assert [len(trips) for trips in probed.round_trips_s] == [8, 8, 8]
     assert all(seconds > 0 for trips in probed.round_trips_s for seconds in trips)
     assert len(probed.send_cpu_s) == len(probed.receive_cpu_s) == 3

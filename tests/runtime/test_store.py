@@ -1,5 +1,6 @@
 """Files under their digests: whole or not at all."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -46,7 +47,11 @@ def test_what_a_killed_agent_left_half_written_is_removed(tmp_path: Path) -> Non
     (tmp_path / "abc.part").write_bytes(b"half")
     (tmp_path / "def.part").mkdir()
     (tmp_path / "def.part" / "optimized.onnx").write_bytes(b"half")
+    for left in tmp_path.glob("*.part"):
+        os.utime(left, (0, 0))
+    (tmp_path / "new.part").write_bytes(b"half")
     assert Store(tmp_path).holds(digest)
+    (tmp_path / "new.part").unlink()  # somebody may still be sending it
     assert [path.name for path in tmp_path.iterdir()] == [digest]
 
 
@@ -70,3 +75,30 @@ def test_two_may_put_the_same_at_once(tmp_path: Path) -> None:
     assert not failed
     assert store.path(digest).read_bytes() == data
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_pieces_add_up_also_through_another_agent(tmp_path: Path) -> None:
+    digest = digest_of(b"weights")
+    Store(tmp_path).append(digest, 7, 0, b"wei")
+    store = Store(tmp_path)
+    assert (store.holds(digest), store.held_bytes(digest)) == (False, 3)
+    store.append(digest, 7, 3, b"ghts")
+    assert (store.holds(digest), store.held_bytes(digest)) == (True, 7)
+    assert store.path(digest).read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("offset", [0, 2, 4, 100])
+def test_a_piece_that_does_not_follow_is_left_out(tmp_path: Path, offset: int) -> None:
+    store = Store(tmp_path)
+    digest = digest_of(b"weights")
+    store.append(digest, 7, 0, b"wei")
+    store.append(digest, 7, offset, b"ghts")
+    assert (store.holds(digest), store.held_bytes(digest)) == (False, 3)
+
+
+def test_a_file_larger_than_the_disk_is_refused_at_its_first_piece(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    digest = digest_of(b"weights")
+    with pytest.raises(DeviceError, match=f"has .* bytes free, and {2**60} are to come; free some space"):
+        store.append(digest, 2**60, 0, b"wei")
+    assert store.held_bytes(digest) == 0
