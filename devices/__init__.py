@@ -3,20 +3,20 @@
 >>> from edgekit.device import Device
 >>> connect(Device("pi", "telnet:pi"))
 Traceback (most recent call last):
-edgekit.errors.UsageError: pi: no way to reach 'telnet:pi'; addresses begin with local:, sim:
+edgekit.errors.UsageError: pi: no way to reach 'telnet:pi'; addresses begin with local:, sim:, ssh:
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-from devices import local, sim
+from devices import local, sim, ssh
 from devices.connection import Connection
 from edgekit.device import Device
 from edgekit.errors import UsageError
 
 __all__ = ["SCHEMES", "Connection", "connect"]
 
-SCHEMES: dict[str, Callable[[Device, Path | None], Connection]] = {"local": local.connect, "sim": sim.connect}
+SCHEMES: dict[str, Callable[[Device, Path | None], Connection]] = {"local": local.connect, "sim": sim.connect, "ssh": ssh.connect}
 """Address schemes and what opens them; a test or a plug-in may add its own."""
 
 

@@ -98,12 +98,16 @@ def _converse(channel: Channel, supervisor: Supervisor, farewell: Farewell) -> N
         channel.close()
 
 
+def _absolute(text: str) -> Path:
+    return Path(text).absolute()  # stage processes work elsewhere
+
+
 def main() -> None:
     """The command line of ``python -m edgekit.runtime.agent``."""
     parser = argparse.ArgumentParser(description="edgekit agent")
     parser.add_argument("mode", choices=("follow", "linger", "serve", "visit", "attach"))
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--store", type=Path, help="where files are kept; in the folder, unless given")
+    parser.add_argument("folder", type=_absolute)
+    parser.add_argument("--store", type=_absolute, help="where files are kept; in the folder, unless given")
     arguments = parser.parse_args()
     os.umask(0o077)  # socket, models and log are their owner's alone
     if arguments.mode == "attach":

@@ -16,7 +16,7 @@ from edgekit import __version__
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.control import Channel, Failure
 from edgekit.runtime.facts import probe_facts
-from edgekit.runtime.origin import environment
+from edgekit.runtime.origin import environment, own_digest
 from edgekit.runtime.store import Store
 from edgekit.runtime.verbs import (
     Done,
@@ -73,7 +73,7 @@ class Supervisor:
             case Facts():
                 return probe_facts(), b""
             case Greet():
-                return Greeted(__version__), b""
+                return Greeted(__version__, own_digest()), b""
             case Put(digest, size_bytes, offset):
                 if blob:
                     self._store.append(digest, size_bytes, offset, blob)

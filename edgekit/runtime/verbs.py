@@ -110,9 +110,10 @@ class Greet(Struct, frozen=True, tag="greet"):
 
 
 class Greeted(Struct, frozen=True, tag="greeted"):
-    """The version of the agent."""
+    """The version of the agent, and the digest of its file if it is one."""
 
     version: str
+    digest: str = ""
 
 
 class Alive(Struct, frozen=True, tag="alive"):

@@ -1,0 +1,121 @@
+"""``ssh:`` devices: the verbs, spoken with an agent through an SSH channel.
+
+    controller ══ SSH ══▶ sshd ──▶ agent.pyz visit    for as long as the connection lasts
+                              └──▶ agent.pyz attach ──Unix socket──▶ agent.pyz serve    for pipelines that stay
+
+Nothing listens on the network for control. Data sockets listen on the address that the connection arrived at.
+"""
+
+import threading
+from pathlib import Path
+
+from devices.agentconnection import AgentConnection
+from devices.agentfile import agent_file
+from devices.login import login
+from devices.shell import Shell, Stream
+from edgekit.device import Device
+from edgekit.errors import DeviceError
+from edgekit.runtime.control import Channel
+from edgekit.runtime.sockets import LOOPBACK
+from edgekit.runtime.verbs import Alive, Greet, Greeted
+from edgekit.runtime.visiting import ABSENT, SILENCE_S
+
+__all__ = ["FOLDER", "SshConnection", "connect"]
+
+FOLDER = ".local/share/edgekit"
+"""Where everything of ours is, under the home of the user on the device."""
+
+NOT_SET_UP = 42
+ALIVE_S = SILENCE_S / 4
+GREETING = "edgekit "
+MOST_GREETING_BYTES = 65536
+
+AGENT = f"""cd || exit 1
+test -x {FOLDER}/venv/bin/python && test -f {FOLDER}/agent.pyz || exit {NOT_SET_UP}
+echo "{GREETING}$SSH_CONNECTION"
+exec {FOLDER}/venv/bin/python {FOLDER}/agent.pyz """
+
+START = f"cd && {FOLDER}/venv/bin/python {FOLDER}/agent.pyz linger {FOLDER}/agent --store {FOLDER}/store"
+
+
+class SshConnection(AgentConnection):
+    """A connection that tells the agent now and then that somebody is still there."""
+
+    def __init__(self, device: Device, shell: Shell, channel: Channel, address: str):
+        super().__init__(device, channel, address)
+        self.shell = shell
+        self._closing = threading.Event()
+        threading.Thread(target=self._keep_alive, name=f"alive {device.name}", daemon=True).start()
+
+    def close(self) -> None:
+        self._closing.set()
+        super().close()
+        self.shell.close()
+
+    def _keep_alive(self) -> None:
+        while not self._closing.wait(ALIVE_S):
+            try:
+                self._channel.send(Alive())
+            except DeviceError:
+                return
+
+
+def connect(device: Device, home: Path | None = None) -> SshConnection:
+    """Reach an ``ssh:`` device that has been set up.
+
+    Without ``home`` an agent is started for this connection alone and ends with it, also when the network does. With
+    ``home`` the agent that stays on the device is used, and started where it does not run.
+
+    Raises:
+        DeviceError: the device cannot be reached, is not set up, or has the agent of another edgekit.
+    """
+    shell = login(device)
+    try:
+        stream, address = _visit(shell) if home is None else _attach(shell)
+        channel = Channel(stream, device.name)
+        _require_same(device, channel)
+        return SshConnection(device, shell, channel, address)
+    except BaseException:
+        shell.close()
+        raise
+
+
+def _visit(shell: Shell) -> tuple[Stream, str]:
+    return _greeted(shell, shell.open(f"sh -c '{AGENT}visit {FOLDER}'"))
+
+
+def _attach(shell: Shell) -> tuple[Stream, str]:
+    if shell.run(f"sh -c '{AGENT}attach {FOLDER}/agent'", check=False).code == ABSENT:  # with nothing to say it ends at once
+        shell.run(f"sh -c '{START}'")
+    return _greeted(shell, shell.open(f"sh -c '{AGENT}attach {FOLDER}/agent'"))
+
+
+def _greeted(shell: Shell, stream: Stream) -> tuple[Stream, str]:
+    """Skip what a login shell may print, up to the line that says where the connection arrived."""
+    seen = b""
+    while not (seen.endswith(b"\n") and seen.splitlines()[-1].startswith(GREETING.encode())):
+        piece = stream.recv(1)
+        if not piece or len(seen) > MOST_GREETING_BYTES:
+            raise DeviceError(_why(shell, stream))
+        seen += piece
+    words = seen.splitlines()[-1].decode(errors="replace").split()
+    return stream, words[3] if len(words) > 3 else LOOPBACK
+
+
+def _why(shell: Shell, stream: Stream) -> str:
+    code, _, complaint = stream.ending()
+    if code == NOT_SET_UP:
+        return f"{shell.name} is not set up; run: edgekit devices setup {shell.name}"
+    said = (complaint.strip().splitlines() or [f"exit code {code}"])[-1]
+    return f"{shell.name}: its agent did not start ({said}); run: edgekit devices setup {shell.name}"
+
+
+def _require_same(device: Device, channel: Channel) -> None:
+    """The agent has to be that of this edgekit, to the last byte."""
+    there: Greeted = channel.ask(Greet(), Greeted)[0]
+    here = agent_file()
+    if there.digest != here.digest:
+        raise DeviceError(
+            f"{device.name} has the agent of edgekit {there.version} ({there.digest[:12]}), this is {here.version} ({here.digest[:12]}); "
+            f"run: edgekit devices setup {device.name}"
+        )
