@@ -110,7 +110,14 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _start(folder: Path, linger: bool) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "edgekit.runtime.agent", "linger" if linger else "follow", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "edgekit.runtime.agent",
+        "serve" if linger else "follow",
+        str(folder),
+        *(["--daemon"] if linger else []),
+    ]
     with (folder / "agent.log").open("ab") as log:
         return subprocess.Popen(
             command,

@@ -12,6 +12,7 @@ from pathlib import Path
 from devices.agentconnection import AgentConnection
 from devices.agentfile import agent_file
 from devices.login import login
+from devices.places import AGENT, PYTHON, UNIT
 from devices.shell import Shell, Stream
 from edgekit.device import Device
 from edgekit.errors import DeviceError
@@ -20,22 +21,19 @@ from edgekit.runtime.sockets import LOOPBACK
 from edgekit.runtime.verbs import Alive, Greet, Greeted
 from edgekit.runtime.visiting import ABSENT, SILENCE_S
 
-__all__ = ["FOLDER", "SshConnection", "connect"]
-
-FOLDER = ".local/share/edgekit"
-"""Where everything of ours is, under the home of the user on the device."""
+__all__ = ["SshConnection", "connect"]
 
 NOT_SET_UP = 42
 ALIVE_S = SILENCE_S / 4
 GREETING = "edgekit "
 MOST_GREETING_BYTES = 65536
 
-AGENT = f"""cd || exit 1
-test -x {FOLDER}/venv/bin/python && test -f {FOLDER}/agent.pyz || exit {NOT_SET_UP}
+TALK = f"""cd || exit 1
+test -x {PYTHON} && test -f {AGENT} || exit {NOT_SET_UP}
 echo "{GREETING}$SSH_CONNECTION"
-exec {FOLDER}/venv/bin/python {FOLDER}/agent.pyz """
+exec {PYTHON} {AGENT} """
 
-START = f"cd && {FOLDER}/venv/bin/python {FOLDER}/agent.pyz linger {FOLDER}/agent --store {FOLDER}/store"
+START = f"""systemctl --user start {Path(UNIT).name} 2>/dev/null || {PYTHON} {AGENT} serve --daemon"""
 
 
 class SshConnection(AgentConnection):
@@ -81,13 +79,13 @@ def connect(device: Device, home: Path | None = None) -> SshConnection:
 
 
 def _visit(shell: Shell) -> tuple[Stream, str]:
-    return _greeted(shell, shell.open(f"sh -c '{AGENT}visit {FOLDER}'"))
+    return _greeted(shell, shell.open(f"sh -c '{TALK}visit'"))
 
 
 def _attach(shell: Shell) -> tuple[Stream, str]:
-    if shell.run(f"sh -c '{AGENT}attach {FOLDER}/agent'", check=False).code == ABSENT:  # with nothing to say it ends at once
-        shell.run(f"sh -c '{START}'")
-    return _greeted(shell, shell.open(f"sh -c '{AGENT}attach {FOLDER}/agent'"))
+    if shell.run(f"sh -c '{TALK}attach'", check=False).code == ABSENT:  # with nothing to say it ends at once
+        shell.run(START)
+    return _greeted(shell, shell.open(f"sh -c '{TALK}attach'"))
 
 
 def _greeted(shell: Shell, stream: Stream) -> tuple[Stream, str]:

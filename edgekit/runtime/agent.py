@@ -7,8 +7,7 @@ It holds no onnxruntime of its own, so that a stage that crashes or runs out of 
 dead agent. It ends when told to or on SIGTERM, and its stages end with it.
 
     follow   ends, with its folder, when its standard input closes: the end of whoever started it is its own
-    linger   leaves whoever started it, and stays
-    serve    stays in the foreground, for systemd
+    serve    stays, in the foreground for systemd or, with --daemon, in the background
     visit    speaks the verbs on standard input and output with the one who started it, and ends with them
     attach   is no agent: passes standard input and output on to the one that serves the folder
 """
@@ -24,8 +23,9 @@ import threading
 from pathlib import Path
 from queue import SimpleQueue
 
-from edgekit.errors import EdgekitError, ProtocolError
+from edgekit.errors import DeviceError, EdgekitError, ProtocolError
 from edgekit.runtime.control import Channel, Failure
+from edgekit.runtime.notify import READY, STOPPING, keep_alive, notify
 from edgekit.runtime.sockets import arrivals
 from edgekit.runtime.supervisor import Supervisor
 from edgekit.runtime.verbs import Alive, Done, Hold, Request, Stop
@@ -37,29 +37,50 @@ Farewell = SimpleQueue[Channel | None]
 """Who asked the agent to end and waits for its answer; None: nobody waits."""
 
 
-def serve(folder: Path, mode: str = "follow", store: Path | None = None) -> None:
-    """Serve ``folder/agent.sock`` until the end."""
+def serve(folder: Path, store: Path | None = None, follow: bool = False, daemon: bool = False) -> None:
+    """Serve ``folder/agent.sock`` until the end.
+
+    Raises:
+        DeviceError: another agent serves the folder.
+    """
     supervisor = Supervisor(folder, store)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(folder / "agent.sock"))
-    listener.listen()
-    if mode == "linger":
+    listener = _listen(folder / "agent.sock")
+    if daemon:
         _detach()  # whoever started the agent need not be its parent, and may now dial it
+    (folder / "agent.pid").write_text(f"{os.getpid()}\n")
     farewell: Farewell = SimpleQueue()
     signal.signal(signal.SIGTERM, lambda *_: farewell.put(None))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_accept, args=(listener, supervisor, farewell), daemon=True).start()
-    if mode == "follow":
+    if follow:
         threading.Thread(target=_follow_starter, args=(farewell,), daemon=True).start()
+    over = threading.Event()
+    notify(READY)
+    keep_alive(supervisor.is_free, over)
     channel = farewell.get()
+    notify(STOPPING)
+    over.set()
     # from here on nobody finds this agent any more, and another may take its place
     (folder / "agent.sock").unlink(missing_ok=True)
+    (folder / "agent.pid").unlink(missing_ok=True)
     supervisor.stop(None)
-    if mode == "follow":
+    if follow:
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(EdgekitError):  # it may have gone without waiting
         if channel is not None:
             channel.send(Done())
+
+
+def _listen(path: Path) -> socket.socket:
+    """A socket in the place of one that an agent may have left behind when it was killed."""
+    with socket.socket(socket.AF_UNIX) as other, contextlib.suppress(OSError):
+        other.connect(str(path))
+        raise DeviceError(f"an agent serves {path.parent} already; end it first")
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+    return listener
 
 
 def _detach() -> None:
@@ -105,19 +126,21 @@ def _absolute(text: str) -> Path:
 def main() -> None:
     """The command line of ``python -m edgekit.runtime.agent``."""
     parser = argparse.ArgumentParser(description="edgekit agent")
-    parser.add_argument("mode", choices=("follow", "linger", "serve", "visit", "attach"))
-    parser.add_argument("folder", type=_absolute)
-    parser.add_argument("--store", type=_absolute, help="where files are kept; in the folder, unless given")
+    parser.add_argument("mode", choices=("follow", "serve", "visit", "attach"))
+    parser.add_argument("folder", type=_absolute, nargs="?", help="of the agent; beside its file, unless given")
+    parser.add_argument("--daemon", action="store_true", help="serve in the background")
     arguments = parser.parse_args()
     os.umask(0o077)  # socket, models and log are their owner's alone
+    beside = Path(sys.argv[0]).absolute().parent
+    folder = arguments.folder or beside / "agent"
+    store = beside / "store" if arguments.folder is None else folder / "store"
     if arguments.mode == "attach":
-        sys.exit(attach(arguments.folder))
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+        sys.exit(attach(folder))
     if arguments.mode == "visit":
-        visit(arguments.folder, arguments.store)
-        return
-    sys.stderr = (arguments.folder / "agent.log").open("a", buffering=1)
-    serve(arguments.folder, arguments.mode, arguments.store)
+        visit(folder.parent if arguments.folder is None else folder, store)
+    folder.mkdir(parents=True, exist_ok=True)
+    sys.stderr = (folder / "agent.log").open("a", buffering=1)
+    serve(folder, store, arguments.mode == "follow", arguments.daemon)
 
 
 if __name__ == "__main__":

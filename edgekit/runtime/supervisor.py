@@ -40,6 +40,9 @@ from edgekit.runtime.verbs import (
 
 __all__ = ["Supervisor"]
 
+BUSY_S = 5.0
+"""Longest time for which it is busy with its own lists."""
+
 GRACE_S = 2.0
 """Time that a stage process has to end before it is killed."""
 
@@ -104,6 +107,13 @@ class Supervisor:
             return Failure(type(error).__name__, str(error)), b""
         except Exception as error:  # told to the controller, which waits for an answer
             return Failure("DeviceError", f"{type(error).__name__}: {error}"), b""
+
+    def is_free(self) -> bool:
+        """Whether it could begin something now; one that never is again has to be started anew."""
+        free = self._lock.acquire(timeout=BUSY_S)
+        if free:
+            self._lock.release()
+        return free
 
     def stop(self, plan: str | None) -> None:
         """End the stages of a plan, or of all."""

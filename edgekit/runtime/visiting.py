@@ -54,14 +54,14 @@ class _Standard:
         """It ends with the process, whose other thread may be reading from it."""
 
 
-def visit(base: Path, store: Path | None = None) -> NoReturn:
+def visit(base: Path, store: Path) -> NoReturn:
     """Be an agent for the controller at the other end of standard input and output, in a folder of its own under ``base``."""
     _sweep(base)
     folder = base / f"{VISIT}{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
     channel = Channel(_Standard(), "the controller")
     sys.stderr = (folder / "agent.log").open("a", buffering=1)
-    supervisor = Supervisor(folder, store or base / "store")
+    supervisor = Supervisor(folder, store)
     signal.signal(signal.SIGTERM, lambda *_: _leave(supervisor, folder))
     requests: SimpleQueue[tuple[Request, bytes]] = SimpleQueue()
     threading.Thread(target=_follow, args=(channel, requests, supervisor, folder), daemon=True).start()

@@ -174,7 +174,7 @@ def test_an_agent_that_stays_is_found_again(home: Path) -> None:
 
 def test_an_agent_that_stays_is_nobodys_child(home: Path) -> None:
     with connect(DEVICE, home):
-        assert [line for line in marked().values() if " linger " in line]
+        assert [line for line in marked().values() if "--daemon" in line]
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
