@@ -25,7 +25,7 @@ __all__ = ["SshConnection", "connect"]
 
 NOT_SET_UP = 42
 ALIVE_S = SILENCE_S / 4
-GREETING = "edgekit "
+GREETING = "edgekit:agent "
 MOST_GREETING_BYTES = 65536
 
 TALK = f"""cd || exit 1
@@ -71,7 +71,7 @@ def connect(device: Device, home: Path | None = None) -> SshConnection:
     try:
         stream, address = _visit(shell) if home is None else _attach(shell)
         channel = Channel(stream, device.name)
-        _require_same(device, channel)
+        _require_same(shell, stream, channel)
         return SshConnection(device, shell, channel, address)
     except BaseException:
         shell.close()
@@ -108,12 +108,15 @@ def _why(shell: Shell, stream: Stream) -> str:
     return f"{shell.name}: its agent did not start ({said}); run: edgekit devices setup {shell.name}"
 
 
-def _require_same(device: Device, channel: Channel) -> None:
+def _require_same(shell: Shell, stream: Stream, channel: Channel) -> None:
     """The agent has to be that of this edgekit, to the last byte."""
-    there: Greeted = channel.ask(Greet(), Greeted)[0]
+    try:
+        there: Greeted = channel.ask(Greet(), Greeted)[0]
+    except DeviceError as error:
+        raise DeviceError(_why(shell, stream)) from error
     here = agent_file()
     if there.digest != here.digest:
         raise DeviceError(
-            f"{device.name} has the agent of edgekit {there.version} ({there.digest[:12]}), this is {here.version} ({here.digest[:12]}); "
-            f"run: edgekit devices setup {device.name}"
+            f"{shell.name} has the agent of edgekit {there.version} ({there.digest[:12]}), this is {here.version} ({here.digest[:12]}); "
+            f"run: edgekit devices setup {shell.name}"
         )

@@ -28,7 +28,7 @@ CONFIG = """Port 22
 ListenAddress {ip}
 HostKey {folder}/hostkey
 PidFile none
-AuthorizedKeysFile /root/.ssh/authorized_keys
+AuthorizedKeysFile {home}/.ssh/authorized_keys
 PermitRootLogin yes
 PasswordAuthentication no
 KbdInteractiveAuthentication no
@@ -41,6 +41,10 @@ Subsystem sftp internal-sftp
 """
 
 
+HOME = "/mnt"
+"""Root's home on a machine: a folder that every system has, so that what lies under /root here stays in reach."""
+
+
 def run(*command: object, check: bool = True) -> str:
     """A command's output; what it complains of is the error."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
@@ -50,7 +54,7 @@ def run(*command: object, check: bool = True) -> str:
 
 
 class Host:
-    """One machine. ``home`` is its /root as seen from here; ``binds`` put other files in place of its own."""
+    """One machine. ``home`` is that of its root, as seen from here; ``binds`` put other files in place of its own."""
 
     def __init__(self, name: str, space: str, ip: str, folder: Path, key: str, binds: Sequence[tuple[Path, str]] = ()):
         self.name, self.space, self.ip, self.folder = name, space, ip, folder
@@ -59,7 +63,9 @@ class Host:
         self._sshd: subprocess.Popen[bytes] | None = None
         (self.home / ".ssh").mkdir(parents=True, mode=0o700)
         (self.home / ".ssh" / "authorized_keys").write_text(key)
-        (folder / "sshd_config").write_text(CONFIG.format(ip=ip, folder=folder))
+        (folder / "sshd_config").write_text(CONFIG.format(ip=ip, folder=folder, home=HOME))
+        users = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("root:")]
+        (folder / "passwd").write_text("\n".join([f"root:x:0:0:root:{HOME}:/bin/sh", *users, ""]))
         self.new_key()
 
     @property
@@ -83,8 +89,11 @@ class Host:
         return " ".join((self.folder / "hostkey.pub").read_text().split()[:2])
 
     def start(self) -> None:
-        """Start its sshd, with its own home in place of /root."""
-        mounts = "".join(f"mount --bind '{there}' '{here}'\n" for there, here in ((self.home, "/root"), *self._binds))
+        """Start its sshd, with a home of its own."""
+        mounts = "".join(
+            f"mount --bind '{there}' '{here}'\n"
+            for there, here in ((self.home, HOME), (self.folder / "passwd", "/etc/passwd"), *self._binds)
+        )
         script = f"set -e\nmount --make-rprivate /\n{mounts}exec /usr/sbin/sshd -D -e -f {self.folder}/sshd_config"
         with (self.folder / "sshd.log").open("ab") as log:
             command = ["ip", "netns", "exec", self.space, "unshare", "-m", "sh", "-c", script]
