@@ -13,16 +13,20 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from devices.agentfile import agent_file
+from devices.login import offered, trust
+from devices.places import AGENT, ROOT
 from edgekit.device import Device
 from tests.runtime.bed import eventually
 
-__all__ = ["Bed", "Host", "bed"]
+__all__ = ["Bed", "Host", "bed", "install"]
 
 CONFIG = """Port 22
 ListenAddress {ip}
@@ -183,6 +187,21 @@ class Bed:
         self._stack.callback(made.stop)
         made.start()
         return made
+
+    def board(self, name: str, rate: str | None = None) -> Host:
+        """A machine that is known and set up."""
+        made = self.host(name, rate)
+        trust(made.device(), offered(made.device()))
+        install(made)
+        return made
+
+
+def install(host: Host) -> None:
+    """Put an agent on a machine, which runs with the packages of this one, as ``edgekit devices setup`` would."""
+    folder = host.home / ROOT
+    folder.mkdir(parents=True)
+    (folder / "venv").symlink_to(sys.prefix)
+    (host.home / AGENT).write_bytes(agent_file().data)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from edgekit.api.steps import export, load, partition, predict, profile, read_cl
 from edgekit.deploy.certify import certify as verify
 from edgekit.deploy.frameio import ResultWriter, read_frames
 from edgekit.deploy.pipeline import Pipeline, deploy
-from edgekit.deploy.standing import attach, deployed, end, home_of, record
+from edgekit.deploy.standing import attach, deploy_to_stay, deployed, end, home_of
 
 __all__ = [
     "Pipeline",
@@ -26,6 +26,7 @@ __all__ = [
     "attach",
     "demo",
     "deploy",
+    "deploy_to_stay",
     "deployed",
     "end",
     "export",
@@ -37,7 +38,6 @@ __all__ = [
     "read_cluster",
     "read_frames",
     "read_plan",
-    "record",
     "report",
     "survey",
     "verify",

@@ -50,16 +50,10 @@ def deploy(
     home = api.home_of(there.name)
     if any(device.scheme == "sim" for device in there.devices):
         raise UsageError(f"sim: devices live within one command only; use: edgekit verify {plan} -g {network} -c {cluster}")
-    if api.deployed(home):
-        raise UsageError(f"a pipeline is already deployed to {there.name}; run: edgekit stop -n {there.name}")
     graph, model = api.load(network)
     chosen = _plan(plan, network, cluster, profiles, pick)
-    try:
-        with progress("deploying") as tell, api.deploy(chosen, graph, model, there, home=home, tell=tell) as pipeline:
-            api.record(pipeline, home)
-    except BaseException:
-        api.end(home)
-        raise
+    with progress("deploying") as tell:
+        pipeline = api.deploy_to_stay(chosen, graph, model, there, home, tell)
     assert pipeline.equality is not None
     outcome = "bit for bit" if pipeline.equality.bit_equal else f"within {pipeline.equality.worst:.1e}"
     print(f"{pipeline.plan.describe()} is serving; split output equals unsplit output {outcome}")

@@ -1,7 +1,7 @@
 """What can be known to go wrong before any device is asked: ends that nothing reaches, links that are not there."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import gcd
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def check(plan: Plan, graph: Graph, cluster: Cluster) -> None:
             cluster.channel(heres[a], theres[b])
 
 
-def check_home(home: Path, names: tuple[str, ...]) -> None:
+def check_home(home: Path, names: Iterable[str]) -> None:
     """Refuse a folder in which the agents of these devices cannot open their sockets.
 
     Raises:

@@ -106,7 +106,7 @@ def deploy(
     plan = validate(plan, graph)
     check(plan, graph, cluster)
     if home is not None:
-        check_home(home, plan.devices)
+        check_home(home, [name for name in plan.devices if cluster.device(name).scheme == "local"])
     with ExitStack() as stack:
         tell("connecting")
         connections = connect_all(map(cluster.device, plan.devices), stack, home)

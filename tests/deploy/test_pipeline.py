@@ -225,8 +225,10 @@ def test_a_deployment_is_found_again_and_ended(tmp_path: Path) -> None:
     home = tmp_path / "h"
     with pytest.raises(UsageError, match="no pipeline is deployed under"), api.attach(home):
         pass
-    with api.deploy(split(net.graph, (0, 2, "a"), (2, 5, "b")), net.graph, net.model, local("a", "b"), home=home) as pipeline:
-        api.record(pipeline, home)
+    plan, cluster = split(net.graph, (0, 2, "a"), (2, 5, "b")), local("a", "b")
+    api.deploy_to_stay(plan, net.graph, net.model, cluster, home)
+    with pytest.raises(UsageError, match="a pipeline is already deployed to cluster; run: edgekit stop -n cluster"):
+        api.deploy_to_stay(plan, net.graph, net.model, cluster, home)
     assert api.deployed(home)
     with api.attach(home) as pipeline, pipeline.client() as client:
         assert [result.frame for result in client.stream([net.inputs(), net.inputs()])] == [0, 1]

@@ -12,7 +12,7 @@ import pytest
 from devices import Connection, connect
 from devices.agentfile import agent_file
 from devices.login import offered, trust
-from devices.places import AGENT, PYTHON, ROOT
+from devices.places import AGENT, ROOT
 from devices.ssh import SshConnection
 from edgekit.device import Device
 from edgekit.errors import DeviceError
@@ -24,15 +24,6 @@ from tests.sshbed import Bed, Host, bed
 MODEL = written(DOUBLE)
 
 
-def install(host: Host) -> None:
-    """Put an agent on a machine that runs with the packages of this one."""
-    there = host.home / ROOT
-    there.mkdir(parents=True)
-    (there / "venv").symlink_to(sys.prefix)
-    (host.home / AGENT).write_bytes(agent_file().data)
-    assert (host.home / PYTHON).exists()
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     with pytest.MonkeyPatch.context() as patch, bed(tmp_path_factory.mktemp("lab"), patch) as made:
@@ -42,10 +33,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 @pytest.fixture(scope="module")
 def host(lab: Bed) -> Host:
     """A machine that is known and set up."""
-    made = lab.host("bench")
-    trust(made.device(), offered(made.device()))
-    install(made)
-    return made
+    return lab.board("bench")
 
 
 @pytest.fixture
