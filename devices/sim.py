@@ -8,6 +8,7 @@ from typing import Self
 from edgekit import __version__
 from edgekit.device import Device, Roofline
 from edgekit.errors import DeviceError, UsageError
+from edgekit.machine import Machine
 from edgekit.runtime.executor import Arrays, Executor, sample_inputs
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.store import digest_of
@@ -75,7 +76,7 @@ class SimConnection:
 
     def facts(self) -> FactsReply:
         version = metadata.version("onnxruntime")
-        return FactsReply(__version__, "sim", "sim", str(self._roofline), "", version, 1, self.device.memory_bytes, None, ())
+        return FactsReply(__version__, Machine("sim", 1, processor=str(self._roofline), memory_bytes=self.device.memory_bytes), version, ())
 
     def put(self, data: bytes) -> str:
         digest = digest_of(data)

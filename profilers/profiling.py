@@ -58,13 +58,13 @@ def _conditions(facts: FactsReply, connection: Connection, measured: Measured, v
     device = connection.device
     busy = sum(measured.cpu_s) / device.speed
     return Conditions(
-        machine=facts.machine,
-        processor=facts.processor,
+        machine=facts.machine.architecture,
+        processor=facts.machine.processor or facts.machine.architecture,
         onnxruntime=facts.onnxruntime,
         optimization=OPTIMIZATION,
         spinning=False,
         speed=device.speed,
         cores=device.cores,
-        load_average=facts.load_average,
+        load_average=facts.machine.load_average,
         wall_over_cpu=sum(measured.samples_s) / busy if busy and variant.threads == 1 else None,
     )

@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from edgekit.device import Variant
 from edgekit.graph import Graph, Tensor
+from edgekit.machine import Machine
 from edgekit.quantity import Bytes, Count, Name, Seconds
 
 __all__ = [
@@ -125,17 +126,11 @@ class Facts(Struct, frozen=True, tag="facts"):
 
 
 class FactsReply(Struct, frozen=True, tag="facts_reply"):
-    """One probe of a device; None where it cannot be known."""
+    """The machine of a device, and the onnxruntime there with its execution providers."""
 
     version: str
-    system: str
-    machine: str
-    processor: str
-    python: str
+    machine: Machine
     onnxruntime: str
-    cores: int
-    memory_bytes: int | None
-    load_average: float | None
     providers: tuple[str, ...]
 
 

@@ -55,9 +55,9 @@ def told(connection: Connection) -> list[tuple[str, str, int]]:
 
 def test_a_device_says_what_it_is(connection: Connection) -> None:
     facts = connection.facts()
-    assert facts.version and facts.system and facts.machine and facts.onnxruntime
-    assert facts.cores >= 1
-    assert facts.memory_bytes is None or facts.memory_bytes > 0
+    assert facts.version and facts.machine.architecture and facts.onnxruntime
+    assert facts.machine.cores >= 1
+    assert facts.machine.memory_bytes is None or facts.machine.memory_bytes > 0
     assert connection.device.name == "bench"
 
 

@@ -46,7 +46,7 @@ def test_golden_inputs_are_no_frame() -> None:
 
 def test_a_described_device_has_the_memory_of_its_description() -> None:
     with connect(DEVICE) as sim:
-        assert sim.facts().memory_bytes == 64_000_000
+        assert sim.facts().machine.memory_bytes == 64_000_000
 
 
 def test_a_device_without_a_description_is_refused() -> None:

@@ -130,7 +130,7 @@ def test_an_agent_ends_on_sigterm(agent: LocalConnection) -> None:
 
 def test_an_interrupt_at_the_terminal_is_not_for_the_agent(idle: LocalConnection) -> None:
     os.kill(agent_pid(idle), signal.SIGINT)
-    assert idle.facts().cores >= 1
+    assert idle.facts().machine.cores >= 1
 
 
 CONTROLLER = """
@@ -195,7 +195,7 @@ def test_two_who_start_the_same_agent_share_it(home: Path) -> None:
         thread.join()
     assert running() == 1
     for connection in connections:
-        assert connection.facts().cores >= 1
+        assert connection.facts().machine.cores >= 1
         connection.close()
 
 
@@ -250,7 +250,7 @@ def test_strangers_do_an_agent_no_harm(agent: LocalConnection) -> None:
             sock.shutdown(socket.SHUT_WR)
             answer = sock.recv(10_000)
             assert not answer or b"ProtocolError" in answer
-    assert agent.facts().cores >= 1
+    assert agent.facts().machine.cores >= 1
     assert agent.logs().stages[0].state == "loaded"
 
 
@@ -274,7 +274,7 @@ def test_a_put_with_another_digest_is_refused(idle: LocalConnection) -> None:
 def test_a_connection_that_only_holds_is_answered_by_the_end(idle: LocalConnection) -> None:
     with dial(idle.folder) as sock:
         Channel(sock, "shaper").send(Hold())
-        assert idle.facts().cores >= 1
+        assert idle.facts().machine.cores >= 1
         idle.close()
         assert sock.recv(1) == b""
 
@@ -282,7 +282,7 @@ def test_a_connection_that_only_holds_is_answered_by_the_end(idle: LocalConnecti
 def test_a_damaged_model_is_told_to_the_controller(idle: LocalConnection) -> None:
     with pytest.raises(GraphError, match="^bench: stage 0@bench: onnxruntime .* refuses the model"):
         idle.load(spec(idle.put(MODEL[:-20])))
-    assert idle.facts().cores >= 1
+    assert idle.facts().machine.cores >= 1
 
 
 def test_a_probe_of_an_echo_that_is_gone_fails(idle: LocalConnection) -> None:
