@@ -8,6 +8,7 @@ from onnx import ModelProto, ValueInfoProto
 from edgekit.errors import GraphError
 from edgekit.graph import Graph, Node, Segment
 from edgekit.onnxio.loading import MARK, Model, load
+from edgekit.onnxio.versions import lower
 from edgekit.onnxio.wire import join
 
 __all__ = ["cut"]
@@ -16,8 +17,8 @@ __all__ = ["cut"]
 def cut(model: str | Path | bytes | Model, graph: Graph, start: int, stop: int) -> bytes:
     """The model of units ``[start, stop)``: it reads the segment's inputs and makes its outputs, in their order.
 
-    Only the weights that it uses are copied, and the constant nodes that it needs, wherever they stand. To cut many times,
-    ``load`` the model once.
+    Only the weights that it uses are copied, and the constant nodes that it needs, wherever they stand. Its opsets are as low
+    as its operators allow. To cut many times, ``load`` the model once.
 
     Raises:
         GraphError: the range is empty or out of bounds, the graph cannot be cut there, or nothing later reads what it makes.
@@ -38,6 +39,7 @@ def cut(model: str | Path | bytes | Model, graph: Graph, start: int, stop: int) 
     inner = dict.fromkeys(name for node in nodes for name in node.outputs if name not in ends)
     part.graph.value_info.extend(model.described[name] for name in inner)
     _add_weights(part.graph, model.proto.graph, nodes, segment)
+    lower(part)
     return join(part, model.payloads)
 
 

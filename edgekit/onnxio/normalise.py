@@ -18,12 +18,10 @@ from edgekit.onnxio.inputs import fix_inputs
 from edgekit.onnxio.loading import LIMIT_BYTES, MARK, parse
 from edgekit.onnxio.names import all_graphs, make_names_safe, reads
 from edgekit.onnxio.shapes import settle
+from edgekit.onnxio.versions import FIRST_FREE_IR
 from edgekit.onnxio.wire import SMALL, Payloads, join, split
 
 __all__ = ["normalise"]
-
-_FIRST_FREE_IR = 4
-"""The IR version from which on a weight need not be listed as an input."""
 
 
 def normalise(source: str | Path | bytes, inputs: Mapping[str | None, tuple[int, ...]] | None = None) -> bytes:
@@ -45,7 +43,7 @@ def normalise(source: str | Path | bytes, inputs: Mapping[str | None, tuple[int,
     if proto.functions:
         proto, payloads = _inline(join(proto, payloads))
     del proto.training_info[:]
-    proto.ir_version = max(proto.ir_version, _FIRST_FREE_IR)
+    proto.ir_version = max(proto.ir_version, FIRST_FREE_IR)
     fix_inputs(proto.graph, inputs or {})
     _sort(proto.graph)
     _drop_unused(proto)

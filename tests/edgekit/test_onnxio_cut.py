@@ -198,7 +198,7 @@ def test_a_segment_that_nothing_reads_is_refused() -> None:
         onnxio.cut(data, first, 1, 2)
 
 
-def test_versions_and_quantization_notes_go_with_the_stage() -> None:
+def test_lowered_versions_and_quantization_notes_go_with_the_stage() -> None:
     proto = model(
         "net (float[2,4] x) => (y) <float[4,4] w, float s = {0.5}, float t = {0.25}> { a = MatMul(x, w)  y = MatMul(a, w) }", opset=15, ir=9
     )
@@ -208,7 +208,7 @@ def test_versions_and_quantization_notes_go_with_the_stage() -> None:
     data = onnxio.normalise(proto.SerializeToString())
     graph = onnxio.read(data)
     back = onnx.load_from_string(onnxio.cut(data, graph, 1, 2))
-    assert (back.ir_version, [(entry.domain, entry.version) for entry in back.opset_import]) == (9, [("", 15)])
+    assert (back.ir_version, [(entry.domain, entry.version) for entry in back.opset_import]) == (7, [("", 13)])
     assert [note.tensor_name for note in back.graph.quantization_annotation] == ["a", "y"]
     assert {weight.name for weight in back.graph.initializer} == {"w", "s", "t"}
     front = onnx.load_from_string(onnxio.cut(data, graph, 0, 1))
@@ -245,3 +245,20 @@ def test_noise_crosses_a_cut_instead_of_being_drawn_twice() -> None:
         fronts = onnx.load_from_string(onnxio.cut(parsed, graph, 0, position)).graph.node
         backs = onnx.load_from_string(onnxio.cut(parsed, graph, position, len(graph.units))).graph.node
         assert [node.op_type for node in (*fronts, *backs)].count("RandomNormal") == 1
+
+
+@pytest.mark.parametrize(
+    ("op", "stamped"),
+    [
+        ("Relu", (14, 7)),  # defined anew in opset 14, and not since
+        ("Identity", (21, 10)),  # since opset 21 only further types were admitted
+        ("HardSwish", (14, 7)),
+        ("Sub", (14, 7)),
+    ],
+)
+def test_a_stage_is_stamped_with_the_lowest_versions_that_its_operators_allow(op: str, stamped: tuple[int, int]) -> None:
+    arguments = "x, x" if op == "Sub" else "x"
+    text = f'<ir_version: 13, opset_import: ["" : 26]> net (float[1,4] x) => (float[1,4] y) {{ a = {op}({arguments}) y = Relu(a) }}'
+    data = onnxio.normalise(onnx.parser.parse_model(text).SerializeToString())
+    part = onnx.load_from_string(onnxio.cut(data, onnxio.read(data), 0, 1))
+    assert (part.opset_import[0].version, part.ir_version) == stamped
