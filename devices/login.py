@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 
 import paramiko
 from paramiko.pkey import UnknownKeyType
@@ -91,6 +92,7 @@ def _greeted(device: Device, hop: Hop, before: paramiko.Transport | None, stack:
     options.key_types = (*known, *(kind for kind in options.key_types if kind not in known))
     try:
         transport.start_client(timeout=BANNER_S)
+        transport.get_remote_server_key()  # there is none where the time was up, of which paramiko says nothing
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise DeviceError(f"{device.name}: {hop.name} answers, but not as an SSH server would ({error}); is it the right port?") from error
     return transport
@@ -131,7 +133,7 @@ def _authenticate(device: Device, hop: Hop, transport: paramiko.Transport, ask: 
     """Try what we have in the usual order: the agent's keys, key files, then what somebody types."""
     tried: list[str] = []
     try:
-        for name, key in (*_agent_keys(hop), *_file_keys(hop, ask)):
+        for name, key in chain(_agent_keys(hop), _file_keys(hop, ask)):
             tried.append(name)
             with contextlib.suppress(paramiko.AuthenticationException):
                 transport.auth_publickey(hop.user, key)
@@ -150,7 +152,8 @@ def _authenticate(device: Device, hop: Hop, transport: paramiko.Transport, ask: 
 
 def _agent_keys(hop: Hop) -> Iterator[tuple[str, paramiko.PKey]]:
     if not hop.only and os.environ.get("SSH_AUTH_SOCK"):
-        yield from (("a key of the SSH agent", key) for key in paramiko.Agent().get_keys())
+        with contextlib.closing(paramiko.Agent()) as agent:
+            yield from (("a key of the SSH agent", key) for key in agent.get_keys())
 
 
 def _file_keys(hop: Hop, ask: Ask | None) -> Iterator[tuple[str, paramiko.PKey]]:

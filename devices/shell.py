@@ -1,5 +1,6 @@
 """Commands and files on one machine, over one SSH connection that is used for all of them."""
 
+import contextlib
 import posixpath
 import threading
 from contextlib import ExitStack
@@ -118,6 +119,8 @@ class Shell:
             files.chmod(part, mode)
             files.posix_rename(part, path)
         except (OSError, paramiko.SSHException, EOFError) as error:
+            with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+                files.remove(part)  # on a full disk it would be in everybody's way
             raise DeviceError(f"{self.name}: {path} cannot be written ({error}); see its disk and the permissions there") from error
 
     def get(self, path: str) -> bytes:

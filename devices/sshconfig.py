@@ -49,7 +49,7 @@ def route(address: str) -> tuple[Hop, ...]:
 
 
 def _parts(address: str) -> tuple[str, int | None, str | None]:
-    text = address if address.startswith("ssh:") else f"ssh://{address}"
+    text = address if address.startswith("ssh://") else f"ssh://{address}"
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
@@ -69,13 +69,20 @@ def _route(config: paramiko.SSHConfig, host: str, port: int | None, user: str | 
     keys = tuple(found.get("identityfile") or DEFAULT_KEYS)
     hop = Hop(
         found["hostname"],
-        port or int(found.get("port", 22)),
+        port or _number(host, found.get("port", "22")),
         user or found.get("user") or getpass.getuser(),
         tuple(os.path.expanduser(key) for key in keys),
         found.get("identitiesonly", "no") == "yes",
         found.get("proxycommand") if "proxyjump" not in found else None,
     )
     return (*_jumps(config, found.get("proxyjump", "none"), depth), hop)
+
+
+def _number(host: str, port: str) -> int:
+    try:
+        return int(port)
+    except ValueError as error:
+        raise UsageError(f"expected a number as Port of {host} in ~/.ssh/config, got {port!r}; mend it") from error
 
 
 def _jumps(config: paramiko.SSHConfig, value: str, depth: int) -> tuple[Hop, ...]:

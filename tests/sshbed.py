@@ -188,6 +188,23 @@ class Bed:
         made.start()
         return made
 
+    def behind(self, gate: Host, name: str) -> Host:
+        """A machine that only ``gate`` has a cable to."""
+        number = next(self._numbers)
+        space, subnet = f"{self._name}n{number}", f"10.{128 + number}.7"
+        run("ip", "netns", "add", space)
+        self._stack.callback(run, "ip", "netns", "del", space, check=False)
+        run("ip", "-n", gate.space, "link", "add", "eth1", "type", "veth", "peer", "name", "eth0", "netns", space)
+        for there, device, ip in ((gate.space, "eth1", f"{subnet}.1"), (space, "eth0", f"{subnet}.2")):
+            run("ip", "-n", there, "addr", "add", f"{ip}/24", "dev", device)
+            run("ip", "-n", there, "link", "set", device, "up")
+        run("ip", "-n", space, "link", "set", "lo", "up")
+        (self.folder / name).mkdir()
+        made = Host(name, space, f"{subnet}.2", self.folder / name, self.key)
+        self._stack.callback(made.stop)
+        made.start()
+        return made
+
     def board(self, name: str, rate: str | None = None) -> Host:
         """A machine that is known and set up."""
         made = self.host(name, rate)
