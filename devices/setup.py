@@ -1,0 +1,100 @@
+"""Makes a machine ready, step by step: each looks whether it is as it should be, changes it if not, and looks again.
+
+    system ▶ home ▶ disk ▶ venv ▶ packages ▶ agent ▶ service ▶ answer
+
+The first three cannot be changed from here. What an earlier set-up left half-done is found by the same looks, and finished.
+"""
+
+from contextlib import nullcontext
+from typing import Literal, NamedTuple
+
+from devices.hands import NotDone, Unfit, alone, tell_device
+from devices.requirements import OLDEST_PYTHON, refusal
+from devices.shell import Shell
+from devices.steps import REMOVE_S, STEPS, Found, Site, Step, Tell
+from edgekit.errors import DeviceError, EdgekitError
+from edgekit.machine import Machine
+
+__all__ = ["Outcome", "State", "plan", "remove", "setup"]
+
+State = Literal["ok", "changed", "missing", "failed"]
+"""``missing`` is what would be changed, where one only looks."""
+
+
+class Outcome(NamedTuple):
+    """How a step went: what is there now, or what is wrong."""
+
+    step: str
+    state: State
+    text: str
+
+
+def _silent(text: str) -> None:
+    pass
+
+
+def plan(shell: Shell, machine: Machine) -> list[Outcome]:
+    """What is there already, and what set-up would change; nothing is changed."""
+    return setup(shell, machine, check_only=True)
+
+
+def setup(shell: Shell, machine: Machine, offline: bool = False, check_only: bool = False, tell: Tell = _silent) -> list[Outcome]:
+    """Make the machine ready; the outcome of each step, up to the first that failed."""
+    site = Site(shell, machine, offline, tell)
+    outcomes: list[Outcome] = []
+    try:
+        if reason := refusal(machine, OLDEST_PYTHON):
+            raise DeviceError(f"{shell.name}: {reason}")
+        found = _look(site)
+        idle = check_only or all(step.lacks(site, found) is None for step in STEPS)
+        with nullcontext() if idle else alone(shell, tell):
+            found = found if idle else _look(site)  # what was not ready before the wait may be now
+            for step in STEPS:
+                tell(step.name)
+                outcome, found = _take(step, site, found, check_only)
+                outcomes.append(outcome)
+                if outcome.state == "failed":
+                    break
+    except EdgekitError as error:
+        outcomes.append(Outcome(STEPS[len(outcomes)].name, "failed", str(error)))
+    return outcomes
+
+
+def remove(shell: Shell) -> None:
+    """Leave the machine as it was before it was set up.
+
+    Raises:
+        DeviceError: something cannot be removed.
+    """
+    try:
+        tell_device(shell, "remove", REMOVE_S)
+    except NotDone as error:
+        raise DeviceError(f"{shell.name}: not all could be removed ({error}); see what is in its ~/.local/share/edgekit") from error
+
+
+def _look(site: Site) -> Found:
+    try:
+        return tell_device(site.shell, "look")
+    except Unfit as error:
+        raise DeviceError(f"{site.shell.name}: {refusal(site.machine, None) or error}") from error
+
+
+def _take(step: Step, site: Site, found: Found, check_only: bool) -> tuple[Outcome, Found]:
+    """One step, and what is there after it."""
+    lacking = step.lacks(site, found)
+    if lacking is None:
+        return Outcome(step.name, "ok", step.has(site, found)), found
+    if step.apply is None:
+        return Outcome(step.name, "failed", f"{site.shell.name}: {lacking}"), found
+    if check_only:
+        return Outcome(step.name, "missing", lacking), found
+    step.apply(site, found)
+    found = _look(site)
+    lacking = step.lacks(site, found)
+    if lacking is not None:
+        return Outcome(
+            step.name,
+            "failed",
+            f"{site.shell.name}: {lacking}, also after it was put right; see the log in its ~/.local/share/edgekit/agent",
+        ), found
+    return Outcome(step.name, "changed", step.has(site, found)), found

@@ -1,0 +1,160 @@
+"""The steps of set-up: what each looks at, what it lacks there, and how it puts that right."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from devices.agentfile import agent_file
+from devices.hands import NotDone, tell_device
+from devices.packages import install
+from devices.places import AGENT
+from devices.requirements import choose, refusal
+from devices.shell import Shell
+from edgekit.errors import DeviceError
+from edgekit.machine import Machine
+
+__all__ = ["REMOVE_S", "STEPS", "Found", "Site", "Step", "Tell"]
+
+SERVE_S = 180.0
+REMOVE_S = 180.0
+INSTALLED_BYTES = 400_000_000
+INSTALLED_GPU_BYTES = 1_500_000_000
+SPARE_BYTES = 20_000_000
+
+Tell = Callable[[str], None]
+Found = dict[str, Any]
+"""What ``devices.onsite.looking`` found."""
+
+
+class Site(NamedTuple):
+    """Where something is set up, and how."""
+
+    shell: Shell
+    machine: Machine
+    offline: bool
+    tell: Tell
+
+
+class Step(NamedTuple):
+    """``lacks`` says what is not as it should be, ``has`` what there is; ``apply`` puts it right, where that can be done from here."""
+
+    name: str
+    lacks: Callable[[Site, Found], str | None]
+    has: Callable[[Site, Found], str]
+    apply: Callable[[Site, Found], None] | None = None
+
+
+def _python(found: Found) -> tuple[int, int]:
+    """Of the venv where there is one that can stay, else what it will be made with."""
+    major, minor = (found["venv"] or found)["python"]
+    return major, minor
+
+
+def _installed(site: Site, found: Found) -> bool:
+    asked = found["venv"] and found["venv"]["asked"]
+    return asked in [choice.asked for choice in choose(site.machine, _python(found))]
+
+
+def _needed_bytes(site: Site, found: Found) -> int:
+    if _installed(site, found):
+        return SPARE_BYTES
+    heavy = "onnxruntime-gpu" in choose(site.machine, _python(found))[0].asked
+    return INSTALLED_GPU_BYTES if heavy else INSTALLED_BYTES
+
+
+def _disk(site: Site, found: Found) -> str | None:
+    needed, free = _needed_bytes(site, found), found["free_bytes"]
+    if free >= needed:
+        return None
+    return f"its disk has {free / 1e6:.0f} MB free, and {needed / 1e6:.0f} MB are needed; free some space under {found['home']}"
+
+
+def _home(site: Site, found: Found) -> str | None:
+    if found["writable"]:
+        return None
+    return f"its home {found['home']} cannot be written to; is its disk mounted read-only (see mount), or whose is it?"
+
+
+def _versions(site: Site, found: Found) -> str:
+    there = (found["venv"] or {}).get("packages", {})
+    chosen = [name for name in ("onnxruntime", "onnxruntime-gpu", "numpy", "msgspec") if name in there]
+    return ", ".join(f"{name} {there[name]}" for name in chosen)
+
+
+def _install(site: Site, found: Found) -> None:
+    install(site.shell, site.machine, _python(found), found["wheels"], site.offline, site.tell)
+
+
+def _make_venv(site: Site) -> None:
+    try:
+        tell_device(site.shell, "venv", SERVE_S)
+    except NotDone as error:
+        lines = str(error).splitlines()
+        lacks = any("No module named venv" in line or "ensurepip" in line for line in lines)
+        remedy = "sudo apt install python3-venv" if lacks else "see what Python says"
+        raise DeviceError(
+            f"{site.shell.name}: no virtual environment can be made ({' / '.join(lines[-2:])}); {remedy}, then set up again"
+        ) from error
+
+
+def _put_agent(site: Site, found: Found) -> None:
+    tell_device(site.shell, "stop", SERVE_S)  # it would go on to start stages from another file than its own
+    site.shell.put(agent_file().data, f"~/{AGENT}")
+
+
+def _serve(site: Site, found: Found) -> None:
+    try:
+        tell_device(site.shell, "serve", SERVE_S)
+    except NotDone as error:
+        raise DeviceError(
+            f"{site.shell.name}: its agent does not start ({str(error).splitlines()[-1]}); see agent/agent.log there"
+        ) from error
+
+
+def _kept(site: Site, found: Found) -> str:
+    service = found["service"]
+    if service["kind"] == "systemd":
+        return "kept by systemd, also after a boot"
+    if service["reachable"]:
+        return f"kept by its pid file: systemd would end it with the last login, until: sudo loginctl enable-linger {site.machine.user}"
+    return f"kept by its pid file, {'by cron after a boot' if service['boots'] else 'after a boot started by the next deploy'}"
+
+
+def _greeting(found: Found) -> list[str]:
+    return found["service"]["greeting"] or ["nobody", ""]
+
+
+STEPS = (
+    Step(
+        "system",
+        lambda site, found: refusal(site.machine, _python(found)),
+        lambda site, found: f"{site.machine.architecture}, {site.machine.system}, Python {'.'.join(map(str, _python(found)))}",
+    ),
+    Step("home", _home, lambda site, found: f"{found['home']} can be written to"),
+    Step("disk", _disk, lambda site, found: f"{found['free_bytes'] / 1e9:.1f} GB free"),
+    Step(
+        "venv",
+        lambda site, found: None if found["venv"] else "no virtual environment that runs",
+        lambda site, found: f"Python {'.'.join(map(str, _python(found)))}",
+        lambda site, found: _make_venv(site),
+    ),
+    Step(
+        "packages",
+        lambda site, found: None if _installed(site, found) else f"not installed: {choose(site.machine, _python(found))[0].asked}",
+        _versions,
+        _install,
+    ),
+    Step(
+        "agent",
+        lambda site, found: None if found["agent"] == agent_file().digest else "not the agent of this edgekit",
+        lambda site, found: f"edgekit {agent_file().version} ({agent_file().digest[:12]})",
+        _put_agent,
+    ),
+    Step("service", lambda site, found: None if found["service"]["ready"] else "nothing keeps the agent", _kept, _serve),
+    Step(
+        "answer",
+        lambda site, found: None if _greeting(found)[1] == agent_file().digest else f"{_greeting(found)[0]} answers",
+        lambda site, found: f"edgekit {_greeting(found)[0]} answers",
+        _serve,
+    ),
+)
+"""In this order; each may rely on those before it."""
