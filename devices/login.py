@@ -17,7 +17,7 @@ from devices.sshconfig import Hop, route
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError
 
-__all__ = ["Ask", "login", "offered", "trust"]
+__all__ = ["Ask", "known", "login", "offered", "trust"]
 
 Ask = Callable[[str, bool], str]
 """A question, and whether what is typed has to be hidden; the answer."""
@@ -53,6 +53,20 @@ def offered(device: Device, ask: Ask | None = None) -> paramiko.PKey:
     with ExitStack() as stack:
         before = _along(device, hops[:-1], stack, ask) if hops[1:] else None
         return _greeted(device, hops[-1], before, stack).get_remote_server_key()
+
+
+def known(device: Device, key: paramiko.PKey) -> bool:
+    """Whether a device is trusted by this key already.
+
+    Raises:
+        DeviceError: it is trusted by another one, or this one was revoked.
+    """
+    hop = route(device.address)[-1]
+    if not kinds(hop):
+        return False
+    with _named(device):
+        require_known(hop, key)
+    return True
 
 
 def trust(device: Device, key: paramiko.PKey) -> None:

@@ -44,7 +44,7 @@ def _options(
     VERBOSE["on"] = verbose
 
 
-def command(name: str) -> Callable[[Callable[P, Any]], Callable[P, None]]:
+def command(name: str, group: typer.Typer = app) -> Callable[[Callable[P, Any]], Callable[P, None]]:
     """Register a command whose errors become a message and an exit code."""
 
     def wrap(function: Callable[P, Any]) -> Callable[P, None]:
@@ -59,7 +59,7 @@ def command(name: str) -> Callable[[Callable[P, Any]], Callable[P, None]]:
             except BrokenPipeError:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-        app.command(name)(run)
+        group.command(name)(run)
         return run
 
     return wrap
@@ -79,6 +79,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     import edgekit.cli.cluster
+    import edgekit.cli.devices
     import edgekit.cli.network
     import edgekit.cli.pipeline  # noqa: F401  # importing them registers their commands
 

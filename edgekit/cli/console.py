@@ -39,14 +39,14 @@ def percent(share: float) -> str:
     return f"{share * 100:+.1f} %"
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the first column is text, the others are figures."""
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> None:
+    """Print a table; the first ``words`` columns are text, the others figures."""
     from rich.console import Console
     from rich.table import Table
 
     drawn = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for index, name in enumerate(columns):
-        drawn.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+        drawn.add_column(name, justify="left" if index < words else "right", overflow="fold")
     for row in rows:
         drawn.add_row(*(cell.replace("[", r"\[") for cell in row))
     console = Console()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import typer.testing
 
 import edgekit.cli.cluster
+import edgekit.cli.devices
 import edgekit.cli.network
 import edgekit.cli.pipeline  # noqa: F401  # importing them registers their commands
 from edgekit.cli.app import app

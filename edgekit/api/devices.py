@@ -1,0 +1,81 @@
+"""Devices that are reached over SSH: known by name, looked at, made ready, and left as they were."""
+
+from collections.abc import Callable, Sequence
+
+from devices import connect, inventory
+from devices.facts import machine_of
+from devices.hostkeys import fingerprint
+from devices.login import Ask, known, login, offered, trust
+from devices.setup import Outcome, remove, setup
+from edgekit.device import Device
+from edgekit.errors import DeviceError, UsageError
+from edgekit.machine import Machine
+
+__all__ = ["Outcome", "add_device", "device_facts", "forget_device", "known_devices", "remove_device", "set_up"]
+
+
+def known_devices(names: Sequence[str] = ()) -> tuple[Device, ...]:
+    """The devices of these names, or all that were added.
+
+    Raises:
+        UsageError: one is not known, or there is none.
+    """
+    return inventory.find(names)
+
+
+def add_device(device: Device, expected: str | None = None, confirm: Callable[[str], bool] | None = None, ask: Ask | None = None) -> None:
+    """Know a device by name from now on, and its host by the key that it offers.
+
+    A key that is not known yet is trusted when its fingerprint is ``expected``, or when ``confirm`` says so.
+
+    Raises:
+        UsageError: it has another fingerprint than expected, nobody is there to confirm it, or it was not confirmed.
+        DeviceError: the device cannot be reached, offers another key than it used to, or does not let us in.
+    """
+    if device.scheme != "ssh":
+        raise UsageError(f"expected an address such as ssh://pi@raspberrypi.local, got {device.address!r}; other devices need not be added")
+    key = offered(device, ask)
+    if expected is not None and fingerprint(key) != expected:
+        raise UsageError(f"{device.name} offers the key {fingerprint(key)}, not {expected}; find out who answers there before you go on")
+    if not known(device, key):
+        if expected is None and confirm is None:
+            shown = fingerprint(key)
+            raise UsageError(f"{device.name} is not known yet; if its own key is {shown}, add: --fingerprint {shown}")
+        if expected is None and confirm is not None and not confirm(fingerprint(key)):
+            raise UsageError(f"{device.name} was not added: its key was not confirmed")
+        trust(device, key)
+    login(device, ask).close()
+    inventory.add(device)
+
+
+def device_facts(device: Device, ask: Ask | None = None) -> tuple[Machine, str, tuple[str, ...]]:
+    """The machine, its onnxruntime and execution providers; those two are empty where it has not been set up."""
+    with login(device, ask) as shell:
+        machine = machine_of(shell)
+    try:
+        with connect(device) as connection:
+            reply = connection.facts()
+    except DeviceError:
+        return machine, "", ()
+    return machine, reply.onnxruntime, reply.providers
+
+
+def set_up(
+    device: Device, check_only: bool = False, offline: bool = False, ask: Ask | None = None, tell: Callable[[str], None] = lambda text: None
+) -> list[Outcome]:
+    """Make a device ready, or only look whether it is; the outcome of each step, up to the first that failed."""
+    with login(device, ask) as shell:
+        tell("looking at the machine")
+        return setup(shell, machine_of(shell), offline, check_only, tell)
+
+
+def remove_device(device: Device, ask: Ask | None = None) -> None:
+    """Leave a device as it was before it was set up, and know it no more."""
+    with login(device, ask) as shell:
+        remove(shell)
+    inventory.remove(device.name)
+
+
+def forget_device(device: Device) -> None:
+    """Know a device no more, and leave what is on it."""
+    inventory.remove(device.name)

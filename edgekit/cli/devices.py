@@ -1,0 +1,171 @@
+"""Commands about devices: add, list, check, setup, facts, remove."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgekit.cli.app import app, command
+from edgekit.cli.console import mib, progress, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgekit.api.devices import Outcome
+    from edgekit.machine import Machine
+
+__all__ = ["add", "check", "facts", "list_devices", "remove", "set_up"]
+
+devices = typer.Typer(no_args_is_help=True, help="Machines that are reached over SSH: add them once, set them up, look at them.")
+app.add_typer(devices, name="devices")
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[names]...", help="Devices that were added; all, unless named.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@command("add", devices)
+def add(
+    name: Annotated[str, typer.Argument(help="What to call it from now on.")],
+    address: Annotated[str, typer.Argument(help="ssh://user@host:port, or ssh://alias of ~/.ssh/config.")],
+    fingerprint: Annotated[str | None, typer.Option(help="The SHA256:… of its host key, instead of being asked.")] = None,
+) -> None:
+    """Know a device by name, and its host by its key, which is shown first."""
+    from edgekit.api import devices as api
+    from edgekit.device import Device
+
+    api.add_device(Device(name, address), fingerprint, _confirm(name, address), _ask())
+    print(f"{name} is {address}")
+    print(f"next: edgekit devices setup {name}")
+
+
+@command("list", devices)
+def list_devices(json: Json = False) -> None:
+    """List the devices that were added."""
+    from edgekit.api import devices as api
+
+    found = api.known_devices()
+    if json:
+        _print({"devices": found})
+    else:
+        table("", ["device", "address"], [[device.name, device.address] for device in found], words=2)
+
+
+@command("check", devices)
+def check(names: Names = None, json: Json = False) -> None:
+    """See whether devices are ready, without changing anything; exit code 3 where one is not."""
+    _all_set_up(names, True, False, json)
+
+
+@command("setup", devices)
+def set_up(
+    names: Names = None,
+    check_only: Annotated[bool, typer.Option("--check", help="Only look.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Bring the packages from here: the device has no internet.")] = False,
+    json: Json = False,
+) -> None:
+    """Make devices ready: an environment of their own, the agent, and what keeps it running. A second time changes nothing."""
+    _all_set_up(names, check_only, offline, json)
+
+
+@command("facts", devices)
+def facts(names: Names = None, json: Json = False) -> None:
+    """Show what devices are."""
+    from edgekit.api import devices as api
+
+    found = {}
+    for device in api.known_devices(names or ()):
+        with progress("looking at") as tell:
+            tell(device.name)
+            found[device.name] = api.device_facts(device, _ask())
+    if json:
+        _print({name: {"machine": machine, "onnxruntime": ort, "providers": all_} for name, (machine, ort, all_) in found.items()})
+        return
+    for name, (machine, onnxruntime, providers) in found.items():
+        rows = [*_facts(machine), ("onnxruntime", f"{onnxruntime} ({', '.join(providers)})" if onnxruntime else "not set up")]
+        table(name, ["", "is"], [[key, value] for key, value in rows if value], words=2)
+
+
+@command("remove", devices)
+def remove(
+    name: Annotated[str, typer.Argument(help="A device that was added.")],
+    forget: Annotated[bool, typer.Option("--forget", help="Only forget it here; what is on the device stays.")] = False,
+) -> None:
+    """Leave a device as it was before it was set up, and forget it."""
+    from edgekit.api import devices as api
+
+    (device,) = api.known_devices([name])
+    if forget:
+        api.forget_device(device)
+    else:
+        with progress("removing") as tell:
+            tell(name)
+            api.remove_device(device, _ask())
+    print(f"{name} is forgotten" if forget else f"{name} is as it was, and forgotten")
+
+
+def _all_set_up(names: list[str] | None, check_only: bool, offline: bool, json: bool) -> None:
+    from edgekit.api import devices as api
+    from edgekit.errors import EdgekitError
+
+    found: dict[str, list[Outcome]] = {}
+    for device in api.known_devices(names or ()):
+        try:
+            with progress(device.name) as tell:
+                found[device.name] = api.set_up(device, check_only, offline, _ask(), tell)
+        except EdgekitError as error:  # the others can be set up none the less
+            found[device.name] = [api.Outcome("login", "failed", str(error))]
+        if not json:
+            _show(device.name, found[device.name])
+    if json:
+        _print({name: [step._asdict() for step in steps] for name, steps in found.items()})
+    wrong = [name for name, steps in found.items() if any(step.state in ("failed", "missing") for step in steps)]
+    if wrong:
+        print(f"error: not ready: {', '.join(wrong)}; see above", file=sys.stderr)
+        raise typer.Exit(3)
+
+
+def _show(name: str, outcomes: "list[Outcome]") -> None:
+    table(name, ["step", "", ""], [[step, state, text] for step, state, text in outcomes], words=3)
+    count = {state: sum(outcome.state == state for outcome in outcomes) for state in ("changed", "missing", "failed")}
+    print(f"{name}: {count['changed']} changed", end="")
+    print("".join(f", {count[state]} {state}" for state in ("missing", "failed") if count[state]))
+
+
+def _facts(machine: "Machine") -> list[tuple[str, str]]:
+    clocks = [f"{cluster.most_hz / 1e9:.1f} GHz {cluster.governor or ''}".strip() for cluster in machine.clusters if cluster.most_hz]
+    nets = [f"{each.name} {' '.join(each.addresses)}{' (wireless)' if each.wireless else ''}" for each in machine.interfaces if each.up]
+    saving = [each.name for each in machine.interfaces if each.power_save]
+    return [
+        ("board", machine.board or ""),
+        ("processor", f"{machine.processor or machine.architecture}, {machine.cores} cores {', '.join(clocks)}".strip()),
+        ("features", " ".join(machine.features)),
+        ("memory", f"{mib(machine.memory_bytes or 0)}, {mib(machine.available_bytes or 0)} available"),
+        ("disk", f"{mib(machine.disk_free_bytes or 0)} free of {mib(machine.disk_bytes or 0)}"),
+        ("system", f"{machine.system or '?'}, {machine.kernel or '?'}, {machine.libc or '?'}, Python {machine.python or '?'}"),
+        ("network", ", ".join(nets)),
+        ("clock", f"{machine.clock_offset_s:+.2f} s from here" if machine.clock_offset_s is not None else ""),
+        ("temperature", f"{machine.temperature_c:.0f} °C" if machine.temperature_c is not None else ""),
+        ("held back by", ", ".join(machine.throttling.now) if machine.throttling else ""),
+        ("warning", f"Wi-Fi power save is on ({', '.join(saving)}): sudo iw dev {saving[0]} set power_save off" if saving else ""),
+        ("power mode", (machine.jetson.power_mode or "") if machine.jetson else ""),
+        ("CUDA", f"{machine.cuda}, TensorRT {machine.tensorrt or 'missing'}" if machine.cuda else ""),
+        ("power meters", ", ".join(f"{each.kind} ({', '.join(each.rails)})" for each in machine.sensors if each.reason is None)),
+    ]
+
+
+def _ask() -> "Callable[[str, bool], str] | None":
+    """Questions go to the terminal, if there is one."""
+    return (lambda question, hidden: str(typer.prompt(question, hide_input=hidden, err=True))) if sys.stdin.isatty() else None
+
+
+def _confirm(name: str, address: str) -> "Callable[[str], bool] | None":
+    if not sys.stdin.isatty():
+        return None
+    check = "on it, ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub says the same"
+    return lambda key: typer.confirm(f"{name} ({address}) has the key {key}\n({check}). Trust it?", err=True)
+
+
+def _print(value: object) -> None:
+    import msgspec
+
+    print(msgspec.json.encode(value).decode())
