@@ -159,7 +159,7 @@ def _link(pipeline: Pipeline, parts: list[Part], home: Path | None) -> Iterator[
         for edge in edges:
             pipeline.addresses[edge] = listens[_listener(edge)]
         pipeline.addresses |= dict(zip(routes, shaped, strict=True))
-        for spec, _ in parts:
+        for spec, _ in reversed(parts):  # each finds those that follow ready
             mine = [edge for edge in edges if edge[:2] == (spec.stage, spec.replica) and edge[2] != CLIENT]
             ends = tuple(Endpoint(edge[2], edge[3], *pipeline.addresses[edge]) for edge in mine)
             pipeline.connections[spec.device].run(Run(spec.plan, spec.stage, spec.replica, ends))

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from socket import socket
 
@@ -15,11 +16,12 @@ __all__ = ["Inlet"]
 
 
 class Inlet:
-    """Receives the messages of one link, in order."""
+    """Receives the messages of one link, in order; ``tell`` is told, on its thread, when the link is lost and why."""
 
-    def __init__(self, layout: Layout, name: str):
+    def __init__(self, layout: Layout, name: str, tell: Callable[[str], None] = lambda why: None):
         self.layout = layout
         self.name = name
+        self._tell = tell
         self._free: SimpleQueue[Slot | None] = SimpleQueue()
         self._filled: SimpleQueue[Item] = SimpleQueue()
         self._head: Item | None = None
@@ -71,6 +73,10 @@ class Inlet:
                 return
             self.drop()
 
+    def interrupt(self, why: str) -> None:
+        """Let whoever waits for the head, or comes to it, find that all is lost."""
+        self._filled.put(Item(Kind.FAIL, 0, EVERY_FRAME, note=why))
+
     def close(self) -> None:
         """Hang up; whoever waits learns that the link is lost."""
         sock = self._socket
@@ -81,16 +87,20 @@ class Inlet:
             self._thread.join()
 
     def _receive(self, sock: socket, returning: bool) -> None:
-        epoch, ended, why = 0, True, "its connection ended"
+        epoch, ended, why = 0, True, f"lost {self.name}: its connection ended"
         with sock:
             try:
                 while (item := self._next(sock)) is not None:
                     epoch, ended = item.epoch, item.kind is Kind.END
+                    if item.lost:  # nothing more will come: its sender waits for us to hang up
+                        why = item.note
+                        break
                     self._filled.put(item)
             except (OSError, ProtocolError) as error:
-                why = str(error)
+                why = f"lost {self.name}: {error}"
         if not returning:
-            self._filled.put(Item(Kind.FAIL, epoch, EVERY_FRAME, note=f"lost {self.name}: {why}"))
+            self._filled.put(Item(Kind.FAIL, epoch, EVERY_FRAME, note=why))
+            self._tell(why)
         elif not ended:
             self._filled.put(Item(Kind.END, epoch, 0))
         self._socket = None  # last: a client that returns must find its predecessor's items in the queue, complete

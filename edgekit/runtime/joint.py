@@ -4,7 +4,8 @@ A neighbour served by r replicas has r links, and frame i travels on link i mod 
 negotiation: an end that waits for frame i knows on which link of each neighbour it will come.
 """
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ from edgekit.runtime.verbs import End, Port, end_name
 
 __all__ = ["Inlets", "Outlets", "Turn"]
 
+POLL_S = 0.002
+
 
 class Turn(NamedTuple):
     """One frame at one end: its tensors by name (DATA), why there are none (FAIL), or that no more come (END)."""
@@ -30,11 +33,11 @@ class Turn(NamedTuple):
 
 
 class Inlets:
-    """The receiving side of one end."""
+    """The receiving side of one end; ``tell`` is told when a link is lost."""
 
-    def __init__(self, ports: tuple[Port, ...]):
+    def __init__(self, ports: tuple[Port, ...], tell: Callable[[str], None] = lambda why: None):
         self.links: dict[tuple[End, int], Inlet] = {
-            (port.end, replica): Inlet(Layout(port.tensors), end_name(port.end)) for port in ports for replica in range(port.replicas)
+            (port.end, replica): Inlet(Layout(port.tensors), end_name(port.end), tell) for port in ports for replica in range(port.replicas)
         }
         self._ports = ports
         self._due: list[Inlet] = []
@@ -94,6 +97,11 @@ class Inlets:
             inlet.drop()
         self._due = []
 
+    def interrupt(self, why: str) -> None:
+        """Have ``take`` find that all is lost, once it has given what came before."""
+        for inlet in self.links.values():
+            inlet.interrupt(why)
+
     def close(self) -> None:
         """Hang up every link."""
         for inlet in self.links.values():
@@ -101,11 +109,13 @@ class Inlets:
 
 
 class Outlets:
-    """The sending side of one end."""
+    """The sending side of one end; ``tell`` is told when a link is lost that is not a client's, for those come and go."""
 
-    def __init__(self, ports: tuple[Port, ...]):
+    def __init__(self, ports: tuple[Port, ...], tell: Callable[[str], None] = lambda why: None):
         self.links: dict[tuple[End, int], Outlet] = {
-            (port.end, replica): Outlet(Layout(port.tensors), end_name(port.end)) for port in ports for replica in range(port.replicas)
+            (port.end, replica): Outlet(Layout(port.tensors), end_name(port.end), *([] if port.end == "client" else [tell]))
+            for port in ports
+            for replica in range(port.replicas)
         }
         self._ports = ports
 
@@ -127,6 +137,15 @@ class Outlets:
         """Tell everyone that no frame will come any more."""
         for outlet in self.links.values():
             outlet.lose(epoch, note)
+
+    def leave(self, epoch: int, note: str, within_s: float) -> None:
+        """Tell everyone that no frame will come any more, let them hang up, and close."""
+        self.lose(epoch, note)
+        end_s = time.monotonic() + within_s
+        while any(outlet.connected for outlet in self.links.values()) and time.monotonic() < end_s:
+            time.sleep(POLL_S)
+        for outlet in self.links.values():
+            outlet.abort()
 
     def end(self, epoch: int) -> None:
         """Tell everyone that the stream is complete."""

@@ -24,11 +24,15 @@ NOTE_BYTES = 4096
 
 
 class Outlet:
-    """Sends the messages of one link, in order; without a peer, or after it is lost, it discards them."""
+    """Sends the messages of one link, in order; without a peer, or after it is lost, it discards them.
 
-    def __init__(self, layout: Layout, name: str):
+    ``tell`` is told when a peer is lost, on whichever thread finds out.
+    """
+
+    def __init__(self, layout: Layout, name: str, tell: Callable[[str], None] = lambda why: None):
         self.layout = layout
         self.name = name
+        self._tell = tell
         self.broken = False
         self.transfers: deque[tuple[int, float]] = deque(maxlen=HISTORY)
         self._free: SimpleQueue[Slot | None] = SimpleQueue()
@@ -144,10 +148,13 @@ class Outlet:
 
     def _break(self, sock: socket) -> None:
         with self._lock:
-            if self._socket is sock:
+            mine = self._socket is sock
+            if mine:
                 self._socket = None
                 self.broken = True
         hang_up(sock)
+        if mine:
+            self._tell(f"lost {self.name}: its connection ended")
 
 
 def _ping(sock: socket, name: str, end_s: float) -> float:

@@ -1,43 +1,43 @@
-"""One stage of a plan, serving frames: joins what comes, runs the model, deals out what goes on.
+"""One stage of a plan: its model, the socket that others dial, and one service after the other.
 
-source ─▶ inlets ─▶ executor ─▶ outlets ─▶ next stage
-             └──── relayed ────────┘
+    loaded ──start──▶ serving ──a link is lost──▶ lost
+                         ▲                         │ dials those that follow until they are ready,
+                         └──── waiting for … ◀─────┘ then lets those before it in: the plan heals from its end
+
+A stage lets its sources in once its own receivers are linked. So a client that the first stages let in has the whole
+plan before it.
 """
 
+import contextlib
 import socket
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgekit.errors import DeviceError, EdgekitError, ProtocolError
 from edgekit.runtime.executor import Executor, sample_inputs
-from edgekit.runtime.frames import Kind, Layout
+from edgekit.runtime.frames import Layout
 from edgekit.runtime.inlet import Inlet
-from edgekit.runtime.joint import Inlets, Outlets, Turn
 from edgekit.runtime.memory import peak_bytes
 from edgekit.runtime.outlet import Outlet
+from edgekit.runtime.service import Service, Tally
 from edgekit.runtime.sockets import LOOPBACK, arrivals
 from edgekit.runtime.verbs import End, Endpoint, StageSpec, StageStatus, TransferTime, end_name
-from edgekit.runtime.wire import Hello, accept, dial, refuse, welcome
+from edgekit.runtime.wire import Hello, accept, refuse, welcome
 
 __all__ = ["ServingStage"]
 
 WARM_UP = 2
-HISTORY = 4096
 BACKLOG = 16
 
 LEAVE_S = 1.0
 """Time in which a client that has hung up is noticed, so that the next one is not refused on its account."""
 
 POLL_S = 0.005
-
-Arrays = Mapping[str, NDArray[np.generic]]
+AGAIN_S = (0.05, 1.0)
+"""First and longest pause between attempts to link up again."""
 
 
 class ServingStage:
@@ -46,15 +46,14 @@ class ServingStage:
     def __init__(self, spec: StageSpec, model: Path):
         self.spec = spec
         self.executor = Executor(model, spec.inputs, spec.outputs, spec.variant, spec.speed)
-        self.inlets = Inlets(spec.sources)
-        self.outlets = Outlets(spec.receivers)
         self._scratch = Layout(spec.outputs).views(Layout(spec.outputs).allocate())
-        self._spans: deque[tuple[int, float, float]] = deque(maxlen=HISTORY)
-        self._frames = self._failed = 0
+        self._tally = Tally()
+        self._service: Service | None = None
         self._state = "loaded"
+        """While there is no service."""
         self._claimed: list[Inlet | Outlet] = []
         self._lock = threading.Lock()
-        self._listener = socket.create_server((spec.listen or LOOPBACK, 0), backlog=BACKLOG)
+        self._listener = socket.create_server((spec.listen or LOOPBACK, spec.port), backlog=BACKLOG)
         threading.Thread(target=self._listen, name="listener", daemon=True).start()
 
     @property
@@ -62,6 +61,16 @@ class ServingStage:
         """Host and port of the data socket."""
         host, port = self._listener.getsockname()[:2]
         return host, port
+
+    @property
+    def state(self) -> str:
+        """``serving`` when frames can pass; else why not."""
+        service = self._service
+        if service is None:
+            return self._state
+        if service.lost is not None:
+            return f"lost: {service.lost}"
+        return f"waiting for {', '.join(service.awaited)}" if service.awaited else "serving"
 
     def golden(self, blob: bytes) -> bytes:
         """Warm the model up and answer golden inputs (seeded ones where ``blob`` is empty)."""
@@ -71,26 +80,30 @@ class ServingStage:
         return Layout(self.spec.outputs).pack(self._scratch)
 
     def start(self, receivers: tuple[Endpoint, ...]) -> None:
-        """Dial the stages that follow and serve until the process ends.
+        """Dial the stages that follow, which have been started before, and serve until the process ends.
 
         Raises:
             DeviceError: a receiver cannot be reached, or this stage serves already.
         """
-        if self._state != "loaded":
-            raise DeviceError(f"{self.spec.name} is {self._state} already; deploy the plan again")
-        for there in receivers:
-            hello = Hello(self.spec.plan, self.spec.stage, self.spec.replica, there.end, there.replica)
-            outlet = self.outlets.links[there.end, there.replica]
-            outlet.attach(dial(there.host, there.port, hello, f"{self.spec.name}: {end_name(there.end)}"))
-        self._state = "serving"
-        threading.Thread(target=self._serve, name="stage", daemon=True).start()
+        if self.state != "loaded":
+            raise DeviceError(f"{self.spec.name} is {self.state} already; deploy the plan again")
+        service = self._new_service()
+        try:
+            for there in receivers:
+                service.dial(there)
+        except BaseException:
+            service.close()
+            raise
+        self._service = service
+        threading.Thread(target=self._serve, args=(service, receivers), name="stage", daemon=True).start()
 
     def status(self, spans: int) -> StageStatus:
         """How it is doing, with its latest ``spans`` frames."""
-        latest = list(self._spans)[-spans:] if spans else []
+        latest = list(self._tally.spans)[-spans:] if spans else []
+        outlets = self._service.outlets.links.items() if self._service is not None else ()
         transfers = tuple(
             TransferTime(end, replica, tuple(seconds for _, seconds in list(link.transfers)[-spans:] if spans))
-            for (end, replica), link in self.outlets.links.items()
+            for (end, replica), link in outlets
         )
         return StageStatus(
             self.spec.name,
@@ -98,66 +111,46 @@ class ServingStage:
             self.spec.stage,
             self.spec.replica,
             0,
-            self._lost() or self._state,
-            self._frames,
-            self._failed,
+            self.state,
+            self._tally.frames,
+            self._tally.failed,
             peak_bytes(),
             tuple(latest),
             transfers,
+            self.spec.owner,
         )
 
-    def _serve(self) -> None:
+    def _new_service(self) -> Service:
+        return Service(self.spec, self.executor, self._scratch, self._tally)
+
+    def _serve(self, service: Service, receivers: tuple[Endpoint, ...]) -> None:
         try:
-            while not self._state.startswith("lost"):
-                self._stream()
+            while True:
+                service.serve()
+                service.close()
+                self._state = f"lost: {service.lost}"
+                self._service = service = self._linked(receivers)
         except Exception as error:  # nobody waits for this thread: those who wait for its frames have to learn of it
-            self._state = f"lost: {type(error).__name__}: {error}"
-            self.outlets.lose(0, f"{self.spec.name}: {self._state}")
+            service.lost = f"lost: {type(error).__name__}: {error}"
+            service.close()
 
-    def _stream(self) -> None:
-        """One stream of frames, from its first to its END."""
-        frame, epoch = self.spec.replica, None
+    def _linked(self, receivers: tuple[Endpoint, ...]) -> Service:
+        """A new service, once all that follow have let us in."""
+        self._service = None
+        service, pause_s = self._new_service(), AGAIN_S[0]
         while True:
-            turn = self.inlets.take(frame, epoch)
-            epoch = turn.epoch
-            if turn.lost:
-                self._state = f"lost: {turn.note}"
-                self.outlets.lose(epoch, f"{self.spec.name}: {turn.note}")
-            if turn.lost or turn.kind is Kind.END:
-                self.outlets.end(epoch)
-                return
-            if turn.kind is Kind.FAIL:
-                self.outlets.fail(epoch, frame, turn.note, self.outlets.acquire(frame))
-            else:
-                self._compute(frame, turn)
-            frame += self.spec.replicas
-
-    def _compute(self, frame: int, turn: Turn) -> None:
-        slots = self.outlets.acquire(frame)
-        outputs = dict(self._scratch)
-        for slot in slots:
-            outputs |= {name: view for name, view in slot.views.items() if name in self._scratch}
-        begin = time.monotonic()
-        try:
-            self.executor.run(turn.arrays, outputs)
-        except Exception as error:  # whatever a model raises concerns this frame alone
-            self._failed += 1
-            self.inlets.done()
-            self.outlets.fail(turn.epoch, frame, f"{self.spec.name}: {type(error).__name__}: {error}", slots)
-            return
-        self._spans.append((frame, begin, time.monotonic()))
-        made = {**turn.arrays, **outputs}
-        for slot in slots:
-            for name, view in slot.views.items():
-                if view is not made[name]:
-                    view[...] = made[name]
-        self.inlets.done()
-        self._frames += 1
-        self.outlets.give(turn.epoch, frame, slots)
-
-    def _lost(self) -> str | None:
-        broken = [link.name for (end, _), link in self.outlets.links.items() if link.broken and end != "client"]
-        return f"lost: its link to {broken[0]} ended" if broken else None
+            try:
+                for there in receivers:
+                    service.dial(there)
+                if service.lost is None:
+                    return service
+            except (EdgekitError, OSError) as error:
+                self._state = f"lost: {error}"
+            if service.lost is not None:
+                service.close()
+                service = self._new_service()
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, AGAIN_S[1])
 
     def _listen(self) -> None:
         for sock in arrivals(self._listener):
@@ -177,17 +170,27 @@ class ServingStage:
             here, far = far, here
         if hello.plan != self.spec.plan or here != (self.spec.stage, self.spec.replica):
             raise ProtocolError(f"this is {self.spec.name} of plan {self.spec.plan[:12]}, not what the caller looks for; deploy again")
-        link = (self.inlets.links if hello.gives else self.outlets.links).get(far)
-        if link is None:
+        known = [
+            (port.end, replica) for port in (self.spec.sources if hello.gives else self.spec.receivers) for replica in range(port.replicas)
+        ]
+        if far not in known:
             raise ProtocolError(f"{self.spec.name} has no link with {end_name(far[0])}")
-        if lost := self._lost() or (self._state if self._state.startswith("lost") else None):
-            raise DeviceError(f"{self.spec.name} is {lost}; deploy again")
+        service = self._service
+        if service is None or service.lost is not None or (far[0] == "client" and service.awaited):
+            raise DeviceError(f"{self.spec.name} is {self.state}; see edgekit status, then wait or deploy again")
+        link = (service.inlets.links if hello.gives else service.outlets.links)[far]
+        if link.connected and far[0] != "client":
+            service.lose(f"lost {end_name(far[0])}: it has come anew")
+            raise DeviceError(f"{self.spec.name} still takes {end_name(far[0])} for linked; it will let it in soon")
         with self._claim(link, far[0]):
             if isinstance(link, Outlet):
                 link.attach(sock, welcome)
             else:
                 welcome(sock)
                 link.attach(sock, returning=far[0] == "client")
+        if service.lost is not None:  # it may have hung up on all before this one was there
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     @contextmanager
     def _claim(self, link: Inlet | Outlet, far: End) -> Iterator[None]:

@@ -74,7 +74,11 @@ class Port(Struct, frozen=True):
 
 
 class StageSpec(Struct, frozen=True):
-    """All that a stage process needs to know of its part in a plan. ``model`` is a digest in the agent's store."""
+    """All that a stage process needs to know of its part in a plan.
+
+    ``model`` is a digest in the agent's store. ``port``: where it has to listen, to be found where it was; 0: anywhere.
+    ``owner``: who deployed it, as others are told.
+    """
 
     plan: Name
     stage: Count
@@ -90,7 +94,9 @@ class StageSpec(Struct, frozen=True):
     cores: tuple[int, ...] | None = None
     speed: float = 1.0
     listen: str | None = None
+    port: Count = 0
     works: tuple[Work, ...] = ()
+    owner: str = ""
 
     @property
     def name(self) -> str:
@@ -255,6 +261,7 @@ class StageStatus(Struct, frozen=True):
     peak_bytes: Bytes
     spans: tuple[tuple[int, float, float], ...] = ()
     transfers: tuple[TransferTime, ...] = ()
+    owner: str = ""
 
 
 class Logs(Struct, frozen=True, tag="logs"):

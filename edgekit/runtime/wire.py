@@ -31,6 +31,9 @@ HANDSHAKE_S = 5.0
 BUFFER_BYTES = 256 * 1024
 """Kernel buffers of a link: large enough for a gigabit round trip of 2 ms, small enough to bound what is in flight."""
 
+KEEP_ALIVE = (5, 2, 3)
+"""Seconds of silence after which an idle peer is asked for a sign, seconds between the next ones, and how many may stay unanswered."""
+
 End = int | Literal["client"]
 
 
@@ -161,3 +164,6 @@ def _tune(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer whose power was cut says nothing
+    for option, value in zip((socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT), KEEP_ALIVE, strict=True):
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)

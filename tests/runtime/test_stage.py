@@ -1,5 +1,6 @@
 """Stage processes that serve frames, fail, are killed and left."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -46,6 +47,18 @@ class Bench:
         self.addresses |= {(wanted.stage, 0, p.end, 0): (there.host, there.port) for p in wanted.receivers if p.end == "client"}
         return outputs
 
+    def reload(self, stage: int) -> None:
+        """Load a stage again, at the address that it had, and let it serve as soon as those that follow are ready."""
+        host, port = self.addresses[self.specs[stage].sources[0].end, 0, stage, 0]
+        self.supervisor.answer(Load(msgspec.structs.replace(self.specs[stage], listen=host, port=port)), b"")
+        eventually(lambda: self._started(stage))
+
+    def _started(self, stage: int) -> bool:
+        with contextlib.suppress(DeviceError):  # those that follow may still have to notice
+            self.run(stage)
+            return True
+        return False
+
     def run(self, stage: int = 0) -> None:
         """Let one stage serve."""
         ends = (p.end for p in self.specs[stage].receivers if p.end != "client")
@@ -57,7 +70,7 @@ class Bench:
         for stage in range(count):
             text = f"net (float[4] t{stage}) => (float[4] t{stage + 1}) {{ t{stage + 1} = Add(t{stage}, t{stage}) }}"
             self.load(text, spec("-", (tensors[stage],), (tensors[stage + 1],), stage, count - 1))
-        for stage in range(count):
+        for stage in reversed(range(count)):
             self.run(stage)
         return self
 
@@ -116,8 +129,8 @@ def test_a_frame_that_a_stage_cannot_compute_fails_alone(bench: Bench) -> None:
 def test_a_frame_that_failed_early_fails_at_the_end_of_the_chain(bench: Bench) -> None:
     bench.load(LOOKUP, spec("-", (INDEX,), (FOUND,), 0, 1))
     bench.load("net (float[1] y) => (float[1] z) { z = Add(y, y) }", spec("-", (FOUND,), (Tensor("z", (1,), "float32"),), 1, 1))
-    bench.run(0)
     bench.run(1)
+    bench.run(0)
     with bench.client() as client:
         assert values(list(client.stream({"i": np.array([i])} for i in (0, 9, 1)))) == [20.0, "stage 0@bench", 22.0]
 
@@ -174,8 +187,15 @@ def test_a_stage_that_is_killed_fails_the_frames_under_way(bench: Bench, killed:
     answers = [result for result in seen if result.error is None]
     assert values(answers) == [8.0 * result.frame for result in answers]
     assert "killed; the usual cause is memory" in bench.status(killed).state
-    for stage in range(max(killed - 1, 0), 3):  # its neighbours, and those behind it
-        eventually(lambda stage=stage: bench.status(stage).state.startswith("lost"))
+    for stage in range(3):
+        eventually(lambda stage=stage: bench.status(stage).state.startswith(("lost", "waiting for stage")))
+    with pytest.raises(DeviceError):
+        bench.client()
+
+    bench.reload(killed)  # where it was before, and without a word to the others
+    eventually(lambda: [bench.status(stage).state for stage in range(3)] == ["serving"] * 3)
+    with bench.client() as client:
+        assert values(list(client.stream(frame(i) for i in range(3)))) == [0.0, 8.0, 16.0]
 
 
 def test_a_second_client_waits_and_is_then_refused(bench: Bench) -> None:
