@@ -6,12 +6,14 @@ from typing import Any, Self
 
 import msgspec
 
+from devices.owner import me
 from edgekit.device import Device
 from edgekit.errors import DeviceError
 from edgekit.runtime.control import Channel
 from edgekit.runtime.sockets import LOOPBACK
 from edgekit.runtime.store import digest_of
 from edgekit.runtime.verbs import (
+    Claim,
     Done,
     Facts,
     FactsReply,
@@ -51,6 +53,9 @@ class AgentConnection:
     def device(self) -> Device:
         return self._device
 
+    def claim(self, purpose: str) -> None:
+        self._ask(Claim(me(), purpose), Done)
+
     def facts(self) -> FactsReply:
         reply: FactsReply = self._ask(Facts(), FactsReply)[0]
         return reply
@@ -83,8 +88,8 @@ class AgentConnection:
     def run(self, request: Run) -> None:
         self._ask(request, Done)
 
-    def logs(self, spans: int = 0) -> LogsReply:
-        reply: LogsReply = self._ask(Logs(spans), LogsReply)[0]
+    def logs(self, spans: int = 0, after: int | None = None) -> LogsReply:
+        reply: LogsReply = self._ask(Logs(spans, after), LogsReply)[0]
         return reply
 
     def stop(self, plan: str | None = None) -> None:

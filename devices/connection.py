@@ -16,6 +16,9 @@ class Connection(Protocol):
     def device(self) -> Device:
         """The device as the cluster describes it."""
 
+    def claim(self, purpose: str) -> None:
+        """Have the device for oneself until this connection is closed; DeviceError says who has it already, and for what."""
+
     def facts(self) -> FactsReply:
         """What machine it is."""
 
@@ -34,8 +37,8 @@ class Connection(Protocol):
     def run(self, request: Run) -> None:
         """Let a loaded stage dial its receivers and serve."""
 
-    def logs(self, spans: int = 0) -> LogsReply:
-        """The agent's log, and its stages with their latest frames."""
+    def logs(self, spans: int = 0, after: int | None = None) -> LogsReply:
+        """The agent's log of late, or after a mark, and its stages with their latest frames."""
 
     def stop(self, plan: str | None = None) -> None:
         """End the stages of a plan; without one, the agent itself."""

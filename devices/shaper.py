@@ -23,8 +23,10 @@ import msgspec
 
 from edgekit.cluster import Shape
 from edgekit.errors import DeviceError
+from edgekit.runtime.control import Channel
 from edgekit.runtime.origin import environment
 from edgekit.runtime.sockets import arrivals, hang_up
+from edgekit.runtime.verbs import Hold
 
 __all__ = ["Route", "main", "open_routes"]
 
@@ -47,10 +49,10 @@ class Route(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def open_routes(routes: list[Route], lifeline: Path | None = None) -> Iterator[list[tuple[str, int]]]:
+def open_routes(routes: list[Route], lifeline: tuple[Path, str] | None = None) -> Iterator[list[tuple[str, int]]]:
     """Start proxies; yields the address that stands for each route.
 
-    With ``lifeline``, an agent's socket, they stay until that agent ends; else until the context is left.
+    With ``lifeline``, an agent's socket and a plan, they stay until that plan ends there; else until the context is left.
 
     Raises:
         DeviceError: the proxy process does not come up.
@@ -59,7 +61,7 @@ def open_routes(routes: list[Route], lifeline: Path | None = None) -> Iterator[l
         yield []
         return
     process = subprocess.Popen(
-        [sys.executable, "-m", "devices.shaper", str(lifeline or "")],
+        [sys.executable, "-m", "devices.shaper", *map(str, lifeline or ())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL if lifeline else None,  # proxies that stay would keep a pipe of the caller's open
@@ -170,15 +172,17 @@ def main() -> None:
         return  # whoever started it has changed its mind
     routes = msgspec.json.decode(asked, type=list[Route])
     lifeline = socket.socket(socket.AF_UNIX)
-    if sys.argv[1]:
+    stays = len(sys.argv) > 1
+    if stays:
         lifeline.connect(sys.argv[1])
+        Channel(lifeline, "the agent").send(Hold(sys.argv[2]))
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in routes]
     print(json.dumps([listener.getsockname()[1] for listener in listeners]), flush=True)
-    if sys.argv[1] and os.fork():
+    if stays and os.fork():
         os._exit(0)  # whoever started the proxies need not be their parent
     for listener, route in zip(listeners, routes, strict=True):
         threading.Thread(target=_serve, args=(listener, route), daemon=True).start()
-    if sys.argv[1]:
+    if stays:
         lifeline.recv(1)
     else:
         sys.stdin.read()

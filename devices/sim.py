@@ -74,6 +74,9 @@ class SimConnection:
     def device(self) -> Device:
         return self._device
 
+    def claim(self, purpose: str) -> None:
+        """It is nobody else's in any case."""
+
     def facts(self) -> FactsReply:
         version = metadata.version("onnxruntime")
         return FactsReply(__version__, Machine("sim", 1, processor=str(self._roofline), memory_bytes=self.device.memory_bytes), version, ())
@@ -106,7 +109,7 @@ class SimConnection:
         if (request.plan, request.stage, request.replica) not in self.stages:
             raise DeviceError(f"{self.device.name}: stage {request.stage} is not loaded; deploy the plan again")
 
-    def logs(self, spans: int = 0) -> LogsReply:
+    def logs(self, spans: int = 0, after: int | None = None) -> LogsReply:
         return LogsReply(
             "",
             tuple(

@@ -196,9 +196,9 @@ def _listener(edge: tuple[End, int, End, int]) -> tuple[int, int]:
     return source, here
 
 
-def _lifeline(pipeline: Pipeline) -> Path | None:
+def _lifeline(pipeline: Pipeline) -> tuple[Path, str] | None:
     agents = (c.folder / "agent.sock" for c in pipeline.connections.values() if isinstance(c, LocalConnection))
-    return next(agents, None)
+    return next(((agent, pipeline.digest) for agent in agents), None)
 
 
 def _check(pipeline: Pipeline, model: Model, golden: Arrays, worst_stage: float) -> Equality:

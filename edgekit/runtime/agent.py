@@ -7,7 +7,7 @@ It holds no onnxruntime of its own, so that a stage that crashes or runs out of 
 dead agent. It ends when told to or on SIGTERM, and its stages end with it.
 
     follow   ends, with its folder, when its standard input closes: the end of whoever started it is its own
-    serve    stays, in the foreground for systemd or, with --daemon, in the background
+    serve    stays, in the foreground for systemd or, with --daemon, in the background; what served comes back with it
     visit    speaks the verbs on standard input and output with the one who started it, and ends with them
     attach   is no agent: passes standard input and output on to the one that serves the folder
 """
@@ -25,10 +25,11 @@ from queue import SimpleQueue
 
 from edgekit.errors import DeviceError, EdgekitError, ProtocolError
 from edgekit.runtime.control import Channel, Failure
+from edgekit.runtime.lease import Lease
 from edgekit.runtime.notify import READY, STOPPING, keep_alive, notify
 from edgekit.runtime.sockets import arrivals
 from edgekit.runtime.supervisor import Supervisor
-from edgekit.runtime.verbs import Alive, Done, Hold, Request, Stop
+from edgekit.runtime.verbs import Alive, Claim, Done, Hold, Request, Stop
 from edgekit.runtime.visiting import attach, visit
 
 __all__ = ["main", "serve"]
@@ -37,13 +38,14 @@ Farewell = SimpleQueue[Channel | None]
 """Who asked the agent to end and waits for its answer; None: nobody waits."""
 
 
-def serve(folder: Path, store: Path | None = None, follow: bool = False, daemon: bool = False) -> None:
-    """Serve ``folder/agent.sock`` until the end.
+def serve(folder: Path, store: Path | None = None, follow: bool = False, daemon: bool = False, keeps: bool = False) -> None:
+    """Serve ``folder/agent.sock`` until the end; what ``keeps`` lets its stages come back with the next agent.
 
     Raises:
         DeviceError: another agent serves the folder.
     """
-    supervisor = Supervisor(folder, store)
+    store = store or folder / "store"
+    supervisor = Supervisor(folder, store, keeps)
     listener = _listen(folder / "agent.sock")
     if daemon:
         _detach()  # whoever started the agent need not be its parent, and may now dial it
@@ -51,7 +53,8 @@ def serve(folder: Path, store: Path | None = None, follow: bool = False, daemon:
     farewell: Farewell = SimpleQueue()
     signal.signal(signal.SIGTERM, lambda *_: farewell.put(None))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_accept, args=(listener, supervisor, farewell), daemon=True).start()
+    supervisor.bring_back()
+    threading.Thread(target=_accept, args=(listener, supervisor, store.parent / "lease", farewell), daemon=True).start()
     if follow:
         threading.Thread(target=_follow_starter, args=(farewell,), daemon=True).start()
     over = threading.Event()
@@ -63,7 +66,7 @@ def serve(folder: Path, store: Path | None = None, follow: bool = False, daemon:
     # from here on nobody finds this agent any more, and another may take its place
     (folder / "agent.sock").unlink(missing_ok=True)
     (folder / "agent.pid").unlink(missing_ok=True)
-    supervisor.stop(None)
+    supervisor.stop(None, for_good=channel is not None)
     if follow:
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(EdgekitError):  # it may have gone without waiting
@@ -98,25 +101,34 @@ def _follow_starter(farewell: Farewell) -> None:
     farewell.put(None)
 
 
-def _accept(listener: socket.socket, supervisor: Supervisor, farewell: Farewell) -> None:
+def _accept(listener: socket.socket, supervisor: Supervisor, lease: Path, farewell: Farewell) -> None:
     for sock in arrivals(listener):
-        threading.Thread(target=_converse, args=(Channel(sock, "the controller"), supervisor, farewell), daemon=True).start()
+        threading.Thread(target=_converse, args=(Channel(sock, "the controller"), supervisor, Lease(lease), farewell), daemon=True).start()
 
 
-def _converse(channel: Channel, supervisor: Supervisor, farewell: Farewell) -> None:
+def _converse(channel: Channel, supervisor: Supervisor, lease: Lease, farewell: Farewell) -> None:
     try:
         while True:
             request, blob = channel.receive(Request)
-            if isinstance(request, Stop) and request.plan is None:
-                farewell.put(channel)
-                return
-            if not isinstance(request, Alive | Hold):  # of which the one wants no answer, and the other gets the end of this process
-                channel.send(*supervisor.reply(request, blob))
+            match request:
+                case Stop(plan=None):
+                    farewell.put(channel)
+                    return
+                case Hold(plan):  # answered by its end
+                    supervisor.hold(plan, channel)
+                case Claim():
+                    channel.send(lease.answer(request))
+                case Alive():
+                    pass
+                case _:
+                    channel.send(*supervisor.reply(request, blob))
     except EdgekitError as error:  # the controller has gone, and the stages go on; or it speaks another language
         with contextlib.suppress(EdgekitError):
             if isinstance(error, ProtocolError):
                 channel.send(Failure("ProtocolError", str(error)))
         channel.close()
+    finally:
+        lease.close()
 
 
 def _absolute(text: str) -> Path:
@@ -140,7 +152,7 @@ def main() -> None:
         visit(folder.parent if arguments.folder is None else folder, store)
     folder.mkdir(parents=True, exist_ok=True)
     sys.stderr = (folder / "agent.log").open("a", buffering=1)
-    serve(folder, store, arguments.mode == "follow", arguments.daemon)
+    serve(folder, store, arguments.mode == "follow", arguments.daemon, keeps=arguments.folder is None)
 
 
 if __name__ == "__main__":

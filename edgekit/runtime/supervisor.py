@@ -1,22 +1,20 @@
 """Starts, asks and ends the stage processes of one device."""
 
 import contextlib
-import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from edgekit import __version__
 from edgekit.errors import DeviceError, EdgekitError
+from edgekit.runtime.children import Child, end, start
 from edgekit.runtime.control import Channel, Failure
 from edgekit.runtime.facts import probe_facts
-from edgekit.runtime.origin import environment, own_digest
+from edgekit.runtime.origin import own_digest
+from edgekit.runtime.returning import Kept, bring_back, forget, keep, kept
 from edgekit.runtime.store import Store
 from edgekit.runtime.verbs import (
     Done,
@@ -24,6 +22,7 @@ from edgekit.runtime.verbs import (
     Greet,
     Greeted,
     Load,
+    Loaded,
     Logs,
     LogsReply,
     Measure,
@@ -43,30 +42,36 @@ __all__ = ["Supervisor"]
 BUSY_S = 5.0
 """Longest time for which it is busy with its own lists."""
 
-GRACE_S = 2.0
-"""Time that a stage process has to end before it is killed."""
+MOST_LOG_BYTES = 1_000_000
+"""What is told of a log at once."""
 
 Key = tuple[str, int, int]
 
 
-@dataclass
-class _Child:
-    """A running stage process. The lock keeps requests from interleaving on its channel."""
+class _Returning:
+    """A stage that is being brought back."""
 
-    process: subprocess.Popen[bytes]
-    channel: Channel
-    spec: StageSpec | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, spec: StageSpec):
+        self.spec = spec
+        self.over = threading.Event()
+        self.why = "its agent has just started"
+
+    def tell(self, why: str) -> None:
+        """What hinders it."""
+        self.why = why
 
 
 class Supervisor:
-    """The verbs of an agent."""
+    """The verbs of an agent; with ``keeps``, stages that serve are brought back by the agent after this one."""
 
-    def __init__(self, folder: Path, store: Path | None = None):
+    def __init__(self, folder: Path, store: Path | None = None, keeps: bool = False):
         self._folder = folder
         self._store = Store(store or folder / "store")
-        self._stages: dict[Key, _Child] = {}
-        self._echoes: dict[str | None, tuple[_Child, tuple[Reply, bytes]]] = {}
+        self._kept = folder / "stages" if keeps else None
+        self._stages: dict[Key, Child] = {}
+        self._returning: dict[Key, _Returning] = {}
+        self._echoes: dict[str | None, tuple[Child, tuple[Reply, bytes]]] = {}
+        self._holds: list[tuple[str, Channel]] = []
         self._lock = threading.Lock()
         self._echo_lock = threading.Lock()
 
@@ -90,10 +95,11 @@ class Supervisor:
                 return self._echo(request)
             case Probe():
                 return self._once(request)
-            case Run(plan, stage, replica):
-                return self._ask(self._child((plan, stage, replica)), request)
-            case Logs(spans):
-                return LogsReply(self._log(), tuple(self._status(spans))), b""
+            case Run():
+                return self._run(request)
+            case Logs(spans, after):
+                text, mark = self._log(after)
+                return LogsReply(text, tuple(self._status(spans)), mark), b""
             case Stop(plan):
                 self.stop(plan)
                 return Done(), b""
@@ -115,14 +121,34 @@ class Supervisor:
             self._lock.release()
         return free
 
-    def stop(self, plan: str | None) -> None:
-        """End the stages of a plan, or of all."""
+    def bring_back(self) -> None:
+        """Start what served when the agent before this one ended, each stage on a thread of its own."""
+        for stage in kept(self._kept) if self._kept is not None else ():
+            spec, returning = stage.spec, _Returning(stage.spec)
+            self._returning[spec.plan, spec.stage, spec.replica] = returning
+            threading.Thread(target=self._bring_back, args=(stage, returning), name=f"returning {spec.name}", daemon=True).start()
+
+    def hold(self, plan: str, channel: Channel) -> None:
+        """Close a channel when a plan ends here."""
+        with self._lock:
+            self._holds.append((plan, channel))
+
+    def stop(self, plan: str | None, for_good: bool = True) -> None:
+        """End the stages of a plan, or of all; for good, or until the next agent brings them back."""
+        if for_good and self._kept is not None:
+            forget(self._kept, plan)
         with self._lock:
             gone = [key for key in self._stages if plan in (None, key[0])]
             children = [self._stages.pop(key) for key in gone]
             children += [child for child, _ in self._echoes.values()]
             self._echoes = {}
-        _end(*children)
+            for key in [key for key in self._returning if plan in (None, key[0])]:
+                self._returning.pop(key).over.set()
+            held = [channel for name, channel in self._holds if plan in (None, name)]
+            self._holds = [each for each in self._holds if each[1] not in held]
+        end(*children)
+        for channel in held:
+            channel.close()
         self._say(f"stopped {len(children)} processes")
 
     def _load(self, request: Load, spec: StageSpec, blob: bytes) -> tuple[Reply, bytes]:
@@ -131,28 +157,49 @@ class Supervisor:
         with self._lock:
             old = self._stages.pop(key, None)
         if old is not None:
-            _end(old)
+            end(old)
         child = self._start(spec.name)
-        child.spec = spec
         try:
-            reply = self._ask(child, request, blob)
+            reply = child.ask(request, blob)
         except BaseException:
-            _end(child)
+            end(child)
             raise
+        assert isinstance(reply[0], Loaded)
+        child.spec = msgspec.structs.replace(spec, port=reply[0].port)
         with self._lock:
             twin = self._stages.pop(key, None)  # loaded meanwhile, over another connection
             self._stages[key] = child
         if twin is not None:
-            _end(twin)
+            end(twin)
         self._say(f"loaded {spec.name} of plan {spec.plan[:12]}, process {child.process.pid}")
         return reply
+
+    def _run(self, request: Run) -> tuple[Reply, bytes]:
+        child = self._child((request.plan, request.stage, request.replica))
+        answer = child.ask(request)
+        if self._kept is not None and child.spec is not None:
+            keep(self._kept, Kept(child.spec, request.receivers))
+        return answer
+
+    def _bring_back(self, stage: Kept, returning: _Returning) -> None:
+        spec = stage.spec
+        key = (spec.plan, spec.stage, spec.replica)
+        bring_back(stage, self.answer, returning.tell, returning.over)
+        with self._lock:
+            self._returning.pop(key, None)
+            late = self._stages.pop(key, None) if returning.over.is_set() else None  # it was stopped meanwhile
+        if late is not None:
+            end(late)
+            forget(self._kept or self._folder / "stages", spec.plan)
+        else:
+            self._say(f"{spec.name} of plan {spec.plan[:12]} is back")
 
     def _once(self, request: Measure | Probe) -> tuple[Reply, bytes]:
         child = self._start("measurement")
         try:
-            return self._ask(child, request)
+            return child.ask(request)
         finally:
-            _end(child)
+            end(child)
 
     def _echo(self, request: Probe) -> tuple[Reply, bytes]:
         """One process answers all probes of an address, for as long as it lives."""
@@ -161,12 +208,12 @@ class Supervisor:
             if found is not None and found[0].process.poll() is None:
                 return found[1]
             if found is not None:
-                _end(found[0])
+                end(found[0])
             child = self._start("echo")
             try:
-                answer = self._ask(child, request)
+                answer = child.ask(request)
             except BaseException:
-                _end(child)
+                end(child)
                 raise
             with self._lock:
                 self._echoes[request.listen] = child, answer
@@ -176,83 +223,42 @@ class Supervisor:
         if not self._store.holds(model):
             raise DeviceError(f"the model {model[:12]} {purpose} is not in the store; put it first")
 
-    def _start(self, name: str) -> _Child:
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs, (self._folder / "agent.log").open("ab") as log:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "edgekit.runtime.stageprocess", str(theirs.fileno()), str(self._store.folder)],
-                    pass_fds=(theirs.fileno(),),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=self._store.folder,  # where no file can be taken for a module
-                    env=environment(),
-                )
-        except OSError as error:
-            ours.close()
-            raise DeviceError(f"the process of {name} does not start ({error}); is the device out of memory or disk?") from error
-        return _Child(process, Channel(ours, name))
+    def _start(self, name: str) -> Child:
+        return start(name, self._folder, self._store.folder)
 
-    def _ask(self, child: _Child, request: Request, blob: bytes = b"") -> tuple[Reply, bytes]:
-        with child.lock:
-            try:
-                answer: tuple[Reply, bytes] = child.channel.ask(request, Reply, blob)
-            except DeviceError as error:
-                if not child.channel.closed:
-                    raise
-                raise DeviceError(f"{error}{_fate(child.process)}") from error
-            return answer
-
-    def _child(self, key: Key) -> _Child:
+    def _child(self, key: Key) -> Child:
         child = self._stages.get(key)
         if child is None:
             raise DeviceError(f"stage {key[1]} of plan {key[0][:12]} is not loaded here; deploy the plan again")
         return child
 
     def _status(self, spans: int) -> list[StageStatus]:
-        found = []
+        found, returning = [], list(self._returning.items())  # looked at first: what is no longer there is among the others
         for (plan, stage, replica), child in list(self._stages.items()):
-            name = child.spec.name if child.spec else "stage"
+            spec = child.spec
+            name, owner = (spec.name, spec.owner) if spec else ("stage", "")
             try:
-                reply, _ = self._ask(child, Logs(spans))
+                reply, _ = child.ask(Logs(spans))
                 states = reply.stages if isinstance(reply, LogsReply) else ()
             except DeviceError as error:
-                states = (StageStatus(name, plan, stage, replica, child.process.pid, f"lost: {error}", 0, 0, 0),)
-            found += [_with_pid(state, child.process.pid) for state in states]
+                states = (StageStatus(name, plan, stage, replica, 0, f"lost: {error}", 0, 0, 0, owner=owner),)
+            found += [msgspec.structs.replace(state, pid=child.process.pid) for state in states]
+        there = {(state.plan, state.stage, state.replica) for state in found}
+        for key, each in returning:
+            if key not in there:
+                found.append(StageStatus(each.spec.name, *key, 0, f"coming back: {each.why}", 0, 0, 0, owner=each.spec.owner))
         return found
 
-    def _log(self) -> str:
-        with contextlib.suppress(OSError):
-            return (self._folder / "agent.log").read_text(errors="replace")[-20_000:]
-        return ""
+    def _log(self, after: int | None) -> tuple[str, int]:
+        """What was logged after a mark, or of late; and the next mark."""
+        with contextlib.suppress(OSError), (self._folder / "agent.log").open("rb") as file:
+            size = file.seek(0, 2)
+            begin = max(size - 20_000, 0) if after is None else after if after <= size else 0
+            file.seek(begin)
+            data = file.read(MOST_LOG_BYTES)
+            return data.decode(errors="replace"), begin + len(data)
+        return "", 0
 
     def _say(self, text: str) -> None:
         with contextlib.suppress(OSError):  # a full disk is no reason to fail
             print(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}", file=sys.stderr)
-
-
-def _with_pid(state: StageStatus, pid: int) -> StageStatus:
-    return msgspec.structs.replace(state, pid=pid)
-
-
-def _fate(process: subprocess.Popen[bytes]) -> str:
-    """What became of a process, for a message; empty while it runs."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        code = process.wait(0.2)
-        if code == -signal.SIGKILL:
-            return " (killed; the usual cause is memory: choose a smaller stage)"
-        return f" (exit code {code})" if code else ""
-    return ""
-
-
-def _end(*children: _Child) -> None:
-    for child in children:
-        child.channel.close()
-    end = time.monotonic() + GRACE_S
-    for child in children:
-        try:
-            child.process.wait(max(end - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
-            child.process.kill()
-            child.process.wait()

@@ -11,6 +11,7 @@ from edgekit.quantity import Bytes, Count, Name, Seconds
 
 __all__ = [
     "Alive",
+    "Claim",
     "Done",
     "End",
     "Endpoint",
@@ -265,16 +266,18 @@ class StageStatus(Struct, frozen=True):
 
 
 class Logs(Struct, frozen=True, tag="logs"):
-    """What happened, and how are the stages? ``spans`` limits the latest frames that are told."""
+    """What happened (after a mark, or of late), and how are the stages? ``spans`` limits the latest frames that are told."""
 
     spans: Count = 0
+    after: Bytes | None = None
 
 
 class LogsReply(Struct, frozen=True, tag="logs_reply"):
-    """The agent's log and the state of each of its stages."""
+    """The agent's log, up to a mark from where it goes on, and the state of each of its stages."""
 
     text: str
     stages: tuple[StageStatus, ...]
+    mark: Bytes = 0
 
 
 class Stop(Struct, frozen=True, tag="stop"):
@@ -283,13 +286,22 @@ class Stop(Struct, frozen=True, tag="stop"):
     plan: Name | None = None
 
 
+class Claim(Struct, frozen=True, tag="claim"):
+    """Have the device for oneself, for a purpose that others are told, until this connection ends."""
+
+    owner: str
+    purpose: str
+
+
 class Hold(Struct, frozen=True, tag="hold"):
-    """Keep this connection open: its end is the agent's end."""
+    """Keep this connection open: its end is the end of the plan here, or of the agent."""
+
+    plan: str
 
 
 class Done(Struct, frozen=True, tag="done"):
     """It is done."""
 
 
-Request = Greet | Alive | Facts | Put | Load | Measure | Probe | Run | Logs | Stop | Hold
+Request = Greet | Alive | Facts | Put | Load | Measure | Probe | Run | Logs | Stop | Claim | Hold
 Reply = Greeted | FactsReply | PutReply | Loaded | Measured | Probed | LogsReply | Done

@@ -18,8 +18,9 @@ from typing import NoReturn
 
 from edgekit.errors import EdgekitError, ProtocolError
 from edgekit.runtime.control import Channel, Failure
+from edgekit.runtime.lease import Lease
 from edgekit.runtime.supervisor import Supervisor
-from edgekit.runtime.verbs import Alive, Done, Hold, Request, Stop
+from edgekit.runtime.verbs import Alive, Claim, Done, Hold, Request, Stop
 
 __all__ = ["ABSENT", "SILENCE_S", "attach", "visit"]
 
@@ -62,6 +63,7 @@ def visit(base: Path, store: Path) -> NoReturn:
     channel = Channel(_Standard(), "the controller")
     sys.stderr = (folder / "agent.log").open("a", buffering=1)
     supervisor = Supervisor(folder, store)
+    lease = Lease(store.parent / "lease")
     signal.signal(signal.SIGTERM, lambda *_: _leave(supervisor, folder))
     requests: SimpleQueue[tuple[Request, bytes]] = SimpleQueue()
     threading.Thread(target=_follow, args=(channel, requests, supervisor, folder), daemon=True).start()
@@ -71,7 +73,9 @@ def visit(base: Path, store: Path) -> NoReturn:
             supervisor.stop(None)
             channel.send(Done())
             _leave(supervisor, folder)
-        if not isinstance(request, Hold):
+        if isinstance(request, Claim):
+            channel.send(lease.answer(request))
+        elif not isinstance(request, Hold):
             channel.send(*supervisor.reply(request, blob))
 
 

@@ -249,12 +249,19 @@ def test_proxies_with_a_lifeline_stay_until_it_ends(tmp_path: Path) -> None:
     bench = Device("bench")
     with connect(bench, tmp_path) as agent:
         with serving(parrot) as address:
-            with open_routes([Route(*address, FREE, FREE)], agent.folder / "agent.sock") as (proxy,):
+            with open_routes([Route(*address, FREE, FREE)], (agent.folder / "agent.sock", "plan")) as (proxy,):
                 pass
             with socket.create_connection(proxy) as sock:
                 thread = say(sock, b"still there?")
                 assert listen(sock) == b"still there?"
                 thread.join()
+            agent.stop("another")
+            with socket.create_connection(proxy) as sock:
+                thread = say(sock, b"and now?")
+                assert listen(sock) == b"and now?"
+                thread.join()
+        agent.stop("plan")
+        eventually(lambda: len(marked()) == 1)
         agent.stop()
     eventually(lambda: not marked())
     assert not find(bench, tmp_path)
@@ -263,7 +270,7 @@ def test_proxies_with_a_lifeline_stay_until_it_ends(tmp_path: Path) -> None:
 def test_proxies_whose_lifeline_is_not_there_do_not_start(tmp_path: Path) -> None:
     with (
         pytest.raises(DeviceError, match="the link shaper did not start"),
-        open_routes([Route("127.0.0.1", 1, FREE, FREE)], tmp_path / "no"),
+        open_routes([Route("127.0.0.1", 1, FREE, FREE)], (tmp_path / "no", "plan")),
     ):
         pass
 

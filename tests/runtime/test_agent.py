@@ -273,10 +273,31 @@ def test_a_put_with_another_digest_is_refused(idle: LocalConnection) -> None:
 
 def test_a_connection_that_only_holds_is_answered_by_the_end(idle: LocalConnection) -> None:
     with dial(idle.folder) as sock:
-        Channel(sock, "shaper").send(Hold())
+        Channel(sock, "shaper").send(Hold("plan"))
         assert idle.facts().machine.cores >= 1
         idle.close()
         assert sock.recv(1) == b""
+
+
+def test_of_two_who_claim_a_device_the_second_is_told_of_the_first(home: Path) -> None:
+    bench = Device("bench")
+    with connect(bench, home) as one, connect(bench, home) as other:
+        one.claim("a deployment")
+        one.claim("a survey")
+        with pytest.raises(DeviceError, match=r"^bench: it is held by .+@.+ for a survey, since 20.*; wait until that is done$"):
+            other.claim("a profile")
+        assert other.facts().machine.cores >= 1
+        one.close()
+        eventually(lambda: not refused(other))
+        other.stop()
+
+
+def refused(connection: LocalConnection) -> bool:
+    try:
+        connection.claim("a profile")
+    except DeviceError:
+        return True
+    return False
 
 
 def test_a_damaged_model_is_told_to_the_controller(idle: LocalConnection) -> None:
