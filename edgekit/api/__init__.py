@@ -16,10 +16,13 @@ from edgekit.api.runs import Run, report
 from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_plan, survey
 from edgekit.deploy.certify import certify as verify
 from edgekit.deploy.frameio import ResultWriter, read_frames
+from edgekit.deploy.observing import Observer
 from edgekit.deploy.pipeline import Pipeline, deploy
-from edgekit.deploy.standing import attach, deploy_to_stay, deployed, end, home_of
+from edgekit.deploy.record import deployed, home_of
+from edgekit.deploy.standing import attach, deploy_to_stay, end, roll_back
 
 __all__ = [
+    "Observer",
     "Pipeline",
     "ResultWriter",
     "Run",
@@ -39,6 +42,7 @@ __all__ = [
     "read_frames",
     "read_plan",
     "report",
+    "roll_back",
     "survey",
     "verify",
 ]

@@ -81,7 +81,8 @@ def main() -> None:
     import edgekit.cli.cluster
     import edgekit.cli.devices
     import edgekit.cli.network
-    import edgekit.cli.pipeline  # noqa: F401  # importing them registers their commands
+    import edgekit.cli.pipeline
+    import edgekit.cli.watching  # noqa: F401  # importing them registers their commands
 
     app()
 

@@ -1,4 +1,4 @@
-"""Commands about a running pipeline: deploy, run, verify, status, logs, stop."""
+"""Commands that put a plan in motion and use it: deploy, rollback, run, verify, stop."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.app import command
-from edgekit.cli.console import mib, progress, table
+from edgekit.cli.console import progress
 from edgekit.cli.verdict import errors_of, exit_code, print_trace
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, NDArray[np.generic]]
 
-__all__ = ["deploy", "logs", "run", "status", "stop", "verify"]
+__all__ = ["deploy", "rollback", "run", "stop", "verify"]
 
 PlanFile = Annotated[Path | None, typer.Argument(help="plan.json or front.json; without it, the deployed pipeline.")]
 Network = Annotated[Path | None, typer.Option("-g", "--graph", help="The exported network of the plan.")]
@@ -41,8 +41,12 @@ def deploy(
     cluster: Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")],
     profiles: Profiles = None,
     pick: Pick = "knee",
+    take_over: Annotated[bool, typer.Option("--take-over", help="End what others have deployed to the same devices.")] = False,
 ) -> None:
-    """Start a plan on its devices, compare it with the unsplit network, and leave it running."""
+    """Start a plan on its devices, compare it with the unsplit network, and leave it running.
+
+    What was deployed before goes on to serve until the new stages have passed all checks; edgekit rollback brings it back.
+    """
     from edgekit import api
     from edgekit.errors import UsageError
 
@@ -53,11 +57,25 @@ def deploy(
     graph, model = api.load(network)
     chosen = _plan(plan, network, cluster, profiles, pick)
     with progress("deploying") as tell:
-        pipeline = api.deploy_to_stay(chosen, graph, model, there, home, tell)
+        pipeline = api.deploy_to_stay(chosen, graph, model, there, home, tell, take_over)
+    _say(pipeline)
+    print(f"next: edgekit run -n {there.name} --input x.npz --output y.npz, edgekit verify -n {there.name}, edgekit stop -n {there.name}")
+
+
+@command("rollback")
+def rollback(name: Name = "cluster") -> None:
+    """Bring back what was deployed before, as carefully as edgekit deploy does."""
+    from edgekit import api
+
+    with progress("rolling back") as tell:
+        pipeline = api.roll_back(api.home_of(name), tell)
+    _say(pipeline)
+
+
+def _say(pipeline: "Pipeline") -> None:
     assert pipeline.equality is not None
     outcome = "bit for bit" if pipeline.equality.bit_equal else f"within {pipeline.equality.worst:.1e}"
     print(f"{pipeline.plan.describe()} is serving; split output equals unsplit output {outcome}")
-    print(f"next: edgekit run -n {there.name} --input x.npz --output y.npz, edgekit verify -n {there.name}, edgekit stop -n {there.name}")
 
 
 @command("run")
@@ -128,40 +146,6 @@ def verify(
     else:
         print_trace(trace)
     raise typer.Exit(exit_code(trace, within))
-
-
-@command("status")
-def status(name: Name = "cluster", json: Json = False) -> None:
-    """Show the stages of a deployed pipeline; exit code 3 where one is not serving."""
-    import msgspec
-
-    from edgekit import api
-    from edgekit.errors import DeviceError
-
-    with api.attach(api.home_of(name)) as pipeline:
-        found = [stage for reply in pipeline.logs().values() for stage in reply.stages if stage.plan == pipeline.digest]
-        wanted = sum(len(stage.devices) for stage in pipeline.plan.stages)
-    if json:
-        print(msgspec.json.encode({"plan": pipeline.digest, "wanted": wanted, "stages": found}).decode())
-    else:
-        rows = [[s.name, s.state, str(s.frames), str(s.failed), mib(s.peak_bytes), str(s.pid)] for s in found]
-        table(pipeline.plan.describe(), ["stage", "state", "frames", "failed", "peak memory", "process"], rows)
-    wrong = [f"{stage.name} is {stage.state}" for stage in found if stage.state != "serving"]
-    if len(found) < wanted:
-        wrong.append(f"expected {wanted} stages, found {len(found)}")
-    if wrong:
-        raise DeviceError(f"{'; '.join(wrong)}; run: edgekit stop -n {name}, then edgekit deploy")
-
-
-@command("logs")
-def logs(name: Name = "cluster") -> None:
-    """Print the logs of a deployed pipeline's agents, with device names."""
-    from edgekit import api
-
-    with api.attach(api.home_of(name)) as pipeline:
-        for device, reply in pipeline.logs().items():
-            for line in reply.text.splitlines():
-                print(f"{device}: {line}")
 
 
 @command("stop")

@@ -18,8 +18,10 @@ from edgekit.deploy.client import Client, Result, Streaming
 from edgekit.deploy.pipeline import Pipeline
 from edgekit.deploy.virtual import VirtualClient
 from edgekit.errors import DeviceError
+from edgekit.files import encode
 from edgekit.plan import CLIENT, Cost, Load, Memory, Term
 from edgekit.runtime.executor import sample_inputs
+from edgekit.runtime.store import digest_of
 from edgekit.runtime.verbs import End, StageStatus
 from edgekit.trace import Equality, LoadPoint, Span, Trace
 
@@ -74,7 +76,9 @@ def certify(pipeline: Pipeline, seconds: float = 3.0, seed: int = 0, tell: Calla
         emulated=any(pipeline.cluster.device(name).emulated for name in pipeline.plan.devices),
     )
     equality = pipeline.equality or Equality(0, False, 0.0, 0.0)
-    return Trace(pipeline.graph.digest, pipeline.digest, measured, equality, window, tuple(loads), spans, pipeline.plan.predicted)
+    return Trace(
+        pipeline.graph.digest, digest_of(encode(pipeline.plan)), measured, equality, window, tuple(loads), spans, pipeline.plan.predicted
+    )
 
 
 def _drive(client: Streaming, frames: list[Arrays], count: int, window: int, arrivals_s: list[float] | None = None) -> list[Result]:
@@ -195,8 +199,8 @@ def _spans(pipeline: Pipeline, client: Streaming) -> tuple[Span, ...]:
 def _statuses(pipeline: Pipeline, count: int) -> Iterator[tuple[int, str, StageStatus]]:
     for device, reply in pipeline.logs(count).items():
         for status in reply.stages:
-            if status.plan == pipeline.digest:
-                if status.state.startswith("lost"):
+            if status.plan == pipeline.release:
+                if status.state != "serving":
                     raise DeviceError(f"{status.name} is {status.state}; deploy again")
                 yield status.stage, device, status
 
@@ -206,6 +210,6 @@ def _memory(pipeline: Pipeline) -> tuple[Memory, ...]:
     for device, reply in pipeline.logs().items():
         host = pipeline.cluster.device(device).machine
         for status in reply.stages:
-            if status.plan == pipeline.digest:
+            if status.plan == pipeline.release:
                 hosts[host] += max(status.peak_bytes, pipeline.loaded[status.stage, status.replica].peak_bytes)
     return tuple(Memory(host, nbytes) for host, nbytes in hosts.items())

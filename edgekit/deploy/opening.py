@@ -59,15 +59,19 @@ class _Opening:
         self._done.set()
 
 
-def connect_all(devices: Iterable[Device], stack: ExitStack, home: Path | None = None) -> dict[str, Connection]:
-    """Open connections to several devices at once, by name; the stack closes them.
+def connect_all(devices: Iterable[Device], stack: ExitStack, home: Path | None = None, purpose: str | None = None) -> dict[str, Connection]:
+    """Open connections to several devices at once, by name, and claim them if there is a ``purpose``; the stack closes them.
 
     Raises:
-        DeviceError: one does not start; those that do are closed by the stack.
+        DeviceError: one does not start, or somebody else has claimed it; the others are closed by the stack.
     """
     openings = {device.name: _Opening(device, home) for device in devices}
     for opening in openings.values():
         stack.callback(opening.close)
     for opening in openings.values():
         opening.start()
-    return {name: opening.result() for name, opening in openings.items()}
+    connections = {name: opening.result() for name, opening in openings.items()}
+    if purpose is not None:
+        for connection in connections.values():
+            connection.claim(purpose)
+    return connections

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from edgekit.cluster import Cluster
-from edgekit.files import encode
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut
 from edgekit.plan import CLIENT, Plan
@@ -20,22 +19,20 @@ class Part(NamedTuple):
     model: bytes
 
 
-def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster) -> tuple[str, list[Part]]:
-    """The plan's digest and its parts, in the order of stages and replicas."""
-    digest = digest_of(encode(plan))
+def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, owner: str = "") -> list[Part]:
+    """The parts of a plan that goes by ``name`` on its devices, in the order of stages and replicas."""
     parts = []
     for index, stage in enumerate(plan.stages):
         segment = graph.segment(stage.start, stage.stop)
         stage_model = cut(model, graph, stage.start, stage.stop)
         sources, receivers = _ports(plan, graph, index)
-        for replica, name in enumerate(stage.devices):
-            device = cluster.device(name)
+        for replica, device in enumerate(map(cluster.device, stage.devices)):
             spec = StageSpec(
-                plan=digest,
+                plan=name,
                 stage=index,
                 replica=replica,
                 replicas=len(stage.devices),
-                device=name,
+                device=device.name,
                 model=digest_of(stage_model),
                 inputs=segment.inputs,
                 outputs=segment.outputs,
@@ -46,9 +43,10 @@ def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster) -> tuple[str,
                 speed=device.speed,
                 listen=device.listen,
                 works=works(graph, stage.start, stage.stop),
+                owner=owner,
             )
             parts.append(Part(spec, stage_model))
-    return digest, parts
+    return parts
 
 
 def client_ports(plan: Plan, graph: Graph) -> tuple[tuple[Port, ...], tuple[Port, ...]]:

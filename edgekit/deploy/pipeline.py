@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,36 +18,39 @@ from edgekit.deploy.checks import check, check_home, meeting
 from edgekit.deploy.client import Client, Streaming
 from edgekit.deploy.equality import TOLERANCE, require
 from edgekit.deploy.opening import connect_all
-from edgekit.deploy.parts import Part, client_ports, part
+from edgekit.deploy.parts import Part, client_ports
+from edgekit.deploy.release import Release, prepare
 from edgekit.deploy.virtual import VirtualClient
 from edgekit.errors import DeviceError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import CLIENT, Plan, validate
-from edgekit.runtime.executor import run_once, sample_inputs
+from edgekit.runtime.executor import run_once
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.verbs import End, Endpoint, Loaded, LogsReply, Run
 from edgekit.trace import Equality
 
-__all__ = ["Addresses", "Pipeline", "deploy"]
+__all__ = ["Addresses", "Pipeline", "bring", "deploy"]
 
 MOST_GOLDEN = 64
 """Golden frames that are sent through a pipeline at most."""
 
 Arrays = Mapping[str, NDArray[np.generic]]
+Tell = Callable[[str], None]
+Admit = Callable[["Pipeline"], None]
 Addresses = dict[tuple[End, int, End, int], tuple[str, int]]
 """Where (source, replica) dials (receiver, replica); the client dials both its first and its last stages."""
 
 
 class Pipeline:
-    """A plan in motion; ``equality`` is how it compared with the unsplit run when it was deployed."""
+    """A plan in motion; ``release`` is what its stages are called by, ``equality`` how it compared with the unsplit run."""
 
-    def __init__(self, plan: Plan, graph: Graph, cluster: Cluster, connections: Mapping[str, Connection], digest: str):
+    def __init__(self, plan: Plan, graph: Graph, cluster: Cluster, connections: Mapping[str, Connection], release: str):
         self.plan = plan
         self.graph = graph
         self.cluster = cluster
         self.connections = connections
-        self.digest = digest
+        self.release = release
         self.addresses: Addresses = {}
         self.loaded: dict[tuple[int, int], Loaded] = {}
         self.equality: Equality | None = None
@@ -66,10 +69,10 @@ class Pipeline:
         """Open the pipeline's ends: a client that streams frames through it."""
         sims = {name: c for name, c in self.connections.items() if isinstance(c, SimConnection)}
         if sims:
-            yield VirtualClient(self.plan, self.graph, self.cluster, sims, self.digest)
+            yield VirtualClient(self.plan, self.graph, self.cluster, sims, self.release)
             return
         names = [f"stage {index}@{'|'.join(stage.devices)}" for index, stage in enumerate(self.plan.stages)]
-        with Client(self.digest, client_ports(self.plan, self.graph), self.addresses, names) as client:
+        with Client(self.release, client_ports(self.plan, self.graph), self.addresses, names) as client:
             yield client
 
     def logs(self, spans: int = 0) -> dict[str, LogsReply]:
@@ -80,7 +83,7 @@ class Pipeline:
         """End the plan's stages."""
         for connection in self.connections.values():
             with contextlib.suppress(DeviceError):
-                connection.stop(self.digest)
+                connection.stop(self.release)
 
 
 @contextmanager
@@ -91,7 +94,7 @@ def deploy(
     cluster: Cluster,
     home: Path | None = None,
     golden: Arrays | None = None,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = lambda text: None,
 ) -> Iterator[Pipeline]:
     """A pipeline that serves while the context is open; with ``home`` it stays when the context is left.
 
@@ -100,24 +103,35 @@ def deploy(
 
     Raises:
         PlanError: the plan does not fit the graph or the cluster.
-        DeviceError: a device does not start or cannot load its stage; the message names it.
+        DeviceError: a device does not start or cannot load its stage, or somebody else holds it; the message names it.
         PromiseError: a stage, or the whole, does not give what the unsplit run gives.
     """
     plan = validate(plan, graph)
     check(plan, graph, cluster)
+    tell("cutting stages")
+    with bring(prepare(plan, graph, model, cluster, golden=golden), home, tell) as pipeline:
+        yield pipeline
+
+
+@contextmanager
+def bring(
+    release: Release, home: Path | None = None, tell: Tell = lambda text: None, admit: Admit = lambda made: None
+) -> Iterator[Pipeline]:
+    """As ``deploy``, with a release that has been prepared; ``admit`` may refuse the devices before anything is put there."""
+    plan, cluster = release.plan, release.cluster
     if home is not None:
         check_home(home, [name for name in plan.devices if cluster.device(name).scheme == "local"])
     with ExitStack() as stack:
         tell("connecting")
-        connections = connect_all(map(cluster.device, plan.devices), stack, home)
-        digest, parts = part(plan, graph, model, cluster)
-        pipeline = Pipeline(plan, graph, cluster, connections, digest)
+        connections = connect_all(map(cluster.device, plan.devices), stack, home, "a deployment")
+        pipeline = Pipeline(plan, release.graph, cluster, connections, release.name)
+        admit(pipeline)
         try:
             tell("loading stages")
-            worst = _load(pipeline, parts, golden or sample_inputs(graph.cuts[0].tensors))
-            stack.enter_context(_link(pipeline, parts, home))
+            worst = _load(pipeline, release)
+            stack.enter_context(_link(pipeline, release.parts, home))
             tell("comparing with the unsplit run")
-            pipeline.equality = _check(pipeline, model, golden or sample_inputs(graph.cuts[0].tensors), worst)
+            pipeline.equality = _check(pipeline, release, worst)
             yield pipeline
         except Exception:  # not on an interruption, which may have come in the middle of a request
             pipeline.stop()
@@ -126,12 +140,12 @@ def deploy(
             pipeline.stop()
 
 
-def _load(pipeline: Pipeline, parts: list[Part], golden: Arrays) -> float:
+def _load(pipeline: Pipeline, release: Release) -> float:
     """Load every part; compare each stage on the very inputs that the unsplit run would give it."""
-    known: dict[str, NDArray[np.generic]] = dict(golden)
+    known: dict[str, NDArray[np.generic]] = dict(release.golden)
     worst = 0.0
     expected: dict[int, Arrays] = {}
-    for spec, model in parts:
+    for spec, model in release.parts:
         connection = pipeline.connections[spec.device]
         if spec.stage not in expected:
             expected[spec.stage] = run_once(model, {tensor.name: known[tensor.name] for tensor in spec.inputs})
@@ -145,7 +159,7 @@ def _load(pipeline: Pipeline, parts: list[Part], golden: Arrays) -> float:
 
 
 @contextmanager
-def _link(pipeline: Pipeline, parts: list[Part], home: Path | None) -> Iterator[None]:
+def _link(pipeline: Pipeline, parts: Sequence[Part], home: Path | None) -> Iterator[None]:
     """Make every link of the plan, through a shaper where the cluster asks for one."""
     if any(isinstance(connection, SimConnection) for connection in pipeline.connections.values()):
         for spec, _ in parts:
@@ -198,16 +212,15 @@ def _listener(edge: tuple[End, int, End, int]) -> tuple[int, int]:
 
 def _lifeline(pipeline: Pipeline) -> tuple[Path, str] | None:
     agents = (c.folder / "agent.sock" for c in pipeline.connections.values() if isinstance(c, LocalConnection))
-    return next(((agent, pipeline.digest) for agent in agents), None)
+    return next(((agent, pipeline.release) for agent in agents), None)
 
 
-def _check(pipeline: Pipeline, model: Model, golden: Arrays, worst_stage: float) -> Equality:
+def _check(pipeline: Pipeline, release: Release, worst_stage: float) -> Equality:
     """The golden frame through the linked pipeline, against the unsplit run."""
-    outputs = run_once(model.serialized, golden)
-    want = {name: outputs[name] for name in pipeline.graph.outputs}
     turns = min(pipeline.turns, MOST_GOLDEN)  # every replica meets it
     with pipeline.client() as client:
-        outcomes = [require(result.value(), want, "the pipeline") for result in client.stream([golden] * turns)]
+        frames = [release.golden] * turns
+        outcomes = [require(result.value(), release.expected, "the pipeline") for result in client.stream(frames)]
     worst = max(outcomes, key=lambda outcome: outcome.worst)
     equal = all(outcome.bit_equal for outcome in outcomes)
     return Equality(turns, equal, max(worst.worst, worst_stage), TOLERANCE, worst.tensor)

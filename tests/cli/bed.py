@@ -13,7 +13,8 @@ import typer.testing
 import edgekit.cli.cluster
 import edgekit.cli.devices
 import edgekit.cli.network
-import edgekit.cli.pipeline  # noqa: F401  # importing them registers their commands
+import edgekit.cli.pipeline
+import edgekit.cli.watching  # noqa: F401  # importing them registers their commands
 from edgekit.cli.app import app
 
 __all__ = ["Outcome", "edgekit_run", "processes", "started", "toml", "until"]

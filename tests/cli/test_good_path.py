@@ -182,15 +182,19 @@ def test_a_deployed_pipeline_runs_is_verified_and_tells_how_it_is(folder: Path, 
     assert "near: " in logs and "far: " in logs and "loaded stage 1@far" in logs
 
 
-def test_a_second_deployment_says_what_to_do(folder: Path, surveyed: Path, served: None) -> None:
-    outcome = edgekit_run("deploy", folder / "plan.json", "-g", folder / "net.onnx", "-c", surveyed)
-    assert (outcome.code, outcome.message) == (2, "error: a pipeline is already deployed to cluster; run: edgekit stop -n cluster")
+def test_the_same_deployment_again_changes_nothing(folder: Path, surveyed: Path, served: None) -> None:
+    before = json.loads(done("status", "--json").out)
+    done("deploy", folder / "plan.json", "-g", folder / "net.onnx", "-c", surveyed)
+    after = json.loads(done("status", "--json").out)
+    assert after["release"] == before["release"] and after["degraded"] == []
+    outcome = edgekit_run("rollback")
+    assert outcome.code == 2 and "nothing was deployed to cluster before what serves now" in outcome.message
     done("status")
 
 
 def test_agents_are_kept_where_the_environment_says(folder: Path, served: None) -> None:
     home = Path(os.environ["XDG_STATE_HOME"]) / "edgekit" / "cluster"
-    assert sorted(path.name for path in home.iterdir()) == ["deployment.json", "far", "near"]
+    assert sorted(path.name for path in home.iterdir()) == [".releases", "deployment.json", "far", "near"]
     assert (home / "near" / "agent.sock").is_socket()
 
 

@@ -51,7 +51,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 
 def kill(pipeline: Pipeline, stage: int) -> None:
     """End a stage process as a lack of memory would."""
-    (pid,) = (s.pid for reply in pipeline.logs().values() for s in reply.stages if s.plan == pipeline.digest and s.stage == stage)
+    (pid,) = (s.pid for reply in pipeline.logs().values() for s in reply.stages if s.plan == pipeline.release and s.stage == stage)
     os.kill(pid, signal.SIGKILL)
 
 

@@ -137,7 +137,7 @@ def test_when_a_stage_dies_every_frame_ends_with_a_typed_error_and_the_stream_ra
         assert failed and all(isinstance(result.error, StageError) for result in failed)
         assert [result.frame for result in after] == list(range(20, 20 + len(after)))
         assert (error.stage, error.frame) == (f"stage {stage}@{'abc'[stage]}", None)
-        states = {s.stage: s.state for reply in pipeline.logs().values() for s in reply.stages if s.plan == pipeline.digest}
+        states = {s.stage: s.state for reply in pipeline.logs().values() for s in reply.stages if s.plan == pipeline.release}
         assert states[stage].startswith("lost")
         with pytest.raises(DeviceError), pipeline.client() as client:
             list(client.stream([net.inputs()]))
@@ -198,7 +198,7 @@ def test_thousands_of_frames_take_no_more_memory_than_a_few(home: Bed) -> None:
     with home.pipeline(split(net.graph, (0, 2, "a"), (2, 5, "b")), net) as pipeline, pipeline.client() as client:
 
         def held() -> int:
-            pids = [os.getpid(), *(s.pid for reply in pipeline.logs().values() for s in reply.stages if s.plan == pipeline.digest)]
+            pids = [os.getpid(), *(s.pid for reply in pipeline.logs().values() for s in reply.stages if s.plan == pipeline.release)]
             return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * resource.getpagesize()
 
         stream = client.stream(repeat(net.inputs(), 3000))

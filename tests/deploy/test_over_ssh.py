@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from devices import connect
+from devices.login import login
+from devices.places import AGENT, PYTHON
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
-from edgekit.errors import DeviceError
+from edgekit.deploy import standing
+from edgekit.errors import DeviceError, UsageError
 from tests.cli.bed import edgekit_run
 from tests.models import serial, split
 from tests.runtime.bed import eventually
@@ -95,3 +99,72 @@ def test_a_deployment_that_is_interrupted_leaves_no_stage(boards: list[Host], cl
     assert tells[-1] == "comparing with the unsplit run"
     assert [line for board in boards for line in board.processes() if "stageprocess" in line] == []
     assert not api.deployed(tmp_path)
+
+
+def test_stages_come_back_after_a_reboot_without_the_controller(boards: list[Host], cluster: Cluster, tmp_path: Path) -> None:
+    net = serial()
+    plan = split(net.graph, (0, 2, "one"), (2, 4, "two"), (4, 5, "three"))
+    api.deploy_to_stay(plan, net.graph, net.model, cluster, tmp_path)
+    with api.attach(tmp_path) as pipeline, pipeline.client() as client:
+        want = [result.value() for result in client.stream([net.inputs()])]
+    boards[1].stop()
+    with api.Observer(tmp_path) as observer:
+        assert any(text.startswith("stage 1@two is out of reach") for text in observer.status().degraded)
+    boards[1].start()
+    with login(boards[1].device()) as shell:
+        shell.run(f"cd && {PYTHON} {AGENT} serve --daemon")  # as cron or systemd does after a boot
+    with api.Observer(tmp_path) as observer:
+        eventually(lambda: not observer.status().degraded, 30)
+    with api.attach(tmp_path) as pipeline, pipeline.client() as client:
+        got = [result.value() for result in client.stream([net.inputs()])]
+    assert [{k: v.tobytes() for k, v in arrays.items()} for arrays in got] == [
+        {k: v.tobytes() for k, v in arrays.items()} for arrays in want
+    ]
+    api.end(tmp_path)
+    assert [line for board in boards for line in board.processes() if "stageprocess" in line] == []
+
+
+def test_of_two_controllers_the_second_is_told_of_the_first_and_may_take_over(
+    boards: list[Host], cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = serial()
+    plan = split(net.graph, (0, 2, "one"), (2, 5, "two"))
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    api.deploy_to_stay(plan, net.graph, net.model, cluster, mine)
+    with monkeypatch.context() as patch:
+        patch.setattr(standing, "me", lambda: "ada@laptop")
+        with pytest.raises(UsageError, match=r"^(one|two) serves a pipeline of .+@.+:.+/mine; .* edgekit deploy --take-over"):
+            api.deploy_to_stay(plan, net.graph, net.model, cluster, other)
+        with api.Observer(mine) as observer:
+            assert not observer.status().degraded
+        api.deploy_to_stay(plan, net.graph, net.model, cluster, other, take_over=True)
+        with api.Observer(mine) as observer:
+            assert observer.status().degraded == ("stage 0@one is missing", "stage 1@two is missing")
+        with connect(cluster.devices[0], mine) as holder:
+            holder.claim("a survey")
+            with pytest.raises(DeviceError, match=r"^one: it is held by .+@.+ for a survey, since .*; wait until that is done"):
+                api.deploy_to_stay(split(net.graph, (0, 3, "one"), (3, 5, "two")), net.graph, net.model, cluster, other)
+        with api.Observer(other) as observer:
+            assert not observer.status().degraded
+        api.end(other)
+    api.end(mine)
+
+
+def test_a_release_that_a_device_cannot_take_leaves_the_old_one_and_rolls_back(
+    boards: list[Host], cluster: Cluster, tmp_path: Path
+) -> None:
+    net = serial()
+    plans = [split(net.graph, (0, cut, "one"), (cut, 5, "two")) for cut in (2, 3)]
+    releases = [api.deploy_to_stay(plan, net.graph, net.model, cluster, tmp_path).release for plan in plans]
+    boards[2].stop()
+    try:
+        with pytest.raises(DeviceError, match="three"):
+            api.deploy_to_stay(split(net.graph, (0, 2, "one"), (2, 5, "three")), net.graph, net.model, cluster, tmp_path)
+    finally:
+        boards[2].start()
+    with api.Observer(tmp_path) as observer:
+        assert (observer.status().record.release, observer.status().degraded) == (releases[1], ())
+    assert api.roll_back(tmp_path).release == releases[0]
+    with api.attach(tmp_path) as pipeline, pipeline.client() as client:
+        assert [result.frame for result in client.stream([net.inputs()] * 2)] == [0, 1]
+    api.end(tmp_path)

@@ -1,0 +1,80 @@
+"""What is written down of a pipeline that stays, so that other commands find it: ``deployment.json`` under its home.
+
+``deploying.json`` beside it is of a deployment that has not come to its end, or did not.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgekit.cluster import Cluster
+from edgekit.deploy.pipeline import Pipeline
+from edgekit.device import Device
+from edgekit.errors import UsageError
+from edgekit.files import read, write
+from edgekit.graph import Graph
+from edgekit.plan import Plan
+from edgekit.runtime.verbs import Loaded
+from edgekit.trace import Equality
+
+__all__ = ["DEPLOYED", "DEPLOYING", "Record", "deployed", "find_record", "home_of", "record"]
+
+DEPLOYED, DEPLOYING = "deployment.json", "deploying.json"
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.deployment"):
+    """A release that serves, and those that did before it, the latest last."""
+
+    plan: Plan
+    graph: Graph
+    cluster: Cluster
+    release: str
+    addresses: tuple[tuple[Any, int, Any, int, str, int], ...]
+    loaded: tuple[tuple[int, int, Loaded], ...]
+    equality: Equality | None = None
+    before: tuple[str, ...] = ()
+    version: int = 2
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Those that it runs on."""
+        return tuple(map(self.cluster.device, self.plan.devices))
+
+
+def home_of(cluster: str) -> Path:
+    """Where the agents and the record of a cluster's pipeline are kept, by the XDG convention.
+
+    Raises:
+        UsageError: the cluster's name is no folder's.
+    """
+    if "/" in cluster or cluster in ("", ".", ".."):
+        raise UsageError(f"cluster {cluster!r} cannot have a folder of its name; call it something without a /")
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "edgekit" / cluster
+
+
+def deployed(home: Path) -> bool:
+    """Whether a pipeline has been written down under ``home``."""
+    return (home / DEPLOYED).is_file()
+
+
+def find_record(home: Path) -> Record:
+    """What was written down.
+
+    Raises:
+        UsageError: nothing was.
+    """
+    if not deployed(home):
+        raise UsageError(f"no pipeline is deployed under {home}; run: edgekit deploy, or name a plan")
+    return read(home / DEPLOYED, Record)
+
+
+def record(pipeline: Pipeline, path: Path, before: tuple[str, ...] = ()) -> Record:
+    """Write a pipeline down."""
+    addresses = tuple((*edge, *address) for edge, address in pipeline.addresses.items())
+    loaded = tuple((*key, value) for key, value in pipeline.loaded.items())
+    made = Record(pipeline.plan, pipeline.graph, pipeline.cluster, pipeline.release, addresses, loaded, pipeline.equality, before)
+    write(path, made)
+    return made

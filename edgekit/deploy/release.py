@@ -1,0 +1,116 @@
+"""A plan made ready to be brought to its devices, and kept, so that it can be brought there again without its network.
+
+.releases/models/<digest>                 stages, by the digest of their bytes
+.releases/<release>/release.json          what was made of which plan for whom
+.releases/<release>/golden.npz            a frame, and what the unsplit network answers to it
+"""
+
+import shutil
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.cluster import Cluster
+from edgekit.deploy.parts import Part, part
+from edgekit.errors import UsageError
+from edgekit.files import encode, read, write, write_bytes
+from edgekit.graph import Graph
+from edgekit.onnxio import Model
+from edgekit.plan import Plan
+from edgekit.runtime.executor import run_once, sample_inputs
+from edgekit.runtime.store import digest_of
+from edgekit.runtime.verbs import StageSpec
+
+__all__ = ["Release", "keep_only", "keep_release", "kept_release", "prepare"]
+
+FOLDER = ".releases"
+MODELS = "models"
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class Release(NamedTuple):
+    """A plan with the models of its stages, a golden frame, and the unsplit network's answer to it.
+
+    ``name`` is what its stages are called by on the devices. It is another one each time, so that a release can be
+    brought to devices that still serve the one before it, also when both are of the same plan.
+    """
+
+    name: str
+    plan: Plan
+    graph: Graph
+    cluster: Cluster
+    parts: tuple[Part, ...]
+    golden: Arrays
+    expected: Arrays
+
+
+class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.release"):
+    name: str
+    plan: Plan
+    graph: Graph
+    cluster: Cluster
+    specs: tuple[StageSpec, ...]
+    version: int = 1
+
+
+def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, owner: str = "", golden: Arrays | None = None) -> Release:
+    """Cut a valid plan's stages out of the network, and have the whole answer the golden frame (a drawn one, unless given)."""
+    golden = golden or sample_inputs(graph.cuts[0].tensors)
+    outputs = run_once(model.serialized, golden)
+    name = digest_of(encode(plan) + str(time.time_ns()).encode())
+    parts = part(plan, graph, model, cluster, name, owner)
+    return Release(name, plan, graph, cluster, tuple(parts), golden, {output: outputs[output] for output in graph.outputs})
+
+
+def keep_release(release: Release, home: Path) -> None:
+    """Write a release down under ``home``."""
+    models, folder = home / FOLDER / MODELS, home / FOLDER / release.name
+    for folder_ in (models, folder):
+        folder_.mkdir(parents=True, exist_ok=True)
+    for spec, model in release.parts:
+        if not (models / spec.model).exists():
+            write_bytes(models / spec.model, model)
+    arrays = {f"i{n}": release.golden[tensor.name] for n, tensor in enumerate(release.graph.cuts[0].tensors)}
+    arrays |= {f"o{n}": release.expected[output] for n, output in enumerate(release.graph.outputs)}
+    np.savez(folder / "golden.npz", **arrays)  # type: ignore[arg-type]  # savez has an option besides arrays
+    specs = tuple(spec for spec, _ in release.parts)
+    write(folder / "release.json", _Kept(release.name, release.plan, release.graph, release.cluster, specs))
+
+
+def kept_release(name: str, home: Path) -> Release:
+    """A release that was kept under ``home``.
+
+    Raises:
+        UsageError: it was not, or is no longer.
+    """
+    folder = home / FOLDER / name
+    if not (folder / "release.json").is_file():
+        raise UsageError(f"release {name[:12]} is not kept under {home} any more; deploy its plan instead")
+    kept = read(folder / "release.json", _Kept)
+    parts = tuple(Part(spec, (home / FOLDER / MODELS / spec.model).read_bytes()) for spec in kept.specs)
+    with np.load(folder / "golden.npz") as arrays:
+        golden = {tensor.name: arrays[f"i{n}"] for n, tensor in enumerate(kept.graph.cuts[0].tensors)}
+        expected = {output: arrays[f"o{n}"] for n, output in enumerate(kept.graph.outputs)}
+    return Release(name, kept.plan, kept.graph, kept.cluster, parts, golden, expected)
+
+
+def keep_only(names: Collection[str], home: Path) -> None:
+    """Remove all other releases, and the models that only they used."""
+    folder = home / FOLDER
+    used = set()
+    for path in folder.glob("*/release.json"):
+        if path.parent.name in names:
+            used |= {spec.model for spec in read(path, _Kept).specs}
+        else:
+            shutil.rmtree(path.parent)
+    for model in (folder / MODELS).glob("*"):
+        if model.name not in used:
+            model.unlink()
+    if not names:
+        shutil.rmtree(folder, ignore_errors=True)
