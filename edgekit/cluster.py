@@ -9,7 +9,7 @@ from edgekit.device import Device
 from edgekit.errors import PlanError, UsageError
 from edgekit.quantity import Badge, Bytes, Name, Rate, Seconds
 
-__all__ = ["ANY", "Cluster", "Link", "LinkPoint", "Shape"]
+__all__ = ["ANY", "Cluster", "Link", "LinkPoint", "Rated", "Shape"]
 
 ANY = "*"
 """As source or receiver of a link: every name that no other link mentions for that direction."""
@@ -32,6 +32,13 @@ class Shape(Struct, frozen=True, forbid_unknown_fields=True):
     bytes_per_s: Rate | None = None
 
 
+class Rated(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a message takes under other conditions."""
+
+    latency_s: Seconds
+    bytes_per_s: Rate
+
+
 class Link(Struct, frozen=True, forbid_unknown_fields=True):
     """A directed channel: a message of n bytes takes ``latency_s + n / bytes_per_s``.
 
@@ -41,6 +48,7 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
         shaped: whether edgekit has to emulate rate and latency itself, between ``local:`` devices.
         described: what a measured link was described as, which is what a shaped one goes on emulating.
         points: the measurements behind the fit; empty where the link is only described.
+        computing: what it was measured as while both ends computed. Plans are not priced with it.
     """
 
     source: Name
@@ -54,6 +62,7 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
     badge: Badge = "spec"
     points: tuple[LinkPoint, ...] = ()
     described: Shape | None = None
+    computing: Rated | None = None
 
     @property
     def shape(self) -> Shape:

@@ -1,10 +1,10 @@
-"""Measures the links of a cluster through the transport of the pipeline, at the sizes that will cross them.
+"""Works links out of the samples of a survey.
 
 A frame of n bytes goes out and an empty one comes back; with T(n) the round trip, one way takes T(n) - T(0) / 2.
 The way back is assumed to have the latency of the way there.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from itertools import combinations
 from typing import NamedTuple
 
@@ -12,21 +12,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.connection import Connection, Probe, Probed
-from devices.shaper import Route, open_routes
-from edgekit.cluster import Cluster, Link, LinkPoint, Shape
+from edgekit.cluster import Cluster, Link, LinkPoint, Rated
 from edgekit.errors import DeviceError
 from edgekit.graph import Graph
+from edgekit.survey import Condition, Sample, Survey
+from profilers.sharing import MARK, shared_media
 
-__all__ = ["Fit", "cut_sizes", "measure_links", "theil_sen"]
+__all__ = ["LEAST_BYTES", "SIZES", "Fit", "cut_sizes", "theil_sen", "with_links"]
 
 LEAST_BYTES = 1
-MOST_BYTES = 2**24
-GROWTH = 32
-SAMPLES = 15
-
-VISIBLE = 2.0
-"""How many times longer than the smallest message the largest has to take for its rate to be told from noise."""
+SIZES = (LEAST_BYTES, 1000, 16_000, 64_000, 256_000, 1_000_000, 4_000_000)
 
 CLOSE = 1 / 8
 """Share of the span of sizes below which two of them are too near each other for their slope to say anything."""
@@ -51,83 +46,70 @@ def cut_sizes(graph: Graph, count: int = 4) -> tuple[int, ...]:
     return tuple(sorted({LEAST_BYTES, *(int(size) for size in picked)}))
 
 
-def measure_links(
-    cluster: Cluster,
-    connections: Mapping[str, Connection],
-    pairs: Iterable[tuple[str, str]],
-    sizes: tuple[int, ...],
-    tell: Callable[[str], None] = lambda text: None,
-) -> Cluster:
-    """The cluster with the links of ``pairs`` measured. ``connections`` holds one for every name, the client too.
+def with_links(cluster: Cluster, survey: Survey) -> Cluster:
+    """The cluster with the links that were surveyed; those that do not reach each other have none.
 
-    The client dials in both directions, as it does in the pipeline: it may be where nobody can dial it.
+    Raises:
+        DeviceError: the samples of a link say nothing of its rate.
     """
-    pairs = list(pairs)
-    dialled = {source if receiver == cluster.client else receiver for source, receiver in pairs}
-    echoes = {name: connections[name].probe(Probe(listen=cluster.device(name).listen)) for name in dialled}
+    idle, busy = _by_link(survey.samples, "idle"), _by_link(survey.samples, "computing")
+    media = shared_media(survey)
     measured = []
-    for source, receiver in pairs:
+    for (source, receiver), samples in idle.items():
         link = cluster.link(source, receiver)
         if link is None:
             continue
-        tell(f"{source} → {receiver}")
-        other = cluster.link(receiver, source)
-        there, back = link.shape, other.shape if other else Shape()
-        pull = receiver == cluster.client
-        echo = echoes[source if pull else receiver]
-        route = Route(echo.host, echo.port, *((back, there) if pull else (there, back)))
-        with open_routes([route] if link.shaped else []) as shaped:
-            host, port = shaped[0] if shaped else (route.host, route.port)
-            sampled, probed = _probe(
-                connections[receiver if pull else source], Probe(host=host, port=port, pull=pull, samples=SAMPLES), sizes
-            )
-        measured.append(_link(link, source, receiver, sampled, probed))
-    ends = {(link.source, link.receiver) for link in measured}
+        found = _link(link, source, receiver, samples)
+        given = [medium for medium in link.media if media is None or not medium.startswith(MARK)]
+        joint = tuple(dict.fromkeys((*given, *(media or {}).get((source, receiver), ()))))
+        computing = _rated(source, receiver, busy[source, receiver]) if (source, receiver) in busy else None
+        measured.append(msgspec.structs.replace(found, media=joint, computing=computing))
+    apart = {(way.source, way.receiver) for way in survey.ways if way.reason is not None}
+    ends = {(link.source, link.receiver) for link in measured} | apart
     kept = [link for link in cluster.links if (link.source, link.receiver) not in ends]
+    if apart:  # a link that stands for all others would join them again
+        kept = [link for link in kept if "*" not in (link.source, link.receiver)]
     return msgspec.structs.replace(cluster, links=(*measured, *kept))
 
 
-def _probe(connection: Connection, request: Probe, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Probed]:
-    """Round trips for each size, and for larger ones as long as the link is too fast for its rate to show."""
-    probed = connection.probe(msgspec.structs.replace(request, sizes=sizes))
-    while not _visible(probed) and sizes[-1] < MOST_BYTES:
-        larger = sizes[-1] * GROWTH
-        more = connection.probe(msgspec.structs.replace(request, sizes=(larger,)))
-        sizes = (*sizes, larger)
-        probed = Probed(
-            probed.host,
-            probed.port,
-            (*probed.round_trips_s, *more.round_trips_s),
-            (*probed.send_cpu_s, *more.send_cpu_s),
-            (*probed.receive_cpu_s, *more.receive_cpu_s),
-        )
-    return sizes, probed
+def _by_link(samples: Iterable[Sample], condition: Condition) -> dict[tuple[str, str], list[Sample]]:
+    found: dict[tuple[str, str], list[Sample]] = {}
+    for sample in samples:
+        if sample.condition == condition:
+            found.setdefault((sample.source, sample.receiver), []).append(sample)
+    return found
 
 
-def _visible(probed: Probed) -> bool:
-    """Whether even the quick ones of the largest messages take clearly longer than the smallest usually do."""
-    return float(np.percentile(probed.round_trips_s[-1], 10)) > VISIBLE * float(np.median(probed.round_trips_s[0]))
-
-
-def _link(link: Link, source: str, receiver: str, sizes: tuple[int, ...], probed: Probed) -> Link:
-    half = float(np.median(probed.round_trips_s[0])) / 2
-    points = tuple(_point(size, np.array(trips) - half) for size, trips in zip(sizes, probed.round_trips_s, strict=True))
-    fit = theil_sen([float(point.nbytes) for point in points], [point.p50_s for point in points])
-    if fit.slope <= 0:
-        raise DeviceError(f"{source} → {receiver}: larger messages were not slower; the machine is too busy to measure, try again")
+def _link(link: Link, source: str, receiver: str, samples: list[Sample]) -> Link:
+    points = _points(samples)
+    rated = _rated(source, receiver, samples)
+    sizes = [float(sample.nbytes) for sample in samples]
     return Link(
         source,
         receiver,
-        latency_s=max(fit.start, 0.0),
-        bytes_per_s=1 / fit.slope,
-        send_s_per_byte=max(theil_sen(list(map(float, sizes)), list(probed.send_cpu_s)).slope, 0.0),
-        receive_s_per_byte=max(theil_sen(list(map(float, sizes)), list(probed.receive_cpu_s)).slope, 0.0),
-        media=link.media,
+        latency_s=rated.latency_s,
+        bytes_per_s=rated.bytes_per_s,
+        send_s_per_byte=max(theil_sen(sizes, [sample.send_cpu_s for sample in samples]).slope, 0.0),
+        receive_s_per_byte=max(theil_sen(sizes, [sample.receive_cpu_s for sample in samples]).slope, 0.0),
         shaped=link.shaped,
         badge="measured",
         points=points,
         described=link.shape if link.shaped else None,
     )
+
+
+def _rated(source: str, receiver: str, samples: list[Sample]) -> Rated:
+    points = _points(samples)
+    fit = theil_sen([float(point.nbytes) for point in points], [point.p50_s for point in points])
+    if fit.slope <= 0:
+        raise DeviceError(f"{source} → {receiver}: larger messages were not slower; the machine is too busy to measure, try again")
+    return Rated(max(fit.start, 0.0), 1 / fit.slope)
+
+
+def _points(samples: list[Sample]) -> tuple[LinkPoint, ...]:
+    samples = sorted(samples, key=lambda sample: sample.nbytes)
+    half = float(np.median(samples[0].round_trips_s)) / 2
+    return tuple(_point(sample.nbytes, np.array(sample.round_trips_s) - half) for sample in samples)
 
 
 def _point(size: int, seconds: NDArray[np.float64]) -> LinkPoint:

@@ -13,6 +13,7 @@ from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.plan import Plan
 from edgekit.profile import Kernel, Profile, SegmentTime
+from edgekit.survey import Survey
 from edgekit.trace import Trace
 
 __all__ = ["NOUNS", "clusters", "nouns", "profiles"]
@@ -26,7 +27,7 @@ def nouns(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     return {Cluster: clusters, Profile: profiles}.get(kind, lambda: _struct(kind))()
 
 
-NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace)
+NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey)
 
 
 @st.composite

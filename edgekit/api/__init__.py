@@ -11,10 +11,13 @@ with api.deploy(front.knee(), graph, model, cluster) as pipeline:
     trace = api.verify(pipeline)
 """
 
+from devices.inventory import known as all_devices
 from edgekit.api.demo import demo
 from edgekit.api.runs import Run, report
-from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_plan, survey
+from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_plan
+from edgekit.api.surveys import survey, take_survey, update_links
 from edgekit.deploy.certify import certify as verify
+from edgekit.deploy.doctor import examine
 from edgekit.deploy.frameio import ResultWriter, read_frames
 from edgekit.deploy.observing import Observer
 from edgekit.deploy.pipeline import Pipeline, deploy
@@ -26,12 +29,14 @@ __all__ = [
     "Pipeline",
     "ResultWriter",
     "Run",
+    "all_devices",
     "attach",
     "demo",
     "deploy",
     "deploy_to_stay",
     "deployed",
     "end",
+    "examine",
     "export",
     "home_of",
     "load",
@@ -44,5 +49,7 @@ __all__ = [
     "report",
     "roll_back",
     "survey",
+    "take_survey",
+    "update_links",
     "verify",
 ]

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgekit.api.runs import Run, report
-from edgekit.api.steps import export, load, partition, profile, survey
+from edgekit.api.steps import export, load, partition, profile
+from edgekit.api.surveys import survey
 from edgekit.cluster import Cluster, Link
 from edgekit.deploy.certify import certify
 from edgekit.deploy.pipeline import deploy

@@ -1,8 +1,7 @@
-"""The arrows of the way through the house: export, survey, profile, partition, and what they read."""
+"""The arrows of the way through the house: export, profile, partition, and what they read."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import combinations
 from pathlib import Path
 
 import msgspec
@@ -11,8 +10,7 @@ from devices import Connection
 from edgekit import onnxio
 from edgekit.cluster import Cluster
 from edgekit.deploy.opening import connect_all
-from edgekit.device import Device
-from edgekit.errors import PlanError, UsageError
+from edgekit.errors import PlanError
 from edgekit.files import read, write_bytes
 from edgekit.front import OBJECTIVES, Front, Objective
 from edgekit.graph import Graph
@@ -22,7 +20,6 @@ from edgekit.profile import Profile
 from edgekit.shapes import parse_shape
 from partitioner.cost import price
 from partitioner.exact import solve
-from profilers.links import cut_sizes, measure_links
 from profilers.profiling import profile_graph
 from profilers.segments import measure_segments
 
@@ -35,7 +32,6 @@ __all__ = [
     "profile",
     "read_cluster",
     "read_plan",
-    "survey",
 ]
 
 Tell = Callable[[str], None]
@@ -112,26 +108,6 @@ def _holds_front(path: Path) -> bool:
     return isinstance(raw, dict) and raw.get("format") == "edgekit.front"
 
 
-def survey(cluster: Cluster, graph: Graph, tell: Tell = _silent) -> Cluster:
-    """The cluster with its links measured, at the sizes that this graph's cuts will send.
-
-    Among ``sim:`` devices there is nothing to measure: their links stay as described.
-
-    Raises:
-        UsageError: sim: devices among real ones.
-    """
-    simulated = [device.name for device in cluster.devices if device.scheme == "sim"]
-    if len(simulated) == len(cluster.devices):
-        return cluster
-    if simulated:
-        raise UsageError(f"{', '.join(simulated)} are sim: devices among real ones, and links to them cannot be measured; leave them out")
-    names = [device.name for device in cluster.devices]
-    pairs = [*combinations(names, 2), *((cluster.client, name) for name in names), *((name, cluster.client) for name in names)]
-    with ExitStack() as stack:
-        connections = connect_all((*cluster.devices, Device(cluster.client)), stack)
-        return measure_links(cluster, connections, pairs, cut_sizes(graph), tell)
-
-
 def profile(
     graph: Graph,
     model: Model,
@@ -149,7 +125,7 @@ def profile(
     for device in [cluster.device(name) for name in devices] if devices else cluster.devices:
         tell(device.name)
         with ExitStack() as stack:
-            connection = connect_all((device,), stack)[device.name]
+            connection = connect_all((device,), stack, purpose="a profile")[device.name]
             found[device.name] = profile_graph(graph, model, connection, budget_s=budget_s)
         keep(found[device.name])
     return found
@@ -197,7 +173,7 @@ def measure_front(
         while missing := _unmeasured(front, profiles):  # ends: a round measures what no round before it has
             turn += 1
             wanted = {name for name, _, _ in missing} - connections.keys()
-            connections |= connect_all([device for device in cluster.devices if device.name in wanted], stack)
+            connections |= connect_all([device for device in cluster.devices if device.name in wanted], stack, purpose="measurements")
             for number, (name, start, stop) in enumerate(missing, start=1):
                 tell(f"round {turn}: segment {number} of {len(missing)} on {name}")
                 profiles[name] = measure_segments(graph, model, connections[name], profiles[name], [(start, stop)])

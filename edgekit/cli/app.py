@@ -80,8 +80,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     import edgekit.cli.cluster
     import edgekit.cli.devices
+    import edgekit.cli.doctor
     import edgekit.cli.network
     import edgekit.cli.pipeline
+    import edgekit.cli.survey
     import edgekit.cli.watching  # noqa: F401  # importing them registers their commands
 
     app()

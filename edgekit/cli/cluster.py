@@ -1,4 +1,4 @@
-"""Commands that measure and choose: survey, profile, partition, report, demo."""
+"""Commands that measure and choose: profile, partition, report, demo."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,33 +13,11 @@ if TYPE_CHECKING:
     from edgekit.front import Front, Objective
     from edgekit.profile import Profile
 
-__all__ = ["demo", "partition", "profile", "report", "survey"]
+__all__ = ["demo", "partition", "profile", "report"]
 
 NetworkFile = Annotated[Path, typer.Argument(help="An exported network.")]
 ClusterFile = Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-
-
-@command("survey")
-def survey(
-    network: NetworkFile,
-    cluster: ClusterFile,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the cluster with measured links.")],
-) -> None:
-    """Measure the links of a cluster, at the sizes that the cuts of the network will send."""
-    from edgekit import api
-    from edgekit.files import write
-
-    graph, _ = api.load(network)
-    with progress("surveying") as tell:
-        surveyed = api.survey(api.read_cluster(cluster), graph, tell)
-    write(output, surveyed)
-    rows = [
-        [f"{link.source} → {link.receiver}", ms(link.latency_s), f"{link.bytes_per_s * 8e-6:.0f} Mbit/s", link.badge]
-        for link in surveyed.links
-    ]
-    table(f"links of {surveyed.name}", ["link", "latency", "rate", "badge"], rows)
-    print(f"next: edgekit profile {network} -c {output} -o {output.parent}")
 
 
 @command("profile")

@@ -85,3 +85,10 @@ def steps(total: int) -> Iterator[tuple[Tell, Tell]]:
             bar.update(task, completed=started[0], description=text, detail="")
 
         yield begin, lambda text: bar.update(task, detail=text)
+
+
+def asked() -> Callable[[str, bool], str] | None:
+    """Asks the terminal, if there is one, for what is typed; hidden where the second argument says so."""
+    import typer
+
+    return (lambda question, hidden: str(typer.prompt(question, hide_input=hidden, err=True))) if sys.stdin.isatty() else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.app import app, command
-from edgekit.cli.console import mib, progress, table
+from edgekit.cli.console import asked, mib, progress, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def add(
     from edgekit.api import devices as api
     from edgekit.device import Device
 
-    api.add_device(Device(name, address), fingerprint, _confirm(name, address), _ask())
+    api.add_device(Device(name, address), fingerprint, _confirm(name, address), asked())
     print(f"{name} is {address}")
     print(f"next: edgekit devices setup {name}")
 
@@ -76,7 +76,7 @@ def facts(names: Names = None, json: Json = False) -> None:
     for device in api.known_devices(names or ()):
         with progress("looking at") as tell:
             tell(device.name)
-            found[device.name] = api.device_facts(device, _ask())
+            found[device.name] = api.device_facts(device, asked())
     if json:
         _print({name: {"machine": machine, "onnxruntime": ort, "providers": all_} for name, (machine, ort, all_) in found.items()})
         return
@@ -99,7 +99,7 @@ def remove(
     else:
         with progress("removing") as tell:
             tell(name)
-            api.remove_device(device, _ask())
+            api.remove_device(device, asked())
     print(f"{name} is forgotten" if forget else f"{name} is as it was, and forgotten")
 
 
@@ -111,7 +111,7 @@ def _all_set_up(names: list[str] | None, check_only: bool, offline: bool, json: 
     for device in api.known_devices(names or ()):
         try:
             with progress(device.name) as tell:
-                found[device.name] = api.set_up(device, check_only, offline, _ask(), tell)
+                found[device.name] = api.set_up(device, check_only, offline, asked(), tell)
         except EdgekitError as error:  # the others can be set up none the less
             found[device.name] = [api.Outcome("login", "failed", str(error))]
         if not json:
@@ -151,11 +151,6 @@ def _facts(machine: "Machine") -> list[tuple[str, str]]:
         ("CUDA", f"{machine.cuda}, TensorRT {machine.tensorrt or 'missing'}" if machine.cuda else ""),
         ("power meters", ", ".join(f"{each.kind} ({', '.join(each.rails)})" for each in machine.sensors if each.reason is None)),
     ]
-
-
-def _ask() -> "Callable[[str, bool], str] | None":
-    """Questions go to the terminal, if there is one."""
-    return (lambda question, hidden: str(typer.prompt(question, hide_input=hidden, err=True))) if sys.stdin.isatty() else None
 
 
 def _confirm(name: str, address: str) -> "Callable[[str], bool] | None":

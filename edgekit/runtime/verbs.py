@@ -209,7 +209,9 @@ class Measured(Struct, frozen=True, tag="measured"):
 class Probe(Struct, frozen=True, tag="probe"):
     """Echo frames (no address given: the reply says where), or time frames of ``sizes`` bytes to an echo, or from it (``pull``).
 
-    A size is done after ``samples`` round trips, or after a few of them once ``budget_s`` is spent on it.
+    A size is done after ``samples`` round trips, or after a few of them once ``budget_s`` is spent on it. Sizes that
+    follow one whose round trip took ``enough_s`` are left out. With a ``window`` above 1 so many frames are in flight, and
+    what is told is the time from one answer to the next: how long a frame occupies the link.
     """
 
     listen: str | None = None
@@ -219,16 +221,22 @@ class Probe(Struct, frozen=True, tag="probe"):
     pull: bool = False
     samples: Annotated[int, Meta(ge=1)] = 20
     budget_s: Seconds = 0.4
+    enough_s: Seconds | None = None
+    window: Annotated[int, Meta(ge=1)] = 1
 
 
 class Probed(Struct, frozen=True, tag="probed"):
-    """Round trips per size in seconds; processor seconds that the sender and the receiver spent on each size."""
+    """Round trips per size in seconds; processor seconds that sender and receiver spent on each message of it; segments sent again.
+
+    ``host`` is where an echo listens, or the address from which one was dialled.
+    """
 
     host: str = ""
     port: int = 0
     round_trips_s: tuple[tuple[Seconds, ...], ...] = ()
     send_cpu_s: tuple[Seconds, ...] = ()
     receive_cpu_s: tuple[Seconds, ...] = ()
+    retransmits: tuple[Count, ...] = ()
 
 
 class Run(Struct, frozen=True, tag="run"):

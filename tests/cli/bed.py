@@ -12,8 +12,10 @@ import typer.testing
 
 import edgekit.cli.cluster
 import edgekit.cli.devices
+import edgekit.cli.doctor
 import edgekit.cli.network
 import edgekit.cli.pipeline
+import edgekit.cli.survey
 import edgekit.cli.watching  # noqa: F401  # importing them registers their commands
 from edgekit.cli.app import app
 

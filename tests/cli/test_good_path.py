@@ -81,9 +81,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def surveyed(folder: Path) -> Path:
-    outcome = done("survey", folder / "net.onnx", "-c", folder / "cluster.toml", "-o", folder / "surveyed.json")
+    outcome = done("survey", folder / "net.onnx", "-c", folder / "cluster.toml", "-o", folder / "surveyed.json", "--quick")
     assert "near → far" in outcome.out and "measured" in outcome.out
     assert all(link["badge"] == "measured" for link in json.loads((folder / "surveyed.json").read_text())["links"][:-1])
+    again = folder / "again.json"
+    done("survey", "-c", folder / "cluster.toml", "--replay", folder / "survey.json", "-o", again)
+    assert again.read_text() == (folder / "surveyed.json").read_text()
     return folder / "surveyed.json"
 
 

@@ -43,7 +43,8 @@ def test_the_whole_way_over_ssh(boards: list[Host], tmp_path: Path, monkeypatch:
     devices = "".join(f'[[devices]]\nname = "{board.name}"\naddress = "{board.address}"\n' for board in boards)
     Path("cluster.toml").write_text(f'name = "lab"\n{devices}[[links]]\nsource = "*"\nreceiver = "*"\nbytes_per_s = 12.5e6\n')
     for command in (
-        "survey net.onnx -c cluster.toml -o run/cluster.json",
+        "survey net.onnx -c cluster.toml --quick",
+        "survey net.onnx -c cluster.toml --replay survey.json -o run/cluster.json",
         "profile net.onnx -c run/cluster.json -o run --seconds 0.1",
         "partition net.onnx -c run/cluster.json -p run -o run/front.json --measure",
         "deploy run/front.json -g net.onnx -c run/cluster.json",
@@ -55,7 +56,26 @@ def test_the_whole_way_over_ssh(boards: list[Host], tmp_path: Path, monkeypatch:
         done = edgekit_run(*command.split())
         assert done.code == 0, f"{command}: {done.err}"
     assert edgekit_run("status", "-n", "lab").code == 2
-    assert [line for board in boards for line in board.processes() if "stageprocess" in line] == []
+
+
+@pytest.mark.nightly
+def test_a_survey_finds_what_links_share(boards: list[Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.onnx").write_bytes(serial().model.serialized)
+    devices = "".join(f'[[devices]]\nname = "{board.name}"\naddress = "{board.address}"\n' for board in boards)
+    Path("cluster.toml").write_text(f'{devices}[[links]]\nsource = "*"\nreceiver = "*"\n')
+    assert edgekit_run("survey", "net.onnx", "-c", "cluster.toml").code == 0
+    links = [link for link in api.read_cluster("cluster.toml").links if link.badge == "measured"]
+    print(Path("survey.json").read_text())
+    assert len(links) == 12
+    for link in links:
+        assert link.computing is not None and len(link.points) >= 6
+        assert 5e6 < link.bytes_per_s < 13e6
+        for name, way in ((link.source, "out"), (link.receiver, "in")):
+            if name != "client":  # each machine's interface carries 100 Mbit/s; ours carries more than theirs together
+                assert f"net:{name} {way}" in link.media
+            else:
+                assert f"net:{name} {way}" not in link.media
 
 
 def test_stages_on_three_machines_talk_to_each_other(boards: list[Host], cluster: Cluster) -> None:

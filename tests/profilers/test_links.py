@@ -1,6 +1,9 @@
 """Links are measured at the sizes that will cross them, and at larger ones where those are too small to tell."""
 
+from collections.abc import Mapping
 from itertools import permutations
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -9,7 +12,11 @@ from devices.connection import Probe, Probed
 from edgekit.cluster import ANY, Cluster, Link, Shape
 from edgekit.device import Device
 from edgekit.errors import DeviceError
-from profilers.links import cut_sizes, measure_links, theil_sen
+from edgekit.machine import Interface
+from edgekit.survey import Survey
+from profilers.links import cut_sizes, theil_sen, with_links
+from profilers.sharing import Direction
+from profilers.surveying import sample_links
 from tests.models import serial
 
 
@@ -21,6 +28,9 @@ class Wire:
         self.asked: list[tuple[int, ...]] = []
         self.pulled: list[bool] = []
 
+    def facts(self) -> Any:
+        return SimpleNamespace(machine=SimpleNamespace(interfaces=(Interface("eth0", ("127.0.0.1/8",)),)))
+
     def probe(self, request: Probe) -> Probed:
         if request.host is None:
             return Probed("127.0.0.1", 1)
@@ -28,12 +38,16 @@ class Wire:
         self.asked.append(request.sizes)
         trips = tuple((2 * self.latency_s + size * self.s_per_byte,) * request.samples for size in request.sizes)
         cpu = tuple(size * self.cpu_s_per_byte for size in request.sizes)
-        return Probed("", 0, trips, cpu, cpu)
+        return Probed("127.0.0.1", 0, trips, cpu, cpu)
 
 
 def measured(wire: Wire, link: Link, sizes: tuple[int, ...] = (1, 1000, 20000)) -> Cluster:
     cluster = Cluster((Device("a"), Device("b")), (link,))
-    return measure_links(cluster, {"a": wire, "b": wire}, [("a", "b")], sizes)  # type: ignore[dict-item]
+    return surveyed(cluster, {"a": wire, "b": wire}, [("a", "b")], sizes)
+
+
+def surveyed(cluster: Cluster, connections: Mapping[str, Any], pairs: list[Direction], sizes: tuple[int, ...]) -> Cluster:
+    return with_links(cluster, Survey("today", *sample_links(cluster, connections, pairs, sizes)))
 
 
 def test_latency_rate_and_processor_time_are_read_from_the_round_trips() -> None:
@@ -51,7 +65,7 @@ def test_latency_rate_and_processor_time_are_read_from_the_round_trips() -> None
 def test_the_client_is_never_dialled() -> None:
     board, here = Wire(1e-3, 1e-6), Wire(1e-3, 2e-6)
     cluster = Cluster((Device("a"),), (Link(ANY, ANY),), client="camera")
-    cluster = measure_links(cluster, {"a": board, "camera": here}, [("camera", "a"), ("a", "camera")], (1, 1000, 20000))  # type: ignore[dict-item]
+    cluster = surveyed(cluster, {"a": board, "camera": here}, [("camera", "a"), ("a", "camera")], (1, 1000, 20000))
     assert (board.pulled, here.pulled) == ([], [False, True])
     assert [(link.source, link.receiver) for link in cluster.links] == [("camera", "a"), ("a", "camera"), (ANY, ANY)]
 
@@ -96,7 +110,7 @@ def test_a_shaped_link_between_agents_is_measured_as_described_and_goes_on_being
     link = Link(ANY, ANY, latency_s=0.01, bytes_per_s=1e6, shaped=True)
     cluster = Cluster((Device("a"), Device("b")), (link,))
     with connect(Device("a")) as a, connect(Device("b")) as b:
-        found = measure_links(cluster, {"a": a, "b": b}, [("a", "b")], (1, 10_000, 40_000)).link("a", "b")
+        found = surveyed(cluster, {"a": a, "b": b}, [("a", "b")], (1, 10_000, 40_000)).link("a", "b")
     assert found is not None and found.described == Shape(0.01, 1e6) == found.shape
     assert found.latency_s == pytest.approx(0.01, rel=0.3)
     assert found.bytes_per_s == pytest.approx(1e6, rel=0.3)

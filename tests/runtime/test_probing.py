@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from edgekit.errors import DeviceError
@@ -13,7 +14,6 @@ from edgekit.runtime.frames import Kind
 from edgekit.runtime.probing import ENOUGH, Echo, probe
 from edgekit.runtime.verbs import Probe
 from edgekit.runtime.wire import Hello, dial, receive_header, send_note
-from tests.runtime.bed import eventually
 
 
 @pytest.fixture
@@ -48,18 +48,31 @@ def test_an_echo_answers_one_probe_after_the_other(echo: Echo) -> None:
         assert len(probe(asked(echo, 10)).round_trips_s[0]) == 8
 
 
-def test_two_probes_at_once_disturb_each_other_at_most(echo: Echo) -> None:
-    def try_once() -> None:
-        with contextlib.suppress(DeviceError):  # their connections met at the echo, which serves one probe at a time
-            probe(asked(echo, 10, samples=3))
+@pytest.mark.parametrize("pull", [False, True])
+def test_with_several_frames_in_flight_the_times_between_answers_are_told(echo: Echo, pull: bool) -> None:
+    request = msgspec.structs.replace(asked(echo, 10, 500_000, samples=40, budget_s=60, pull=pull), window=3)
+    probed = probe(request)
+    assert [len(trips) for trips in probed.round_trips_s] == [40, 40]
+    assert all(seconds >= 0 for trips in probed.round_trips_s for seconds in trips)
 
-    threads = [threading.Thread(target=try_once) for _ in range(2)]
+
+def test_sizes_after_one_that_took_long_are_left_out(echo: Echo) -> None:
+    assert len(probe(msgspec.structs.replace(asked(echo, 1, 10, 100), enough_s=0.0)).round_trips_s) == 1
+    assert len(probe(msgspec.structs.replace(asked(echo, 1, 10, 100), enough_s=60.0)).round_trips_s) == 3
+
+
+def test_probes_are_answered_side_by_side(echo: Echo) -> None:
+    def try_once() -> None:
+        done.append(len(probe(asked(echo, 10, 1000, samples=50)).round_trips_s))
+
+    done: list[int] = []
+    threads = [threading.Thread(target=try_once) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
         assert not thread.is_alive()
-    assert probe(asked(echo, 10)).round_trips_s[0]
+    assert done == [2, 2, 2, 2]
 
 
 def garbage(address: tuple[str, int]) -> None:
@@ -85,26 +98,19 @@ def greeting(*plans: str) -> Callable[[tuple[str, int]], None]:
 STRANGERS = {
     "garbage": garbage,
     "one that says nothing": silent,
-    "one that asks for less than nothing": greeting("probe-1"),
-    "one that asks for all the memory": greeting(f"probe{2**62}"),
+    "one that asks for less than nothing": greeting("probe-1/1/a"),
+    "one that asks for all the memory": greeting(f"probe{2**62}/1/a"),
     "one that looks for a stage": greeting("plan"),
-    "one that leaves after half a greeting": greeting("probe5"),
-    "one that changes its mind": greeting("probe5", "probe6"),
-    "one that sends no frame": greeting("probe5", "probe5"),
+    "one that leaves after half a greeting": greeting("probe5/1/a"),
+    "one that changes its mind": greeting("probe5/1/a", "probe6/1/a"),
+    "one that sends no frame": greeting("probe5/1/a", "probe5/1/a"),
 }
 
 
 @pytest.mark.parametrize("stranger", STRANGERS)
 def test_an_echo_survives(echo: Echo, stranger: str) -> None:
     STRANGERS[stranger](echo.address)
-
-    def answers() -> bool:
-        try:
-            return bool(probe(asked(echo, 10)).round_trips_s)
-        except DeviceError:
-            return False  # it took this probe for the rest of what the stranger began
-
-    eventually(answers)
+    assert probe(asked(echo, 10)).round_trips_s
 
 
 def test_an_echo_that_is_not_there_is_named() -> None:

@@ -1,0 +1,41 @@
+"""The command that finds out what is wrong, and says what to do."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgekit.cli.app import command
+from edgekit.cli.console import asked, progress, table
+
+__all__ = ["doctor"]
+
+
+@command("doctor")
+def doctor(
+    cluster: Annotated[Path | None, typer.Option("-c", "--cluster", help="Look at its devices; else at those that were added.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Check this machine, each device and each pair of devices; exit code 3 where something fails."""
+    import msgspec
+
+    from edgekit import api
+
+    there = api.read_cluster(cluster) if cluster is not None else None
+    devices, client = (there.devices, there.client) if there is not None else (api.all_devices(), "client")
+    with progress("looking at") as tell:
+        found = list(api.examine(devices, client, asked(), tell))
+    if json:
+        print(msgspec.json.encode({"version": 1, "findings": [each._asdict() for each in found]}).decode())
+    else:
+        table("", ["where", "check", "", ""], [list(each) for each in found], words=4)
+    failed = [each for each in found if each.state == "failed"]
+    warned = sum(each.state == "warning" for each in found)
+    if failed:
+        print(
+            f"error: {len(failed)} of {len(found)} checks failed, {warned} with a warning; what to do stands beside them", file=sys.stderr
+        )
+        raise typer.Exit(3)
+    if not json:
+        print(f"all {len(found)} checks passed{f', {warned} with a warning' if warned else ''}")

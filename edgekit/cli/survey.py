@@ -1,0 +1,104 @@
+"""The command that measures the links of a cluster."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgekit.cli.app import command
+from edgekit.cli.console import ms, progress, table
+
+if TYPE_CHECKING:
+    from edgekit.cluster import Cluster, Link
+    from edgekit.survey import Survey
+
+__all__ = ["survey"]
+
+
+@command("survey")
+def survey(
+    cluster: Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")],
+    network: Annotated[Path | None, typer.Argument(help="An exported network, to measure at its cuts and while it is computed.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Where to write the cluster with measured links (.json); unless given, into cluster.toml."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only at rest, and only at the sizes of the network's cuts.")] = False,
+    replay: Annotated[Path | None, typer.Option("--replay", help="A survey.json to work the links out of, instead of measuring.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure which device reaches which, how fast, at rest and under load, and what links share.
+
+    The samples are kept as survey.json beside the output.
+    """
+    from edgekit import api
+    from edgekit.errors import UsageError
+    from edgekit.files import encode, read, write
+    from edgekit.survey import Survey
+    from profilers.links import with_links
+
+    if output is None and cluster.suffix != ".toml":
+        raise UsageError(f"{cluster} is no .toml file; say where to write the cluster with measured links: -o FILE.json")
+    there = api.read_cluster(cluster)
+    if replay is not None:
+        found = read(replay, Survey)
+    else:
+        graph, model = api.load(network) if network is not None else (None, None)
+        with progress("surveying") as tell:
+            found = api.take_survey(there, graph, model, not quick, tell)
+        write((output or cluster).with_name("survey.json"), found)
+    surveyed = with_links(there, found)
+    if output is None:
+        api.update_links(cluster, surveyed)
+    else:
+        write(output, surveyed)
+    if json:
+        print(encode(surveyed).decode())
+        return
+    _print(surveyed, found)
+    where = output or cluster
+    print(f"next: edgekit profile {network or 'net.onnx'} -c {where} -o {output.parent if output else 'run'}")
+
+
+def _print(cluster: "Cluster", survey: "Survey") -> None:
+    ways = {(way.source, way.receiver): way for way in survey.ways}
+    again = {(s.source, s.receiver): 0 for s in survey.samples}
+    for sample in survey.samples:
+        again[sample.source, sample.receiver] += sample.retransmits
+    rows = []
+    for link in cluster.links:
+        way = ways.get((link.source, link.receiver))
+        over = " → ".join(name or "?" for name in (way.source_interface, way.receiver_interface)) if way else ""
+        name = f"{link.source} → {link.receiver}"
+        rows.append(
+            [name, over, _rate(link), _spread(link), _computing(link), str(again.get((link.source, link.receiver), "")), *_notes(link)]
+        )
+    columns = ["link", "interfaces", "latency, rate", "p10 to p90", "while computing", "sent again", "shares", "badge"]
+    table(f"links of {cluster.name}", columns, rows, words=2)
+    for way in survey.ways:
+        if way.reason is not None:
+            print(f"{way.source} does not reach {way.receiver}: {way.reason}")
+    saving = sorted({way.source for way in survey.ways if way.power_save} & {way.receiver for way in survey.ways if way.power_save})
+    for name in saving:
+        print(
+            f"warning: Wi-Fi power save is on at {name}, which can make round trips ten times as long: sudo iw dev wlan0 set power_save off"
+        )
+
+
+def _rate(link: "Link") -> str:
+    return f"{ms(link.latency_s)} + {link.bytes_per_s * 8e-6:.0f} Mbit/s"
+
+
+def _spread(link: "Link") -> str:
+    """Of the largest messages."""
+    return f"{ms(link.points[-1].p10_s)} to {ms(link.points[-1].p90_s)}" if link.points else ""
+
+
+def _computing(link: "Link") -> str:
+    if link.computing is None:
+        return ""
+    return f"{ms(link.computing.latency_s)} + {link.computing.bytes_per_s * 8e-6:.0f} Mbit/s"
+
+
+def _notes(link: "Link") -> list[str]:
+    return [", ".join(link.media), link.badge]

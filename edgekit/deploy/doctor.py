@@ -1,0 +1,117 @@
+"""Looks at this machine, each device and each pair of devices, step by step, and says what fails and how to mend it.
+
+this machine ▶ each device: login ▶ set-up ▶ health ▶ agent ▶ each pair: one dials the other's data port
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import permutations
+from typing import Literal, NamedTuple
+
+from devices import Connection, connect
+from devices.connection import Probe
+from devices.facts import machine_of
+from devices.login import Ask, login
+from devices.setup import plan
+from edgekit import __version__
+from edgekit.deploy.health import ailments
+from edgekit.device import Device
+from edgekit.errors import DeviceError, EdgekitError
+from edgekit.runtime.facts import probe_facts
+
+__all__ = ["Finding", "examine"]
+
+State = Literal["ok", "warning", "failed", "skipped"]
+Tell = Callable[[str], None]
+
+
+class Finding(NamedTuple):
+    """What one check of a machine, or of a pair of them, came to; where it is not ok, ``text`` says what to do."""
+
+    subject: str
+    check: str
+    state: State
+    text: str
+
+
+def examine(devices: Sequence[Device], client: str = "client", ask: Ask | None = None, tell: Tell = lambda text: None) -> Iterator[Finding]:
+    """All findings, as they are made; what depends on a check that failed is skipped."""
+    tell("this machine")
+    yield from _here(client)
+    with ExitStack() as stack:
+        connections: dict[str, Connection] = {}
+        for device in devices:
+            tell(device.name)
+            yield from _device(device, connections, stack, ask)
+        if devices:
+            connections[client] = stack.enter_context(connect(Device(client)))
+        for source, receiver in permutations((*(device.name for device in devices), client), 2):
+            if receiver != client:  # which dials in both directions
+                tell(f"{source} → {receiver}")
+                yield _pair(source, receiver, connections)
+
+
+def _here(client: str) -> Iterator[Finding]:
+    facts = probe_facts()
+    words = ", ".join(facts.providers)
+    yield Finding(
+        client, "software", "ok", f"edgekit {__version__}, Python {sys.version.split()[0]}, onnxruntime {facts.onnxruntime} ({words})"
+    )
+    yield from (Finding(client, each.check, "warning", each.text) for each in ailments(facts.machine))
+
+
+def _device(device: Device, connections: dict[str, Connection], stack: ExitStack, ask: Ask | None) -> Iterator[Finding]:
+    if device.scheme == "sim":
+        yield Finding(device.name, "reach", "skipped", "it is only described")
+        return
+    check = "login"
+    try:
+        if device.scheme == "ssh":
+            with login(device, ask) as shell:
+                yield Finding(device.name, check, "ok", device.address)
+                check = "facts"
+                machine = machine_of(shell)
+                yield Finding(device.name, check, "ok", f"{machine.board or machine.processor or machine.architecture}, {machine.system}")
+                yield from (Finding(device.name, each.check, "warning", each.text) for each in ailments(machine))
+                check = "set-up"
+                lacking = [step for step in plan(shell, machine) if step.state != "ok"]
+                if lacking:
+                    what = "; ".join(f"{step.step}: {step.text}" for step in lacking)
+                    mend = "" if any(step.state == "failed" for step in lacking) else f"; run: edgekit devices setup {device.name}"
+                    yield Finding(device.name, check, "failed", f"{what}{mend}")
+                    return
+                yield Finding(device.name, check, "ok", "complete")
+        check = "agent"
+        connections[device.name] = stack.enter_context(connect(device))
+        facts = connections[device.name].facts()
+        yield Finding(device.name, check, "ok", f"edgekit {facts.version}, onnxruntime {facts.onnxruntime}")
+    except EdgekitError as error:
+        yield Finding(device.name, check, "failed", str(error).removeprefix(f"{device.name}: "))
+
+
+def _pair(source: str, receiver: str, connections: dict[str, Connection]) -> Finding:
+    subject = f"{source} → {receiver}"
+    if missing := [name for name in (source, receiver) if name not in connections]:
+        return Finding(subject, "data port", "skipped", f"see {' and '.join(missing)}")
+    echo = None
+    try:
+        echo = connections[receiver].probe(Probe())
+        probed = connections[source].probe(Probe(host=echo.host, port=echo.port, sizes=(1,), samples=3, budget_s=0.1))
+        trip_ms = 1e3 * sorted(probed.round_trips_s[0])[len(probed.round_trips_s[0]) // 2]
+        return Finding(subject, "data port", "ok", f"{probed.host} → {echo.host}, round trip {trip_ms:.2g} ms")
+    except DeviceError as error:
+        return Finding(subject, "data port", "failed", f"{error}; {_remedy(str(error), source, receiver, echo.host if echo else '')}")
+
+
+def _remedy(error: str, source: str, receiver: str, host: str) -> str:
+    if re.search(r"unreachable|No route|Invalid argument", error):
+        return (
+            f"{source} has no route to {host}: put both on one network, or set `listen` of {receiver} in cluster.toml "
+            f"to an address that {source} reaches"
+        )
+    if re.search(r"timed out|refused", error):
+        allow = f"on {receiver}, sudo ufw allow proto tcp from the address of {source}"
+        return f"a firewall may stand between them ({allow}), or {receiver} has no way back to {source}"
+    return "see both logs"

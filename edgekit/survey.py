@@ -1,0 +1,51 @@
+"""What was measured of the links of a cluster, sample by sample, so that links can be worked out of it again."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from edgekit.quantity import Bytes, Count, Name, Seconds
+
+__all__ = ["Condition", "Sample", "Survey", "Way"]
+
+Condition = Literal["idle", "computing", "together"]
+"""Of the devices at both ends: at rest, busy with a network; or of the other links: several at once."""
+
+
+class Sample(Struct, frozen=True, forbid_unknown_fields=True):
+    """Messages of one size on one link: round trips (for ``together``, with several in flight, the time from answer to answer),
+    processor seconds for each at both ends, segments sent again.
+
+    ``with_links``: for ``together``, the links that carried messages at the same time, this one among them.
+    """
+
+    source: Name
+    receiver: Name
+    condition: Condition
+    nbytes: Bytes
+    round_trips_s: Annotated[tuple[Seconds, ...], Meta(min_length=1)]
+    send_cpu_s: Seconds = 0.0
+    receive_cpu_s: Seconds = 0.0
+    retransmits: Count = 0
+    with_links: tuple[tuple[Name, Name], ...] = ()
+
+
+class Way(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether and how one name reaches another; ``reason`` is why it does not, interfaces are those in use at the two ends."""
+
+    source: Name
+    receiver: Name
+    reason: str | None = None
+    source_interface: str | None = None
+    receiver_interface: str | None = None
+    wireless: bool = False
+    power_save: bool = False
+
+
+class Survey(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.survey"):
+    """All of it, in the order in which it was measured; ``began`` in ISO 8601."""
+
+    began: str
+    ways: tuple[Way, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    version: int = 1
