@@ -71,6 +71,8 @@ def _field(shape: inspect.Type) -> st.SearchStrategy[Any]:
             return nouns(kind)
         case inspect.VarTupleType(item, min_length):
             return st.lists(_field(item), min_size=min_length or 0, max_size=4).map(tuple)
+        case inspect.TupleType(types):
+            return st.tuples(*(_field(each) for each in types))
         case inspect.UnionType(types):
             return st.one_of(*(_field(each) for each in types))
         case inspect.LiteralType(values):

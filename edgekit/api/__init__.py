@@ -19,16 +19,18 @@ from edgekit.api.surveys import survey, take_survey, update_links
 from edgekit.deploy.certify import certify as verify
 from edgekit.deploy.doctor import examine
 from edgekit.deploy.frameio import ResultWriter, read_frames
-from edgekit.deploy.observing import Observer
+from edgekit.deploy.observing import Observer, Status
 from edgekit.deploy.pipeline import Pipeline, deploy
 from edgekit.deploy.record import deployed, home_of
 from edgekit.deploy.standing import attach, deploy_to_stay, end, roll_back
+from profilers.links import with_links
 
 __all__ = [
     "Observer",
     "Pipeline",
     "ResultWriter",
     "Run",
+    "Status",
     "all_devices",
     "attach",
     "demo",
@@ -52,4 +54,5 @@ __all__ = [
     "take_survey",
     "update_links",
     "verify",
+    "with_links",
 ]

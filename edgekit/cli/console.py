@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-__all__ = ["mib", "ms", "percent", "progress", "steps", "table"]
+__all__ = ["asked", "mib", "ms", "percent", "progress", "steps", "table"]
 
 Tell = Callable[[str], None]
 

@@ -35,7 +35,6 @@ def survey(
     from edgekit.errors import UsageError
     from edgekit.files import encode, read, write
     from edgekit.survey import Survey
-    from profilers.links import with_links
 
     if output is None and cluster.suffix != ".toml":
         raise UsageError(f"{cluster} is no .toml file; say where to write the cluster with measured links: -o FILE.json")
@@ -47,7 +46,7 @@ def survey(
         with progress("surveying") as tell:
             found = api.take_survey(there, graph, model, not quick, tell)
         write((output or cluster).with_name("survey.json"), found)
-    surveyed = with_links(there, found)
+    surveyed = api.with_links(there, found)
     if output is None:
         api.update_links(cluster, surveyed)
     else:

@@ -10,7 +10,7 @@ from edgekit.cli.app import command
 from edgekit.cli.console import mib, table
 
 if TYPE_CHECKING:
-    from edgekit.deploy.observing import Status
+    from edgekit.api import Status
 
 __all__ = ["logs", "status"]
 
