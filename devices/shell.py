@@ -3,6 +3,7 @@
 import contextlib
 import posixpath
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from io import BytesIO
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import NamedTuple, Self
 import paramiko
 
 from edgekit.errors import DeviceError
+from edgekit.runtime.sockets import LOOPBACK
 
 __all__ = ["Output", "Shell", "Stream"]
 
@@ -30,7 +32,7 @@ class Output(NamedTuple):
 
 
 class Stream:
-    """Standard input and output of a command that runs there."""
+    """Standard input and output of a command that runs there, or a connection from there."""
 
     def __init__(self, channel: paramiko.Channel):
         self._channel = channel
@@ -68,6 +70,7 @@ class Shell:
         self._transport = transport
         self._stack = stack
         self._sftp: paramiko.SFTPClient | None = None
+        self._callers: dict[int, Callable[[Stream], None]] = {}
 
     def open(self, command: str) -> Stream:
         """Start a command to talk with."""
@@ -159,6 +162,27 @@ class Shell:
 
     def _lost(self, why: object) -> DeviceError:
         return DeviceError(f"{self.name}: the connection was lost ({why}); see that the machine is up, then do it again")
+
+    def dial(self, host: str, port: int) -> Stream:
+        """A connection that is made from there."""
+        try:
+            return Stream(self._transport.open_channel("direct-tcpip", (host, port), (LOOPBACK, 0), timeout=OPEN_S))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise DeviceError(f"{self.name} does not reach {host}:{port} ({error}); does its sshd allow TCP forwarding?") from error
+
+    def listen(self, caller: Callable[[Stream], None]) -> int:
+        """Open a port on its loopback; ``caller`` gets each connection that is made to it there."""
+        try:
+            port = self._transport.request_port_forward(LOOPBACK, 0, lambda channel, origin, at: self._callers[at[1]](Stream(channel)))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise DeviceError(f"{self.name} opens no port for us ({error}); does its sshd allow TCP forwarding?") from error
+        self._callers[port] = caller
+        return port
+
+    def listen_no_more(self, port: int) -> None:
+        """Close such a port."""
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+            self._transport.cancel_port_forward(LOOPBACK, port)
 
     def close(self) -> None:
         """Log out."""

@@ -45,6 +45,7 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         send_s_per_byte, receive_s_per_byte: processor seconds that the transport costs at each end.
         media: names of what it shares with other links (a NIC, a Wi-Fi channel); their loads add up.
+        relay: whether it leads through the controller, inside its SSH connections, because nothing else does.
         shaped: whether edgekit has to emulate rate and latency itself, between ``local:`` devices.
         described: what a measured link was described as, which is what a shaped one goes on emulating.
         points: the measurements behind the fit; empty where the link is only described.
@@ -58,6 +59,7 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
     send_s_per_byte: Seconds = 0.0
     receive_s_per_byte: Seconds = 0.0
     media: tuple[Name, ...] = ()
+    relay: bool = False
     shaped: bool = False
     badge: Badge = "spec"
     points: tuple[LinkPoint, ...] = ()
@@ -86,6 +88,8 @@ class Cluster(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     version: int = 1
 
     def __post_init__(self) -> None:
+        if both := next((link for link in self.links if link.relay and link.shaped), None):
+            raise UsageError(f"link {both.source} → {both.receiver} is relayed and shaped, of which only one can be; remove one")
         names = [device.name for device in self.devices]
         twice = {name for name in (*names, self.client) if (*names, self.client).count(name) > 1}
         if twice:

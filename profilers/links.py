@@ -91,6 +91,7 @@ def _link(link: Link, source: str, receiver: str, samples: list[Sample]) -> Link
         bytes_per_s=rated.bytes_per_s,
         send_s_per_byte=max(theil_sen(sizes, [sample.send_cpu_s for sample in samples]).slope, 0.0),
         receive_s_per_byte=max(theil_sen(sizes, [sample.receive_cpu_s for sample in samples]).slope, 0.0),
+        relay=link.relay,
         shaped=link.shaped,
         badge="measured",
         points=points,

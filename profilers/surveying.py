@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from devices.connection import Connection, Probe, Probed
+from devices.relay import Relay, open_relays
 from devices.shaper import Route, open_routes
 from edgekit.cluster import Cluster, Shape
 from edgekit.errors import DeviceError
@@ -58,10 +59,11 @@ class _Lane(NamedTuple):
     route: Route
     shaped: bool
     pull: bool
+    relay: Relay | None
 
     def probe(self, sizes: tuple[int, ...], samples: int, budget_s: float = 0.4, enough_s: float | None = None, window: int = 1) -> Probed:
-        with open_routes([self.route] if self.shaped else []) as shaped:
-            host, port = shaped[0] if shaped else (self.route.host, self.route.port)
+        with open_routes([self.route] if self.shaped else []) as shaped, open_relays([self.relay] if self.relay else []) as relayed:
+            host, port = (*shaped, *relayed, (self.route.host, self.route.port))[0]
             return self.dialler.probe(Probe(None, host, port, sizes, self.pull, samples, budget_s, enough_s, window))
 
 
@@ -167,7 +169,8 @@ def _lay(cluster: Cluster, source: str, receiver: str, connections: Mapping[str,
     link, other = cluster.link(source, receiver), cluster.link(receiver, source)
     there, back = link.shape if link else Shape(), other.shape if other else Shape()
     route = Route(echo.host, echo.port, *((back, there) if pull else (there, back)))
-    return _Lane(source, receiver, connections[near], route, link is not None and link.shaped, pull)
+    relay = Relay(connections[near], connections[far], echo.host, echo.port) if link is not None and link.relay else None
+    return _Lane(source, receiver, connections[near], route, link is not None and link.shaped, pull, relay)
 
 
 def _probe(lane: _Lane, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Probed]:

@@ -166,6 +166,8 @@ def _table(link: Link) -> str:
         for p in link.points
     )
     lines.append(f"points = [{points}]")
+    if link.relay:
+        lines.append("relay = true")
     if link.shaped:
         lines.append("shaped = true")
     if link.described is not None:

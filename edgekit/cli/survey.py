@@ -77,6 +77,7 @@ def _print(cluster: "Cluster", survey: "Survey") -> None:
     for way in survey.ways:
         if way.reason is not None:
             print(f"{way.source} does not reach {way.receiver}: {way.reason}")
+            print("  to lead it through this machine: a [[links]] with that source and receiver, and relay = true")
     saving = sorted({way.source for way in survey.ways if way.power_save} & {way.receiver for way in survey.ways if way.power_save})
     for name in saving:
         print(

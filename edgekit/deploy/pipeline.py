@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from devices import Connection
 from devices.local import LocalConnection
+from devices.relay import Relay, open_relays
 from devices.shaper import Route, open_routes
 from devices.sim import SimConnection
 from edgekit.cluster import Cluster, Shape
@@ -21,7 +22,7 @@ from edgekit.deploy.opening import connect_all
 from edgekit.deploy.parts import Part, client_ports
 from edgekit.deploy.release import Release, prepare
 from edgekit.deploy.virtual import VirtualClient
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, UsageError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import CLIENT, Plan, validate
@@ -168,11 +169,16 @@ def _link(pipeline: Pipeline, parts: Sequence[Part], home: Path | None) -> Itera
         return
     edges = list(_edges(pipeline))
     routes = {edge: route for edge in edges if (route := _route(pipeline, edge)) is not None}
-    with open_routes(list(routes.values()), _lifeline(pipeline) if home else None) as shaped:
+    relays = {edge: relay for edge in edges if (relay := _relay(pipeline, edge)) is not None}
+    if relays and home is not None:
+        names = ", ".join(f"{pipeline.device(*edge[:2])} → {pipeline.device(*edge[2:])}" for edge in relays)
+        raise UsageError(f"{names} would be relayed by this process, and so cannot stay; use edgekit run or verify with the plan")
+    shaping = open_routes(list(routes.values()), _lifeline(pipeline) if home else None)
+    with shaping as shaped, open_relays(list(relays.values())) as relayed:
         listens = {key: (loaded.host, loaded.port) for key, loaded in pipeline.loaded.items()}
         for edge in edges:
             pipeline.addresses[edge] = listens[_listener(edge)]
-        pipeline.addresses |= dict(zip(routes, shaped, strict=True))
+        pipeline.addresses |= dict(zip(routes, shaped, strict=True)) | dict(zip(relays, relayed, strict=True))
         for spec, _ in reversed(parts):  # each finds those that follow ready
             mine = [edge for edge in edges if edge[:2] == (spec.stage, spec.replica) and edge[2] != CLIENT]
             ends = tuple(Endpoint(edge[2], edge[3], *pipeline.addresses[edge]) for edge in mine)
@@ -199,6 +205,18 @@ def _route(pipeline: Pipeline, edge: tuple[End, int, End, int]) -> Route | None:
         there, back = back, there
     loaded = pipeline.loaded[_listener(edge)]
     return Route(loaded.host, loaded.port, there.shape if there else Shape(), back.shape if back else Shape())
+
+
+def _relay(pipeline: Pipeline, edge: tuple[End, int, End, int]) -> Relay | None:
+    """How an edge leads through this process, where it is to."""
+    names = [pipeline.device(*edge[:2]), pipeline.device(*edge[2:])]
+    link = pipeline.cluster.link(names[0], names[1])
+    if names[0] == names[1] or link is None or not link.relay:
+        return None
+    loaded = pipeline.loaded[_listener(edge)]
+    if edge[2] == CLIENT:
+        names.reverse()  # it dials
+    return Relay(pipeline.connections.get(names[0]), pipeline.connections.get(names[1]), loaded.host, loaded.port)
 
 
 def _listener(edge: tuple[End, int, End, int]) -> tuple[int, int]:

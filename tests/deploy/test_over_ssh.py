@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from devices import connect
-from devices.login import login
+from devices.login import login, offered, trust
 from devices.places import AGENT, PYTHON
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
@@ -16,7 +16,7 @@ from edgekit.errors import DeviceError, UsageError
 from tests.cli.bed import edgekit_run
 from tests.models import serial, split
 from tests.runtime.bed import eventually
-from tests.sshbed import Bed, Host, bed
+from tests.sshbed import Bed, Host, bed, install, run
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +188,43 @@ def test_a_release_that_a_device_cannot_take_leaves_the_old_one_and_rolls_back(
     with api.attach(tmp_path) as pipeline, pipeline.client() as client:
         assert [result.frame for result in client.stream([net.inputs()] * 2)] == [0, 1]
     api.end(tmp_path)
+
+
+def test_machines_that_do_not_reach_each_other_are_joined_by_a_relay_that_was_asked_for(lab: Bed, tmp_path: Path) -> None:
+    net = serial()
+    left, right = lab.board("left"), lab.board("right")
+    for here, there in ((left, right), (right, left)):
+        run("ip", "netns", "exec", here.space, "ip", "route", "add", "unreachable", there.ip)
+    devices = (left.device(), right.device())
+    apart = Cluster(devices, (Link(ANY, ANY, 0.0005, 12.5e6),), name="apart")
+    survey = api.take_survey(apart, net.graph, thorough=False)
+    assert {(way.source, way.receiver) for way in survey.ways if way.reason} == {("left", "right"), ("right", "left")}
+    assert api.with_links(apart, survey).link("left", "right") is None
+
+    relayed = Cluster(devices, (Link("left", "right", 0.001, 1e6, relay=True), Link(ANY, ANY, 0.0005, 12.5e6)), name="apart")
+    surveyed = api.survey(relayed, net.graph)
+    found = surveyed.link("left", "right")
+    assert found is not None and found.relay and found.badge == "measured"
+    plan = split(net.graph, (0, 2, "left"), (2, 5, "right"))
+    with api.deploy(plan, net.graph, net.model, surveyed) as pipeline:
+        assert pipeline.addresses[0, 0, 1, 0][0] == "127.0.0.1"
+        with pipeline.client() as client:
+            assert [result.frame for result in client.stream([net.inputs()] * 20)] == list(range(20))
+    with pytest.raises(UsageError, match="left → right would be relayed by this process, and so cannot stay"):
+        api.deploy_to_stay(plan, net.graph, net.model, surveyed, tmp_path)
+
+
+def test_a_machine_that_only_another_one_reaches_is_used_through_it(lab: Bed) -> None:
+    net = serial()
+    gate = lab.board("gate")
+    hidden = lab.behind(gate, "hidden")
+    install(hidden)
+    (lab.client / ".ssh" / "config").write_text(f"Host {hidden.ip}\n  ProxyJump root@{gate.ip}\n")
+    trust(hidden.device(), offered(hidden.device()))
+    links = tuple(Link(a, b, 0.001, 1e6, relay=True) for a, b in (("client", "hidden"), ("hidden", "client")))
+    cluster = Cluster((hidden.device(),), links, name="far")
+    surveyed = api.survey(cluster, net.graph)
+    profiles = api.profile(net.graph, net.model, surveyed, budget_s=0.1)
+    assert profiles["hidden"].kernels
+    with api.deploy(split(net.graph, (0, 5, "hidden")), net.graph, net.model, surveyed) as pipeline, pipeline.client() as client:
+        assert [result.frame for result in client.stream([net.inputs()] * 3)] == [0, 1, 2]
