@@ -4,6 +4,7 @@ A file grows as ``<digest>.part`` while its pieces come in, also over several co
 it is whole, checked and on the disk.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -50,8 +51,10 @@ class Store:
     def held_bytes(self, digest: str) -> int:
         """How much of it is there."""
         path = self.path(digest)
-        found = next((each for each in (path, path.with_name(digest + PART)) if each.is_file()), None)
-        return found.stat().st_size if found else 0
+        for each in (path, path.with_name(digest + PART), path):  # it may take its name meanwhile
+            with contextlib.suppress(FileNotFoundError):
+                return each.stat().st_size
+        return 0
 
     def path(self, digest: str) -> Path:
         """Where it is, or would be."""
@@ -62,17 +65,22 @@ class Store:
     def append(self, digest: str, size_bytes: int, offset: int, data: bytes) -> None:
         """Add a piece of the ``size_bytes``; one that does not follow what is held is left out, for its sender to look again.
 
+        An empty one finishes what is held whole already.
+
         Raises:
             DeviceError: the whole is not what the digest says (and is forgotten), or the disk is full.
         """
         path = self.path(digest)
-        if self.holds(digest):
+        if self.holds(digest) or self.held_bytes(digest) != offset:
             return
         try:
             with path.with_name(digest + PART).open("a+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
+                if self.holds(digest):  # since this file was opened, which then is another one than that which took its name
+                    Path(file.name).unlink(missing_ok=True)
+                    return
                 held = file.seek(0, os.SEEK_END)
-                if self.holds(digest) or held != offset:
+                if held != offset:
                     return
                 self._require_room(size_bytes - held)
                 file.write(data)

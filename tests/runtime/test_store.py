@@ -1,7 +1,8 @@
 """Files under their digests: whole or not at all."""
 
 import os
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -55,26 +56,14 @@ def test_what_a_killed_agent_left_half_written_is_removed(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == [digest]
 
 
-def test_two_may_put_the_same_at_once(tmp_path: Path) -> None:
+def test_several_may_put_the_same_at_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    data = bytes(1_000_000)
-    digest = digest_of(data)
-    failed = []
-
-    def put() -> None:
-        try:
-            store.put(digest, data)
-        except DeviceError as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=put) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
-    assert store.path(digest).read_bytes() == data
-    assert len(list(tmp_path.iterdir())) == 1
+    for number in range(20):
+        data = bytes(100_000) + bytes([number])
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda data: store.put(digest_of(data), data), [data] * 4))
+        assert store.path(digest_of(data)).read_bytes() == data
+        assert len(list(tmp_path.iterdir())) == number + 1
 
 
 def test_pieces_add_up_also_through_another_agent(tmp_path: Path) -> None:
@@ -94,6 +83,21 @@ def test_a_piece_that_does_not_follow_is_left_out(tmp_path: Path, offset: int) -
     store.append(digest, 7, 0, b"wei")
     store.append(digest, 7, offset, b"ghts")
     assert (store.holds(digest), store.held_bytes(digest)) == (False, 3)
+
+
+def test_a_piece_that_follows_nothing_leaves_nothing(tmp_path: Path) -> None:
+    Store(tmp_path).append(digest_of(b"weights"), 7, 3, b"ghts")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("left", "kept"), [(b"weights", True), (b"damaged", False)])
+def test_what_was_all_there_when_the_agent_was_killed_is_finished(tmp_path: Path, left: bytes, kept: bool) -> None:
+    store = Store(tmp_path)
+    digest = digest_of(b"weights")
+    store.path(digest).with_name(f"{digest}.part").write_bytes(left)
+    with nullcontext() if kept else pytest.raises(DeviceError, match="send them again"):
+        store.append(digest, 7, store.held_bytes(digest), b"")
+    assert [path.name for path in tmp_path.iterdir()] == ([digest] if kept else [])
 
 
 def test_a_file_larger_than_the_disk_is_refused_at_its_first_piece(tmp_path: Path) -> None:
