@@ -36,8 +36,8 @@ from edgekit.runtime.verbs import (
 __all__ = ["AgentConnection"]
 
 
-PIECE_BYTES = 8 * 1024 * 1024
-"""What is sent before the agent says how much it holds: what a broken connection may cost."""
+PIECE_BYTES = 1024 * 1024
+"""What the agent holds in memory and writes at once: what a broken connection may cost."""
 
 
 class AgentConnection:
@@ -65,8 +65,7 @@ class AgentConnection:
         there: PutReply = self._ask(Put(digest), PutReply)[0]
         while not there.present:
             begin = there.held_bytes
-            piece = memoryview(data)[begin : begin + PIECE_BYTES]
-            there = self._ask(Put(digest, len(data), begin), PutReply, piece)[0]
+            there = self._send(digest, data, begin)
             if not there.present and there.held_bytes <= begin:
                 raise DeviceError(f"{self._device.name}: {len(data)} bytes were sent but not kept; see its log")
         return digest
@@ -103,6 +102,15 @@ class AgentConnection:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _send(self, digest: str, data: bytes, begin: int) -> PutReply:
+        """Send what follows ``begin``, in pieces; what the agent holds then."""
+        view = memoryview(data)
+        offsets = range(begin, max(len(data), begin + 1), PIECE_BYTES)  # with nothing left to send it still has to be finished
+        with self._lock:
+            pieces = ((Put(digest, len(data), offset), view[offset : offset + PIECE_BYTES]) for offset in offsets)
+            reply: PutReply = self._channel.ask_ahead(pieces, PutReply)[0]
+            return reply
 
     def _ask(self, request: Request, reply: Any, blob: bytes | memoryview = b"") -> tuple[Any, bytes]:
         with self._lock:

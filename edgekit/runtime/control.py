@@ -8,6 +8,7 @@
 import socket
 import struct
 import threading
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -15,10 +16,13 @@ import msgspec
 from edgekit.errors import DeviceError, EdgekitError, FrameError, GraphError, PlanError, ProtocolError, StageError, UsageError
 from edgekit.runtime.sockets import hang_up
 
-__all__ = ["Channel", "Failure", "Stream"]
+__all__ = ["AHEAD", "Channel", "Failure", "Stream"]
 
 _LENGTHS = struct.Struct("!IQ")
 CHUNK_BYTES = 1024 * 1024
+AHEAD = 4
+"""Requests that are sent before the first is answered, where there are several: the peer never waits for the next one."""
+
 MAX_JSON_BYTES = 64 * 1024 * 1024
 MAX_BLOB_BYTES = 4 * 1024**3
 
@@ -48,7 +52,7 @@ class Stream(Protocol):
 
 
 class Channel:
-    """One end of a control connection. One request at a time; the peer answers each with one reply."""
+    """One end of a control connection. The peer answers each request with one reply, in turn."""
 
     def __init__(self, stream: Stream, peer: str):
         self._stream = stream
@@ -90,15 +94,29 @@ class Channel:
 
         Whatever else goes wrong, an interrupt too, ends the connection: a late reply could not be told from the next one.
         """
+        return self.ask_ahead([(request, blob)], reply)
+
+    def ask_ahead(self, requests: Iterable[tuple[msgspec.Struct, bytes | memoryview]], reply: Any) -> tuple[Any, bytes]:
+        """The same for several requests, of which up to AHEAD are under way: the last reply, or the first Failure."""
+        heard: list[tuple[Any, bytes]] = []
+        sent = 0
         try:
-            self.send(request, blob)
-            answer, data = self.receive(reply | Failure)
+            for request, blob in requests:
+                if sent - len(heard) == AHEAD:
+                    heard.append(self.receive(reply | Failure))
+                    if isinstance(heard[-1][0], Failure):
+                        break
+                self.send(request, blob)
+                sent += 1
+            while len(heard) < sent:
+                heard.append(self.receive(reply | Failure))
         except BaseException:
             self.close()
             raise
-        if isinstance(answer, Failure):
-            raise _ERRORS.get(answer.kind, DeviceError)(f"{self.peer}: {answer.text}")
-        return answer, data
+        for answer, _ in heard:
+            if isinstance(answer, Failure):
+                raise _ERRORS.get(answer.kind, DeviceError)(f"{self.peer}: {answer.text}")
+        return heard[-1]
 
     def close(self) -> None:
         """End the connection; whoever waits on it wakes up."""

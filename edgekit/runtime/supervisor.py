@@ -83,7 +83,7 @@ class Supervisor:
             case Greet():
                 return Greeted(__version__, own_digest()), b""
             case Put(digest, size_bytes, offset):
-                if blob:
+                if blob or size_bytes:
                     self._store.append(digest, size_bytes, offset, blob)
                 return PutReply(self._store.holds(digest), self._store.held_bytes(digest)), b""
             case Load(spec):

@@ -142,7 +142,7 @@ class FactsReply(Struct, frozen=True, tag="facts_reply"):
 
 
 class Put(Struct, frozen=True, tag="put"):
-    """Add the blob, which is what follows ``offset`` or a piece of it, to the file of a digest. Without a blob: how much is there?"""
+    """Add the blob, which is what follows ``offset`` or a piece of it, to the file of a digest. Without a size: how much is there?"""
 
     digest: Name
     size_bytes: Bytes = 0

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import DeviceError, EdgekitError, GraphError, ProtocolError, UsageError
-from edgekit.runtime.control import Channel, Failure
+from edgekit.runtime.control import AHEAD, Channel, Failure
 from edgekit.runtime.verbs import Done, Facts, Logs, Put, PutReply, Reply, Request
 
 Ends = tuple[Channel, socket.socket]
@@ -58,6 +58,41 @@ def test_replies_come_in_the_order_of_requests(ends: Ends) -> None:
     thread = answering(there, (PutReply(True), b""), (Done(), b"blob"))
     assert channel.ask(Put("a"), PutReply) == (PutReply(True), b"")
     assert channel.ask(Facts(), Done) == (Done(), b"blob")
+    thread.join()
+
+
+def test_requests_go_ahead_of_their_replies_and_no_further(ends: Ends) -> None:
+    channel, there = ends
+    peer, begun, seen = Channel(there, "the controller"), [], []
+
+    def requests() -> Iterator[tuple[Put, bytes]]:
+        for number in range(10):
+            begun.append(number)
+            yield Put("a", 10, number), b"x"
+
+    def serve() -> None:
+        for _ in range(AHEAD):
+            peer.receive(Request)
+        for number in range(10):
+            seen.append(len(begun))
+            peer.send(PutReply(False, number))
+            if number + AHEAD < 10:
+                peer.receive(Request)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert channel.ask_ahead(requests(), PutReply) == (PutReply(False, 9), b"")
+    thread.join()
+    assert all(number + AHEAD >= count - 1 for number, count in enumerate(seen))  # the next one waits to be sent
+
+
+def test_of_several_requests_the_first_failure_is_raised_and_the_last_that_is_sent_for(ends: Ends) -> None:
+    channel, there = ends
+    answers = [PutReply(False), Failure("UsageError", "first"), Failure("DeviceError", "second"), *[PutReply(False)] * (AHEAD - 2)]
+    thread = answering(there, *((answer, b"") for answer in answers), (Done(), b""))
+    with pytest.raises(UsageError, match="^pi: first$"):
+        channel.ask_ahead(((Put("a", 100, number), b"x") for number in range(100)), PutReply)
+    assert channel.ask(Facts(), Done) == (Done(), b"")  # which is the answer to this request
     thread.join()
 
 
