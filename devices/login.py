@@ -104,6 +104,7 @@ def _greeted(device: Device, hop: Hop, before: paramiko.Transport | None, stack:
     options = transport.get_security_options()
     known = [kind for kind in kinds(hop) for kind in _algorithms(kind) if kind in options.key_types]
     options.key_types = (*known, *(kind for kind in options.key_types if kind not in known))
+    options.ciphers = sorted(options.ciphers, key=lambda name: "gcm" not in name)  # those need no second pass for a checksum
     try:
         transport.start_client(timeout=BANNER_S)
         transport.get_remote_server_key()  # there is none where the time was up, of which paramiko says nothing

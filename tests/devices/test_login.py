@@ -40,6 +40,11 @@ def test_a_key_lets_in(host: Host) -> None:
     assert user(host.device()) == "root"
 
 
+def test_a_cipher_that_is_its_own_checksum_is_preferred(host: Host) -> None:
+    with login(host.device()) as shell:
+        assert "gcm" in shell._transport.local_cipher == shell._transport.remote_cipher
+
+
 def test_an_unknown_host_is_refused_until_its_key_is_trusted(lab: Bed) -> None:
     stranger = lab.host("stranger")
     with pytest.raises(DeviceError, match=f"^stranger: {stranger.ip} is not known yet; its key is SHA256:.*run: edgekit devices add"):
