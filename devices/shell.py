@@ -21,6 +21,8 @@ OPEN_S = 20.0
 
 END_S = 2.0
 PIECE_BYTES = 65536
+WRITE_BYTES = 32_000
+"""Of a file at once: with what goes around it still one packet of sshd's, which has at most 32 768 bytes."""
 
 
 class Output(NamedTuple):
@@ -118,7 +120,12 @@ class Shell:
         part = f"{path}.part"
         try:
             self._make_folder(files, posixpath.dirname(path))
-            files.putfo(BytesIO(data), part, len(data), confirm=True)
+            with files.open(part, "wb") as file:
+                file.set_pipelined(True)
+                for begin in range(0, len(data), WRITE_BYTES):
+                    file.write(data[begin : begin + WRITE_BYTES])
+            if files.stat(part).st_size != len(data):  # what kept a write from being done is not always said
+                raise OSError("not all of it was written")
             files.chmod(part, mode)
             files.posix_rename(part, path)
         except (OSError, paramiko.SSHException, EOFError) as error:
