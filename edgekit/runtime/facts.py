@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from functools import cache
-from importlib import metadata
+from pathlib import Path
 
 import msgspec
 
@@ -17,27 +17,29 @@ from edgekit.telemetry import decline
 
 __all__ = ["probe_facts"]
 
-PROVIDERS_S = 60.0
+ASK_S = 60.0
+ASK = """
+from importlib import metadata
+found = [each.version for name in ("onnxruntime", "onnxruntime-gpu") for each in metadata.distributions(name=name)]
+print(*found[:1], flush=True)
+import onnxruntime
+print(*onnxruntime.get_available_providers())
+"""
+"""Asked of another process: the agent is small without what this loads."""
 
 
 def probe_facts() -> FactsReply:
     """Facts of this device, gathered without loading onnxruntime into this process."""
-    return FactsReply(__version__, msgspec.convert(probe(Here()), Machine), _onnxruntime(), _providers())
-
-
-def _onnxruntime() -> str:
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return ""
+    installed = Path(msgspec.__file__).parents[1].stat()  # where packages come and go
+    version, providers = _onnxruntime(installed.st_mtime_ns)
+    return FactsReply(__version__, msgspec.convert(probe(Here()), Machine), version, providers)
 
 
 @cache
-def _providers() -> tuple[str, ...]:
+def _onnxruntime(changed_ns: int) -> tuple[str, tuple[str, ...]]:
+    """The version that is installed since then, and its providers: none where it cannot be imported."""
     decline()
-    code = "import onnxruntime; print(*onnxruntime.get_available_providers())"
-    command = [sys.executable, "-c", code]
-    asked = subprocess.run(command, capture_output=True, text=True, timeout=PROVIDERS_S, check=False, env=environment())
-    return tuple(asked.stdout.split())
+    command = [sys.executable, "-c", ASK]
+    asked = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=False, env=environment())
+    version, *providers = [*asked.stdout.splitlines(), ""]
+    return version, tuple(" ".join(providers).split())

@@ -97,6 +97,15 @@ def test_it_is_started_as_a_file(tmp_path: Path) -> None:
     assert all(mode in done.stdout for mode in ("visit", "serve", "attach"))
 
 
+def test_the_agent_starts_without_what_is_large(tmp_path: Path) -> None:
+    path = tmp_path / "agent.pyz"
+    path.write_bytes(agent_file().data)
+    code = f"import sys; sys.path.insert(0, {str(path)!r}); import edgekit.runtime.agent; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "msgspec" in done.stdout.split()
+    assert not {"numpy", "onnxruntime", "importlib.metadata"} & set(done.stdout.split())
+
+
 @pytest.mark.parametrize("name", archive().namelist())
 def test_it_is_written_for_the_oldest_python_that_is_served(name: str) -> None:
     tree = ast.parse(archive().read(name), feature_version=(3, 10))
