@@ -36,7 +36,7 @@ from edgekit.runtime.verbs import (
 __all__ = ["AgentConnection"]
 
 
-PIECE_BYTES = 1024 * 1024
+PIECE_BYTES = 512 * 1024
 """What the agent holds in memory and writes at once: what a broken connection may cost."""
 
 

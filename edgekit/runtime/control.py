@@ -5,6 +5,7 @@
 └───────────┴────────────┴──────┴──────┘
 """
 
+import io
 import socket
 import struct
 import threading
@@ -19,7 +20,7 @@ from edgekit.runtime.sockets import hang_up
 __all__ = ["AHEAD", "Channel", "Failure", "Stream"]
 
 _LENGTHS = struct.Struct("!IQ")
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 256 * 1024
 AHEAD = 4
 """Requests that are sent before the first is answered, where there are several: the peer never waits for the next one."""
 
@@ -85,7 +86,7 @@ class Channel:
         data = self._exactly(json_bytes)
         blob = self._exactly(blob_bytes)
         try:
-            return msgspec.json.decode(data, type=kind), bytes(blob)
+            return msgspec.json.decode(data, type=kind), blob
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ProtocolError(f"{self.peer} sent an unknown message ({error}); bring both to one edgekit") from error
 
@@ -125,14 +126,14 @@ class Channel:
             hang_up(self._stream)
         self._stream.close()
 
-    def _exactly(self, count: int) -> bytearray:
-        data = bytearray()  # grows with what really comes, whatever was announced
-        while len(data) < count:
+    def _exactly(self, count: int) -> bytes:
+        data = io.BytesIO()  # grows with what really comes, whatever was announced; and is not copied at the end
+        while (left := count - data.tell()) > 0:
             try:
-                got = self._stream.recv(min(count - len(data), CHUNK_BYTES))
+                got = self._stream.recv(min(left, CHUNK_BYTES))
             except OSError as error:
                 raise DeviceError(f"{self.peer} went away ({error.strerror or error})") from error
             if not got:
                 raise DeviceError(f"{self.peer} closed its control connection; see its log, then start it again")
-            data += got
-        return data
+            data.write(got)
+        return data.getvalue()

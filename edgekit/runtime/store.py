@@ -23,7 +23,7 @@ PART = ".part"
 FORGOTTEN_S = 24 * 3600.0
 """Time after which nobody comes back to finish a file."""
 
-PIECE_BYTES = 1024 * 1024
+PIECE_BYTES = 256 * 1024
 
 SPARE_BYTES = 16 * 1024 * 1024
 """What an upload leaves free on the disk."""

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Queue
 from typing import NoReturn
 
 from edgekit.errors import EdgekitError, ProtocolError
@@ -65,7 +65,7 @@ def visit(base: Path, store: Path) -> NoReturn:
     supervisor = Supervisor(folder, store)
     lease = Lease(store.parent / "lease")
     signal.signal(signal.SIGTERM, lambda *_: _leave(supervisor, folder))
-    requests: SimpleQueue[tuple[Request, bytes]] = SimpleQueue()
+    requests: Queue[tuple[Request, bytes]] = Queue(1)  # what is sent ahead waits outside
     threading.Thread(target=_follow, args=(channel, requests, supervisor, folder), daemon=True).start()
     while True:
         request, blob = requests.get()
@@ -79,7 +79,7 @@ def visit(base: Path, store: Path) -> NoReturn:
             channel.send(*supervisor.reply(request, blob))
 
 
-def _follow(channel: Channel, requests: "SimpleQueue[tuple[Request, bytes]]", supervisor: Supervisor, folder: Path) -> None:
+def _follow(channel: Channel, requests: "Queue[tuple[Request, bytes]]", supervisor: Supervisor, folder: Path) -> None:
     """Read what the controller asks; its end is the end of this agent, whatever it is busy with."""
     try:
         while True:
