@@ -15,7 +15,7 @@ from devices.unit import CRON_LINE, UNIT_TEXT
 def complaints(text: str, folder: Path) -> list[str]:
     """What systemd says about a unit, in a home where the agent is set up."""
     if not shutil.which("systemd-analyze"):
-        pytest.skip("needs tool systemd-analyze")
+        pytest.skip("needs tool systemd")
     python = folder / PYTHON
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\n")

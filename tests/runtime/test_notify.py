@@ -1,7 +1,10 @@
 """The words for systemd, heard at a socket of ours."""
 
+import contextlib
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.runtime.notify import ALIVE, READY, STOPPING, interval_s, keep_alive, notify
+from edgekit.runtime.origin import environment
 
 
 @contextmanager
@@ -90,3 +94,23 @@ def test_nobody_watches_means_no_thread(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     keep_alive(lambda: True, threading.Event())
     assert "watchdog" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_an_agent_is_ready_once_it_can_be_dialled_then_alive_and_then_stopping(tmp_path: Path) -> None:
+    words = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+    command = [sys.executable, "-m", "edgekit.runtime.agent", "serve", str(tmp_path / "agent")]
+    with listening(words["NOTIFY_SOCKET"]) as sock, subprocess.Popen(command, env=environment() | words) as agent:
+        try:
+            assert sock.recv(100) == READY.encode()
+            with socket.socket(socket.AF_UNIX) as control:
+                control.connect(str(tmp_path / "agent" / "agent.sock"))
+            assert [sock.recv(100) for _ in range(3)] == [ALIVE.encode()] * 3
+        finally:
+            agent.terminate()
+        assert agent.wait(10) == 0
+        sock.setblocking(False)
+        rest = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                rest.append(sock.recv(100).decode())
+        assert rest.count(STOPPING) == 1 and set(rest) <= {ALIVE, STOPPING}
