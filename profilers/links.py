@@ -104,7 +104,7 @@ def _rated(source: str, receiver: str, samples: list[Sample]) -> Rated:
     fit = theil_sen([float(point.nbytes) for point in points], [point.p50_s for point in points])
     if fit.slope <= 0:
         raise DeviceError(f"{source} → {receiver}: larger messages were not slower; the machine is too busy to measure, try again")
-    return Rated(max(fit.start, 0.0), 1 / fit.slope)
+    return Rated(max(fit.start, points[0].p50_s), 1 / fit.slope)  # what buffers on the way hide of large messages small ones show
 
 
 def _points(samples: list[Sample]) -> tuple[LinkPoint, ...]:

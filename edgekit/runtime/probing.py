@@ -81,16 +81,20 @@ class Echo:
     def _serve(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError, EdgekitError, ValueError), contextlib.ExitStack() as stack:
             stack.enter_context(sock)
-            plan, gives = _greet(sock)
-            if gives:
+            hello = accept(sock)
+            if not all(0 <= size <= MOST_BYTES for size in _sizes(hello.plan)):
+                raise ProtocolError("this is no probe")
+            if hello.gives:
                 stack.pop_all()
-                self._keep(plan, sock)
+                self._keep(hello.plan, sock)
+                welcome(sock)  # from now on the other connection may come
                 return
+            welcome(sock)
             with self._lock:
-                there = self._waiting.pop(plan, None)
+                there = self._waiting.pop(hello.plan, None)
             if there is not None:
                 with there:
-                    _answer(there, sock, *_sizes(plan))
+                    _answer(there, sock, *_sizes(hello.plan))
 
     def _keep(self, plan: str, sock: socket.socket) -> None:
         """Keep the connection on which frames come until that for the answers is there too; some callers never come to it."""
@@ -102,15 +106,6 @@ class Echo:
         for each in late:
             if each is not None:
                 each.close()
-
-
-def _greet(sock: socket.socket) -> tuple[str, bool]:
-    """Welcome one of the two connections of a probe: what it calls itself, and whether frames come on this one."""
-    hello = accept(sock)
-    if not all(0 <= size <= MOST_BYTES for size in _sizes(hello.plan)):
-        raise ProtocolError("this is no probe")
-    welcome(sock)
-    return hello.plan, hello.gives
 
 
 def _sizes(plan: str) -> tuple[int, int]:
