@@ -68,6 +68,7 @@ def _print(cluster: "Cluster", survey: "Survey") -> None:
     for link in cluster.links:
         way = ways.get((link.source, link.receiver))
         over = " → ".join(name or "?" for name in (way.source_interface, way.receiver_interface)) if way else ""
+        over += " (wireless)" if way and way.wireless else ""
         name = f"{link.source} → {link.receiver}"
         rows.append(
             [name, over, _rate(link), _spread(link), _computing(link), str(again.get((link.source, link.receiver), "")), *_notes(link)]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgekit.runtime.executor import run_once
-from tests.cli.bed import Outcome, edgekit_run, toml, until
+from tests.cli.bed import Outcome, edgekit_run, started, toml, until
 from tests.models import Net, serial
 
 LOCAL = """
@@ -199,6 +199,20 @@ def test_agents_are_kept_where_the_environment_says(folder: Path, served: None) 
     home = Path(os.environ["XDG_STATE_HOME"]) / "edgekit" / "cluster"
     assert sorted(path.name for path in home.iterdir()) == [".releases", "deployment.json", "far", "near"]
     assert (home / "near" / "agent.sock").is_socket()
+
+
+@pytest.mark.parametrize(("arguments", "text"), [(("status", "--watch", "--json"), '"degraded":[]'), (("logs", "--follow"), ": 20")])
+def test_what_is_watched_is_told_again_and_again_until_it_is_interrupted(
+    arguments: tuple[str, ...], text: str, served: None, tmp_path: Path
+) -> None:
+    with started(*arguments, temp=tmp_path, state=Path(os.environ["XDG_STATE_HOME"])) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 130, complaint
+    assert all(text in line for line in lines)
+    done("status")
 
 
 def test_the_third_of_several_files_is_bad(folder: Path, served: None) -> None:
