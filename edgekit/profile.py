@@ -59,6 +59,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         folded: nodes that left no kernel behind (folded constants, dropped identities).
         coverage: share of optimised nodes that were mapped back to original ones.
         segments: measured with the profiler off; the whole graph is always among them.
+        profiled_s: the whole graph with the profiler on; what it takes longer than the whole is the profiler's doing.
         base_bytes: resident memory of a stage process before it loads a model.
     """
 
@@ -73,6 +74,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     coverage: float = 1.0
     base_bytes: Bytes = 0
     emulated: bool = False
+    profiled_s: Seconds | None = None
     version: int = 1
 
     def __post_init__(self) -> None:

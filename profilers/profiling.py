@@ -1,5 +1,7 @@
 """Profiles a graph on a device: the whole with the profiler off, then kernel by kernel to know where the time goes."""
 
+import statistics
+
 import msgspec
 
 from devices.connection import Connection, FactsReply, Measured
@@ -40,6 +42,7 @@ def profile_graph(graph: Graph, model: Model, connection: Connection, variant: V
         coverage,
         measured.base_bytes,
         connection.device.emulated,
+        statistics.median(timed.samples_s) if timed.samples_s else None,
     )
 
 

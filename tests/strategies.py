@@ -37,7 +37,10 @@ def clusters(draw: st.DrawFn) -> Cluster:
     devices = tuple(draw(_struct(Device, name=st.just(name))) for name in names)
     ends = st.sampled_from((ANY, client, *names))
     pairs = draw(st.lists(st.tuples(ends, ends), max_size=5, unique=True))
-    links = tuple(draw(_struct(Link, source=st.just(source), receiver=st.just(receiver))) for source, receiver in pairs)
+    ways = {"shaped": st.just(False)}, {"relay": st.just(False)}  # a link can be one of the two
+    links = tuple(
+        draw(_struct(Link, source=st.just(source), receiver=st.just(receiver), **draw(st.sampled_from(ways)))) for source, receiver in pairs
+    )
     return draw(_struct(Cluster, devices=st.just(devices), links=st.just(links), client=st.just(client)))
 
 

@@ -14,7 +14,7 @@ with api.deploy(front.knee(), graph, model, cluster) as pipeline:
 from devices.inventory import known as all_devices
 from edgekit.api.demo import demo
 from edgekit.api.runs import Run, report
-from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_plan
+from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_plan, read_profile
 from edgekit.api.surveys import survey, take_survey, update_links
 from edgekit.deploy.certify import certify as verify
 from edgekit.deploy.doctor import examine
@@ -23,16 +23,22 @@ from edgekit.deploy.observing import Observer, Status
 from edgekit.deploy.pipeline import Pipeline, deploy
 from edgekit.deploy.record import deployed, home_of
 from edgekit.deploy.standing import attach, deploy_to_stay, end, roll_back
+from edgekit.profile import Profile
+from edgekit.report.tables import Row as KernelRow
+from edgekit.report.tables import by_type, in_order, kernels_csv, perfetto, reconcile, top
 from profilers.links import with_links
 
 __all__ = [
+    "KernelRow",
     "Observer",
     "Pipeline",
+    "Profile",
     "ResultWriter",
     "Run",
     "Status",
     "all_devices",
     "attach",
+    "by_type",
     "demo",
     "deploy",
     "deploy_to_stay",
@@ -41,17 +47,23 @@ __all__ = [
     "examine",
     "export",
     "home_of",
+    "in_order",
+    "kernels_csv",
     "load",
     "partition",
+    "perfetto",
     "predict",
     "profile",
     "read_cluster",
     "read_frames",
     "read_plan",
+    "read_profile",
+    "reconcile",
     "report",
     "roll_back",
     "survey",
     "take_survey",
+    "top",
     "update_links",
     "verify",
     "with_links",

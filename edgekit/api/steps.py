@@ -32,6 +32,7 @@ __all__ = [
     "profile",
     "read_cluster",
     "read_plan",
+    "read_profile",
 ]
 
 Tell = Callable[[str], None]
@@ -75,6 +76,11 @@ def load(path: str | Path) -> tuple[Graph, Model]:
 def read_cluster(path: str | Path) -> Cluster:
     """A cluster from ``cluster.toml`` or a surveyed ``.json``."""
     return read(path, Cluster)
+
+
+def read_profile(path: str | Path) -> Profile:
+    """A profile from its file."""
+    return read(path, Profile)
 
 
 def read_plan(path: str | Path, pick: str = "knee") -> Plan:

@@ -31,13 +31,23 @@ def export(
 
 @command("inspect")
 def inspect(
-    network: Annotated[Path, typer.Argument(help="An exported network.")],
-    json: Annotated[bool, typer.Option("--json", help="Print the graph as JSON.")] = False,
+    network: Annotated[Path, typer.Argument(help="An exported network, or a DEVICE.profile.json.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the graph, or the profile, as JSON.")] = False,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the kernels of a profile as CSV.")] = None,
+    trace: Annotated[Path | None, typer.Option("--perfetto", help="Write them as a trace for ui.perfetto.dev.")] = None,
+    graph_file: Annotated[Path | None, typer.Option("-g", "--graph", help="The profile's network, to name nodes in the CSV.")] = None,
 ) -> None:
-    """Show nodes by type, work, memory, and where the network can be cut."""
+    """Show nodes by type, work, memory, and where the network can be cut; of a profile, where the time goes."""
     from edgekit import api
+    from edgekit.cli.kernels import inspect_profile
+    from edgekit.errors import UsageError
     from edgekit.files import encode
 
+    if network.suffix == ".json":
+        inspect_profile(network, json, csv, trace, graph_file)
+        return
+    if csv or trace or graph_file:
+        raise UsageError(f"--csv, --perfetto and --graph are for profiles, and {network} is none; pass a DEVICE.profile.json")
     graph, _ = api.load(network)
     if json:
         print(encode(graph).decode())

@@ -1,8 +1,20 @@
-"""Front, Profile and Trace as pictures; matplotlib is imported when one is drawn, and pyplot never."""
+"""Front, Profile and Trace as pictures and tables; matplotlib is imported when a picture is drawn, and pyplot never."""
 
 from edgekit.report.pareto import pareto_figure
 from edgekit.report.profile import profile_figure
+from edgekit.report.tables import by_type, in_order, kernels_csv, perfetto, reconcile, top
 from edgekit.report.timeline import timeline_figure
 from edgekit.report.write import write
 
-__all__ = ["pareto_figure", "profile_figure", "timeline_figure", "write"]
+__all__ = [
+    "by_type",
+    "in_order",
+    "kernels_csv",
+    "pareto_figure",
+    "perfetto",
+    "profile_figure",
+    "reconcile",
+    "timeline_figure",
+    "top",
+    "write",
+]

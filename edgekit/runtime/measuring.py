@@ -50,13 +50,14 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
         load_s = time.perf_counter() - begin
         inputs = sample_inputs(request.inputs)
         end = time.perf_counter() + request.budget_s
-        runs = 0
-        while runs < request.least + WARM_UP or time.perf_counter() < end:
+        walls: list[float] = []
+        while len(walls) < request.least + WARM_UP or time.perf_counter() < end:
+            begin = time.perf_counter()
             session.run(None, inputs)
-            runs += 1
+            walls.append(time.perf_counter() - begin)
         events = json.loads(Path(session.end_profiling()).read_text())
         optimized = Path(folder, "optimized.onnx").read_bytes()
-    return Measured((), (), base_bytes, peak_bytes(), load_s, _medians(events)), optimized
+    return Measured(tuple(walls[WARM_UP:]), (), base_bytes, peak_bytes(), load_s, _medians(events)), optimized
 
 
 def _medians(events: list[dict[str, object]]) -> tuple[KernelTime, ...]:

@@ -196,7 +196,7 @@ class KernelTime(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True, tag="measured"):
-    """Raw samples of one run each, or kernel times with the optimised graph as the blob."""
+    """Raw samples of one run each; for kernels, of runs with the profiler on, with the optimised graph as the blob."""
 
     samples_s: tuple[Seconds, ...]
     cpu_s: tuple[Seconds, ...]

@@ -1,0 +1,61 @@
+"""Where the time of a profile goes, as tables on the terminal and as files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.cli.console import ms, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.api import KernelRow, Profile
+
+__all__ = ["inspect_profile"]
+
+TOP = 10
+
+
+def inspect_profile(path: Path, json: bool, csv: Path | None, trace: Path | None, network: Path | None) -> None:
+    """Print a profile, or write its kernels."""
+    from edgekit import api
+
+    profile = api.read_profile(path)
+    graph = api.load(network)[0] if network is not None else None
+    if csv is not None:
+        csv.write_text(api.kernels_csv(profile, graph))
+        print(csv)
+    if trace is not None:
+        trace.write_text(api.perfetto([profile]))
+        print(trace)
+    if json:
+        from edgekit.files import encode
+
+        print(encode(profile).decode())
+    elif csv is None and trace is None:
+        _print(profile)
+
+
+def _print(profile: "Profile") -> None:
+    from edgekit import api
+
+    _kernels(f"{profile.device}: run order", api.in_order(profile))
+    print()
+    _kernels(f"top {TOP} by time", api.top(profile, TOP))
+    print()
+    rows = [[row.op, str(row.kernels), ms(row.seconds), f"{row.share:.1%}", f"{row.cumulative:.1%}"] for row in api.by_type(profile)]
+    table("by type", ["type", "kernels", "time", "share", "cumulative"], rows)
+    found = api.reconcile(profile)
+    profiled = f"profiled {ms(found.profiled_s)} | " if found.profiled_s is not None else ""
+    distortion = f" | the profiler makes it {found.distortion:.2f} times as long" if found.distortion is not None else ""
+    print(f"\nkernels {ms(found.kernels_s)} | {profiled}real {ms(found.real_s)}{distortion}")
+    whole = profile.whole
+    spread = ", ".join(f"{name} {ms(value)}" for name, value in (("p10", whole.p10_s), ("p50", whole.p50_s), ("p90", whole.p90_s)))
+    print(f"whole network: {spread}, MAD {ms(whole.mad_s)}, {whole.samples} samples", end="")
+    print(f" | {profile.coverage:.0%} of the optimised nodes mapped, {profile.folded} original ones folded")
+
+
+def _kernels(title: str, rows: "Sequence[KernelRow]") -> None:
+    drawn = [
+        [row.name, row.op, ms(row.seconds), f"{row.share:.1%}", f"{row.cumulative:.1%}", " ".join(map(str, row.units))] for row in rows
+    ]
+    table(title, ["kernel", "type", "time", "share", "cumulative", "units"], drawn, words=2)
