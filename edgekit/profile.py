@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from itertools import accumulate
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct
 
@@ -10,11 +10,37 @@ from edgekit.device import Variant
 from edgekit.errors import UsageError
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
 
-__all__ = ["Conditions", "Kernel", "Profile", "SegmentTime"]
+__all__ = ["VALIDITY", "Change", "Conditions", "Kernel", "Profile", "SegmentTime", "changes"]
+
+CONTENDED = 1.1
+
+VALIDITY = (
+    "machine",
+    "processor",
+    "onnxruntime",
+    "optimization",
+    "spinning",
+    "speed",
+    "cores",
+    "system",
+    "kernel",
+    "governors",
+    "power_mode",
+    "throttled",
+)
+"""Conditions of which a change makes a profile stale."""
 
 
 class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
-    """What held while measuring, as the device reported it; a change makes the profile stale."""
+    """What held while measuring, as the device reported it.
+
+    Attributes:
+        governors, power_mode: of its clocks, before and after alike.
+        throttled: what held it back, before and after alike (a Raspberry Pi's words for it).
+        clock_hz, temperature_c: before and after.
+        load_average: of the minute before.
+        wall_over_cpu: above 1.1 something else used the processor; known with one thread only.
+    """
 
     machine: str
     processor: str
@@ -25,6 +51,41 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
     cores: tuple[int, ...] | None = None
     load_average: float | None = None
     wall_over_cpu: float | None = None
+    system: str | None = None
+    kernel: str | None = None
+    governors: tuple[str, ...] = ()
+    power_mode: str | None = None
+    throttled: tuple[str, ...] = ()
+    clock_hz: tuple[float, ...] = ()
+    temperature_c: tuple[float, ...] = ()
+
+    @property
+    def contended(self) -> bool:
+        """Whether something else used the processor meanwhile."""
+        return (self.wall_over_cpu or 1.0) > CONTENDED
+
+
+class Change(NamedTuple):
+    """A condition that is no longer what it was."""
+
+    field: str
+    before: object
+    after: object
+
+    def __str__(self) -> str:
+        return f"{self.field.replace('_', ' ')} was {_word(self.before)}, and is {_word(self.after)}"
+
+
+def _word(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "nothing"
+    return "unknown" if value is None else str(value)
+
+
+def changes(before: Conditions, after: Conditions) -> tuple[Change, ...]:
+    """What makes figures of the one say nothing of the other."""
+    pairs = ((field, getattr(before, field), getattr(after, field)) for field in VALIDITY)
+    return tuple(Change(*pair) for pair in pairs if pair[1] != pair[2])
 
 
 class Kernel(Struct, frozen=True, forbid_unknown_fields=True):

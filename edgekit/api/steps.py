@@ -20,6 +20,7 @@ from edgekit.profile import Profile
 from edgekit.shapes import parse_shape
 from partitioner.cost import price
 from partitioner.exact import solve
+from profilers.conditions import require_valid
 from profilers.profiling import profile_graph
 from profilers.segments import measure_segments
 
@@ -179,7 +180,10 @@ def measure_front(
         while missing := _unmeasured(front, profiles):  # ends: a round measures what no round before it has
             turn += 1
             wanted = {name for name, _, _ in missing} - connections.keys()
-            connections |= connect_all([device for device in cluster.devices if device.name in wanted], stack, purpose="measurements")
+            opened = connect_all([device for device in cluster.devices if device.name in wanted], stack, purpose="measurements")
+            for name, connection in opened.items():
+                require_valid(profiles[name], connection)
+            connections |= opened
             for number, (name, start, stop) in enumerate(missing, start=1):
                 tell(f"round {turn}: segment {number} of {len(missing)} on {name}")
                 profiles[name] = measure_segments(graph, model, connections[name], profiles[name], [(start, stop)])

@@ -46,8 +46,12 @@ def profile(
 def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
     rows = []
     for name, one in found.items():
-        whole, wall = one.whole, one.conditions.wall_over_cpu or 1.0
-        flags = [*(["emulated"] if one.emulated else []), *([f"contended {wall:.2f}"] if wall > 1.1 else [])]
+        whole, held = one.whole, one.conditions
+        flags = [
+            *(["emulated"] if one.emulated else []),
+            *([f"contended {held.wall_over_cpu:.2f}"] if held.contended else []),
+            *held.throttled,
+        ]
         times = [ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s)]
         rows.append([name, *times, str(whole.samples), str(len(one.kernels)), f"{one.coverage:.0%}", " ".join(flags)])
     return rows
