@@ -40,7 +40,7 @@ class Rated(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Link(Struct, frozen=True, forbid_unknown_fields=True):
-    """A directed channel: a message of n bytes takes ``latency_s + n / bytes_per_s``.
+    """A directed channel: a message of n bytes takes ``latency_s + n / bytes_per_s``, unless it was measured.
 
     Attributes:
         send_s_per_byte, receive_s_per_byte: processor seconds that the transport costs at each end.
@@ -74,8 +74,22 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
         return self.described or Shape(self.latency_s, self.bytes_per_s)
 
     def transfer_s(self, nbytes: int) -> float:
-        """Seconds from the first byte sent to the last byte received."""
-        return self.latency_s + nbytes / self.bytes_per_s
+        """Seconds from the first byte sent to the last byte received, of a message that has the link for itself.
+
+        Between measured sizes it is read off the measurements: buffers on the way let the beginning of a message pass
+        faster than the rate at which it goes on.
+        """
+        if not self.points:
+            return self.latency_s + nbytes / self.bytes_per_s
+        before = [point for point in self.points if point.nbytes <= nbytes] or [self.points[0]]
+        after = [point for point in self.points if point.nbytes > nbytes]
+        low_s = max(point.p50_s for point in before)  # a larger message is never quicker
+        if nbytes <= before[-1].nbytes:
+            return low_s
+        if not after:
+            return low_s + (nbytes - before[-1].nbytes) / self.bytes_per_s
+        share = (nbytes - before[-1].nbytes) / (after[0].nbytes - before[-1].nbytes)
+        return low_s + share * max(after[0].p50_s - low_s, 0.0)
 
 
 class Cluster(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.cluster"):

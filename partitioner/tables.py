@@ -132,7 +132,7 @@ def _message_tables(
         if link is None:
             continue
         load[:, a, b] = cut_bytes / link.bytes_per_s
-        message[:, a, b] = np.where(crossed, link.latency_s + load[:, a, b], 0.0)
+        message[:, a, b] = np.where(crossed, [link.transfer_s(int(nbytes)) for nbytes in cut_bytes], 0.0)
         send[a, b], receive[a, b] = link.send_s_per_byte, link.receive_s_per_byte
         for medium in link.media:
             media.setdefault(medium, np.zeros((size, size)))[a, b] = 1 / link.bytes_per_s

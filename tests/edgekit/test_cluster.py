@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.cluster import ANY, Cluster, Link
+from edgekit.cluster import ANY, Cluster, Link, LinkPoint
 from edgekit.device import Device
 from edgekit.errors import PlanError, UsageError
 from tests.strategies import clusters
@@ -102,3 +102,13 @@ def test_devices_of_one_host_share_its_machine() -> None:
 )
 def test_figures_of_a_machine_that_plays_another_are_emulated(device: Device, emulated: bool) -> None:
     assert device.emulated is emulated
+
+
+def test_between_measured_sizes_a_transfer_is_read_off_the_measurements() -> None:
+    #          1 B ── 1 ms      100 B ── 2 ms (one bad median)      300 B ── 1.5 ms     1100 B ── 10 ms, then 1 ms per 100 B
+    points = tuple(LinkPoint(n, s, s, s, 15) for n, s in ((1, 1e-3), (100, 2e-3), (300, 1.5e-3), (1100, 1e-2)))
+    link = Link("a", "b", 7.0, 1e5, points=points)
+    seconds = [link.transfer_s(nbytes) for nbytes in (0, 1, 100, 200, 300, 700, 1100, 1600)]
+    assert seconds == pytest.approx([1e-3, 1e-3, 2e-3, 2e-3, 2e-3, 6e-3, 1e-2, 1.5e-2])
+    assert seconds == sorted(seconds)
+    assert Link("a", "b", 7.0, 1e5).transfer_s(100) == pytest.approx(7.001)
