@@ -24,6 +24,7 @@ from edgekit.deploy.pipeline import Pipeline, deploy
 from edgekit.deploy.record import deployed, home_of
 from edgekit.deploy.standing import attach, deploy_to_stay, end, roll_back
 from edgekit.profile import Profile
+from edgekit.report.difference import differences, shifts
 from edgekit.report.tables import Row as KernelRow
 from edgekit.report.tables import by_type, in_order, kernels_csv, perfetto, reconcile, top
 from profilers.links import with_links
@@ -43,6 +44,7 @@ __all__ = [
     "deploy",
     "deploy_to_stay",
     "deployed",
+    "differences",
     "end",
     "examine",
     "export",
@@ -61,6 +63,7 @@ __all__ = [
     "reconcile",
     "report",
     "roll_back",
+    "shifts",
     "survey",
     "take_survey",
     "top",

@@ -22,17 +22,27 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 @command("profile")
 def profile(
-    network: NetworkFile,
-    cluster: ClusterFile,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for DEVICE.profile.json files.")],
+    network: Annotated[Path | None, typer.Argument(help="An exported network.")] = None,
+    cluster: Annotated[Path | None, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for DEVICE.profile.json files.")] = None,
     devices: Annotated[list[str] | None, typer.Option("-d", "--device", help="Only this device; may be repeated.")] = None,
     seconds: Annotated[float, typer.Option(help="Time for each of the two passes.", min=0.1)] = 2.0,
+    diff: Annotated[
+        tuple[Path, Path] | None, typer.Option("--diff", metavar="BEFORE AFTER", help="Compare two profiles instead of measuring.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure what a network costs on each device, kernel by kernel and as a whole."""
     from edgekit import api
+    from edgekit.cli.kernels import print_difference
+    from edgekit.errors import UsageError
     from edgekit.files import encode
 
+    if diff is not None:
+        print_difference(*diff, json)
+        return
+    if network is None or cluster is None or output is None:
+        raise UsageError("expected a network, its cluster and a folder; run: edgekit profile net.onnx -c cluster.toml -o run")
     graph, model = api.load(network)
     with progress("profiling") as tell:
         found = api.profile(graph, model, api.read_cluster(cluster), devices, seconds, tell, api.Run(output).keep)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from edgekit.api import KernelRow, Profile
 
-__all__ = ["inspect_profile"]
+__all__ = ["inspect_profile", "print_difference"]
 
 TOP = 10
 
@@ -33,6 +33,26 @@ def inspect_profile(path: Path, json: bool, csv: Path | None, trace: Path | None
         print(encode(profile).decode())
     elif csv is None and trace is None:
         _print(profile)
+
+
+def print_difference(before: Path, after: Path, json: bool) -> None:
+    """What differs between two profiles, and where it shows."""
+    import msgspec
+
+    from edgekit import api
+
+    one, other = api.read_profile(before), api.read_profile(after)
+    changes, found = api.differences(one, other), api.shifts(one, other)
+    if json:
+        shown = {"version": 1, "changes": [each._asdict() for each in changes], "shifts": [each._asdict() for each in found]}
+        print(msgspec.json.encode(shown).decode())
+        return
+    for change in changes:
+        print(change)
+    if not changes:
+        print("both were taken of the same, under the same conditions")
+    rows = [[each.name, ms(each.before_s), ms(each.after_s), f"×{each.ratio:.2f}" if each.ratio is not None else "new"] for each in found]
+    table("", ["", "before", "after", "change"], rows[: 2 * TOP])
 
 
 def _print(profile: "Profile") -> None:
