@@ -9,6 +9,7 @@ from msgspec import inspect
 
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.device import Device
+from edgekit.energy import Energy
 from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.plan import Plan
@@ -27,7 +28,7 @@ def nouns(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     return {Cluster: clusters, Profile: profiles}.get(kind, lambda: _struct(kind))()
 
 
-NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey)
+NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy)
 
 
 @st.composite
