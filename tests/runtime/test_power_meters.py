@@ -3,9 +3,12 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
+from edgekit.energy import Energy
+from edgekit.machine import Sensor
 from edgekit.runtime.machine.reading import Here
 from edgekit.runtime.power import ina2xx, ina3221, pmic, rapl
 from edgekit.runtime.power.finding import KINDS, choose, find
@@ -238,3 +241,8 @@ def test_nonsense_in_files_and_answers_is_no_number(tmp_path: Path) -> None:
     files = ORIN_NANO | AGX_ORIN | NANO | INA226 | zones()
     garbled = {path: said for (path, text), said in zip(files.items(), nonsense(), strict=False) if text.strip().isdigit()}
     assert not [meter for meter in find(machine(tmp_path, files | garbled, {"vcgencmd pmic_read_adc": "VDD_CORE_A=1A"})) if meter.values()]
+
+
+def test_the_nouns_know_every_kind_of_meter() -> None:
+    for noun, field in ((Sensor, "kind"), (Energy, "meter")):
+        assert set(KINDS) <= {name for kind in get_args(get_type_hints(noun)[field]) for name in get_args(kind) or (kind,)}
