@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta, Struct
 
 from edgekit.device import Variant
+from edgekit.energy import Energy
 from edgekit.errors import UsageError
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
 
@@ -120,6 +121,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         folded: nodes that left no kernel behind (folded constants, dropped identities).
         coverage: share of optimised nodes that were mapped back to original ones.
         segments: measured with the profiler off; the whole graph is always among them.
+        energy: of the whole graph, where it was asked for.
         profiled_s: the whole graph with the profiler on; what it takes longer than the whole is the profiler's doing.
         base_bytes: resident memory of a stage process before it loads a model.
     """
@@ -136,6 +138,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     base_bytes: Bytes = 0
     emulated: bool = False
     profiled_s: Seconds | None = None
+    energy: Energy | None = None
     version: int = 1
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from devices.connection import Connection, Measured
 from edgekit.device import Variant
+from edgekit.energy import Energy
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut, kernel_nodes
 from edgekit.profile import Kernel, Profile
@@ -13,7 +14,7 @@ from profilers.conditions import conditions_of
 from profilers.kernels import map_kernels
 from profilers.segments import request_for, summarize
 
-__all__ = ["profile_graph"]
+__all__ = ["profile_graph", "with_energy"]
 
 
 def profile_graph(graph: Graph, model: Model, connection: Connection, variant: Variant | None = None, budget_s: float = 2.0) -> Profile:
@@ -46,6 +47,16 @@ def profile_graph(graph: Graph, model: Model, connection: Connection, variant: V
         connection.device.emulated,
         statistics.median(timed.samples_s) if timed.samples_s else None,
     )
+
+
+def with_energy(profile: Profile, graph: Graph, model: Model, connection: Connection) -> Profile:
+    """The profile with the energy of the whole graph, at rest and at work for ten seconds each; or with the reason why it has none."""
+    if profile.emulated:
+        return msgspec.structs.replace(profile, energy=Energy(reason="the machine only plays this device"))
+    whole = graph.segment(0, len(graph.units))
+    digest = connection.put(cut(model, graph, 0, len(graph.units)))
+    request = msgspec.structs.replace(request_for(graph, whole, digest, connection, profile.variant, 0.0), mode="energy")
+    return msgspec.structs.replace(profile, energy=connection.measure(request)[0].energy)
 
 
 def _kernels(graph: Graph, timed: Measured, optimized: bytes) -> tuple[tuple[Kernel, ...], int, float]:

@@ -21,7 +21,7 @@ from edgekit.shapes import parse_shape
 from partitioner.cost import price
 from partitioner.exact import solve
 from profilers.conditions import require_valid
-from profilers.profiling import profile_graph
+from profilers.profiling import profile_graph, with_energy
 from profilers.segments import measure_segments
 
 __all__ = [
@@ -123,8 +123,11 @@ def profile(
     budget_s: float = 2.0,
     tell: Tell = _silent,
     keep: Keep = _forget,
+    energy: bool = False,
 ) -> dict[str, Profile]:
     """What the graph costs on each device: the whole measured, its kernels mapped to units. One device at a time.
+
+    ``energy``: also joules, where the device has a meter, which takes twenty seconds more.
 
     ``keep`` gets each profile as soon as it is there, so that nothing is lost where a later device fails.
     """
@@ -134,6 +137,9 @@ def profile(
         with ExitStack() as stack:
             connection = connect_all((device,), stack, purpose="a profile")[device.name]
             found[device.name] = profile_graph(graph, model, connection, budget_s=budget_s)
+            if energy:
+                tell(f"{device.name}: energy")
+                found[device.name] = with_energy(found[device.name], graph, model, connection)
         keep(found[device.name])
     return found
 

@@ -27,6 +27,7 @@ def profile(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for DEVICE.profile.json files.")] = None,
     devices: Annotated[list[str] | None, typer.Option("-d", "--device", help="Only this device; may be repeated.")] = None,
     seconds: Annotated[float, typer.Option(help="Time for each of the two passes.", min=0.1)] = 2.0,
+    energy: Annotated[bool, typer.Option("--energy", help="Also joules, at rest and at work for ten seconds each.")] = False,
     diff: Annotated[
         tuple[Path, Path] | None, typer.Option("--diff", metavar="BEFORE AFTER", help="Compare two profiles instead of measuring.")
     ] = None,
@@ -34,7 +35,7 @@ def profile(
 ) -> None:
     """Measure what a network costs on each device, kernel by kernel and as a whole."""
     from edgekit import api
-    from edgekit.cli.kernels import print_difference
+    from edgekit.cli.kernels import energy_line, print_difference
     from edgekit.errors import UsageError
     from edgekit.files import encode
 
@@ -45,11 +46,14 @@ def profile(
         raise UsageError("expected a network, its cluster and a folder; run: edgekit profile net.onnx -c cluster.toml -o run")
     graph, model = api.load(network)
     with progress("profiling") as tell:
-        found = api.profile(graph, model, api.read_cluster(cluster), devices, seconds, tell, api.Run(output).keep)
+        found = api.profile(graph, model, api.read_cluster(cluster), devices, seconds, tell, api.Run(output).keep, energy)
     if json:
         print("[" + ",".join(encode(one).decode() for one in found.values()) + "]")
         return
     table(f"{graph.name}, whole network", ["device", "p50", "p10", "p90", "samples", "kernels", "mapped", "flags"], _profile_rows(found))
+    for name, one in found.items():
+        if one.energy is not None:
+            print(f"{name}: {energy_line(one.energy)}")
     print(f"next: edgekit partition {network} -c {cluster} -p {output} -o {output}/front.json --measure")
 
 

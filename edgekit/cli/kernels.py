@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgekit.api import KernelRow, Profile
+    from edgekit.energy import Energy
 
-__all__ = ["inspect_profile", "print_difference"]
+__all__ = ["energy_line", "inspect_profile", "print_difference"]
 
 TOP = 10
 
@@ -72,6 +73,18 @@ def _print(profile: "Profile") -> None:
     spread = ", ".join(f"{name} {ms(value)}" for name, value in (("p10", whole.p10_s), ("p50", whole.p50_s), ("p90", whole.p90_s)))
     print(f"whole network: {spread}, MAD {ms(whole.mad_s)}, {whole.samples} samples", end="")
     print(f" | {profile.coverage:.0%} of the optimised nodes mapped, {profile.folded} original ones folded")
+
+    if profile.energy is not None:
+        print(energy_line(profile.energy))
+
+
+def energy_line(energy: "Energy") -> str:
+    """Joules for each inference, or why there are none."""
+    net, gross = energy.net_j_per_inference, energy.gross_j_per_inference
+    if net is None or gross is None or energy.idle_w is None:
+        return f"energy: none, {energy.reason}"
+    seen = f"{energy.meter} ({', '.join(energy.rails)}), {energy.coverage:.0%} of {energy.window_s:.0f} s"
+    return f"energy: {net:.3g} J net, {gross:.3g} J gross for each inference; {energy.idle_w:.2f} W at rest | {seen}"
 
 
 def _kernels(title: str, rows: "Sequence[KernelRow]") -> None:

@@ -1,19 +1,26 @@
-"""Times a model in the stage process: as one segment in bursts, or kernel by kernel with onnxruntime's profiler."""
+"""Times a model in the stage process, as one segment or kernel by kernel with onnxruntime's profiler; or sees what energy it takes."""
 
 import json
 import statistics
 import tempfile
+import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
+from edgekit.energy import Energy
 from edgekit.runtime.executor import Executor, open_session, sample_inputs, session_options
 from edgekit.runtime.frames import Layout
+from edgekit.runtime.machine.reading import Here
 from edgekit.runtime.memory import peak_bytes
+from edgekit.runtime.power import spending
 from edgekit.runtime.store import PART
 from edgekit.runtime.verbs import KernelTime, Measure, Measured
 
-__all__ = ["measure_kernels", "measure_segment"]
+__all__ = ["measure_energy", "measure_kernels", "measure_segment"]
 
 WARM_UP = 10
 
@@ -58,6 +65,35 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
         events = json.loads(Path(session.end_profiling()).read_text())
         optimized = Path(folder, "optimized.onnx").read_bytes()
     return Measured(tuple(walls[WARM_UP:]), (), base_bytes, peak_bytes(), load_s, _medians(events)), optimized
+
+
+def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
+    """Joules of a model that runs again and again, over those of the device at rest with the model loaded."""
+    executor = Executor(model, request.inputs, request.outputs, request.variant, request.speed)
+    inputs = sample_inputs(request.inputs)
+    outputs = Layout(request.outputs).views(Layout(request.outputs).allocate())
+    for _ in range(WARM_UP):
+        executor.run(inputs, outputs)
+
+    def start() -> Callable[[], int]:
+        over, count = threading.Event(), [0]
+
+        def work() -> None:
+            while not over.is_set():
+                executor.run(inputs, outputs)
+                count[0] += 1
+
+        def stop() -> int:
+            over.set()
+            thread.join()
+            return count[0]
+
+        thread = threading.Thread(target=work, name="work", daemon=True)
+        thread.start()
+        return stop
+
+    energy = msgspec.convert(spending.measure(Here(), start), Energy)
+    return Measured((), (), base_bytes, peak_bytes(), executor.load_s, energy=energy)
 
 
 def _medians(events: list[dict[str, object]]) -> tuple[KernelTime, ...]:

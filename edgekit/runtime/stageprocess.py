@@ -12,7 +12,7 @@ from edgekit.device import Variant
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.control import Channel, Failure
 from edgekit.runtime.executor import session_options
-from edgekit.runtime.measuring import measure_kernels, measure_segment
+from edgekit.runtime.measuring import measure_energy, measure_kernels, measure_segment
 from edgekit.runtime.memory import peak_bytes, resident_bytes
 from edgekit.runtime.probing import Echo, probe
 from edgekit.runtime.stage import ServingStage
@@ -49,6 +49,9 @@ class _StageProcess:
             case Measure(model=model, mode="segment"):
                 _pin(request.cores)
                 return measure_segment(request, self._store / model, self._base_bytes), b""
+            case Measure(model=model, mode="energy"):
+                _pin(request.cores)
+                return measure_energy(request, self._store / model, self._base_bytes), b""
             case Measure(model=model):
                 _pin(request.cores)
                 return measure_kernels(request, self._store / model, self._base_bytes)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from edgekit.device import Variant
+from edgekit.energy import Energy
 from edgekit.graph import Graph, Tensor
 from edgekit.machine import Machine
 from edgekit.quantity import Bytes, Count, Name, Seconds
@@ -173,12 +174,12 @@ class Loaded(Struct, frozen=True, tag="loaded"):
 
 
 class Measure(Struct, frozen=True, tag="measure"):
-    """Time a model in a stage process of its own: as one segment, or kernel by kernel."""
+    """Time a model in a stage process of its own, as one segment or kernel by kernel; or see what it takes of the device's energy."""
 
     model: Name
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    mode: Literal["segment", "kernels"]
+    mode: Literal["segment", "kernels", "energy"]
     variant: Variant = Variant()
     cores: tuple[int, ...] | None = None
     speed: float = 1.0
@@ -204,6 +205,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     peak_bytes: Bytes
     load_s: Seconds
     kernels: tuple[KernelTime, ...] = ()
+    energy: Energy | None = None
 
 
 class Probe(Struct, frozen=True, tag="probe"):

@@ -24,6 +24,7 @@ __all__ = [
     "test_a_segment_is_timed",
     "test_a_stage_may_be_loaded_again",
     "test_a_stage_that_was_never_loaded_is_refused",
+    "test_energy_is_told_or_why_there_is_none",
     "test_golden_inputs_of_another_size_are_refused",
     "test_golden_inputs_that_are_left_out_are_drawn",
     "test_kernels_are_timed",
@@ -95,7 +96,12 @@ def test_kernels_are_timed(connection: Connection) -> None:
     measured, _ = connection.measure(measurement(connection.put(MODEL), "kernels"))
     assert measured.kernels
     assert all(kernel.seconds >= 0 for kernel in measured.kernels)
-    assert measured.samples_s == ()
+
+
+def test_energy_is_told_or_why_there_is_none(connection: Connection) -> None:
+    measured, _ = connection.measure(measurement(connection.put(MODEL), "energy"))
+    assert measured.energy is not None
+    assert (measured.energy.gross_j is None) == (measured.energy.reason is not None)
 
 
 def test_a_loaded_stage_runs_and_is_told(connection: Connection) -> None:

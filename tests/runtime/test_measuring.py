@@ -1,0 +1,27 @@
+"""Measuring the energy of a model: it runs while the meter is read, and is counted."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from edgekit.runtime.measuring import measure_energy
+from edgekit.runtime.power import spending
+from edgekit.runtime.power.meter import Meter
+from edgekit.runtime.verbs import Measure
+from tests.runtime.bed import DOUBLE, X, Y, written
+
+
+def test_inferences_made_while_the_meter_is_read_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.write_bytes(written(DOUBLE))
+    meter = Meter("pmic", "vcgencmd", "watts", ("VDD_CORE",), ("VDD_CORE",), lambda: {"VDD_CORE": 3.0})
+    monkeypatch.setattr(spending, "choose", lambda here, wanted: (meter, None))
+    monkeypatch.setattr(spending, "LEAST_S", 0.0)
+    monkeypatch.setattr(spending, "LEAST_READINGS", 1)
+    monkeypatch.setattr(spending, "measure", partial(spending.measure, seconds=0.2, interval_s=0.01))
+    measured = measure_energy(Measure("-", (X,), (Y,), "energy"), model, 0)
+    energy = measured.energy
+    assert energy is not None and energy.reason is None and energy.inferences is not None and energy.inferences > 10
+    assert energy.idle_w == pytest.approx(3.0) and energy.net_j == pytest.approx(0.0, abs=1e-6)
+    assert energy.window_s is not None and energy.gross_j == pytest.approx(3.0 * energy.window_s * energy.coverage, rel=1e-3)
