@@ -43,6 +43,8 @@ fix: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --quiet . || { echo "edgekit: the above has to be put right by hand" >&2; exit 1; }
 
+# Programs of another architecture, and what runs them here.
+nightly: DEBIAN_PACKAGES += mmdebstrap qemu-user-static
 nightly: setup
 	@$(BIN)/pytest -m nightly --hypothesis-profile=nightly
 

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -26,7 +27,7 @@ from devices.places import AGENT, ROOT
 from edgekit.device import Device
 from tests.runtime.bed import eventually
 
-__all__ = ["Bed", "Host", "bed", "install"]
+__all__ = ["Bed", "Host", "System", "bed", "install"]
 
 CONFIG = """Port 22
 ListenAddress {ip}
@@ -57,17 +58,27 @@ def run(*command: object, check: bool = True) -> str:
     return done.stdout
 
 
+class System(NamedTuple):
+    """Programs of a machine's own: what it mounts before its sshd starts, and what that is told besides."""
+
+    mounts: str = ""
+    config: str = ""
+
+
 class Host:
     """One machine. ``home`` is that of its root, as seen from here; ``binds`` put other files in place of its own."""
 
-    def __init__(self, name: str, space: str, ip: str, folder: Path, key: str, binds: Sequence[tuple[Path, str]] = ()):
+    def __init__(
+        self, name: str, space: str, ip: str, folder: Path, key: str, binds: Sequence[tuple[Path, str]] = (), system: System | None = None
+    ):
         self.name, self.space, self.ip, self.folder = name, space, ip, folder
         self.home = folder / "home"
         self._binds = binds
+        self._system = system or System()
         self._sshd: subprocess.Popen[bytes] | None = None
         (self.home / ".ssh").mkdir(parents=True, mode=0o700)
         (self.home / ".ssh" / "authorized_keys").write_text(key)
-        (folder / "sshd_config").write_text(CONFIG.format(ip=ip, folder=folder, home=HOME))
+        (folder / "sshd_config").write_text(CONFIG.format(ip=ip, folder=folder, home=HOME) + self._system.config)
         users = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("root:")]
         (folder / "passwd").write_text("\n".join([f"root:x:0:0:root:{HOME}:/bin/sh", *users, ""]))
         self.new_key()
@@ -98,7 +109,7 @@ class Host:
             f"mount --bind '{there}' '{here}'\n"
             for there, here in ((self.home, HOME), (self.folder / "passwd", "/etc/passwd"), *self._binds)
         )
-        script = f"set -e\nmount --make-rprivate /\n{mounts}exec /usr/sbin/sshd -D -e -f {self.folder}/sshd_config"
+        script = f"set -e\nmount --make-rprivate /\n{mounts}{self._system.mounts}exec /usr/sbin/sshd -D -e -f {self.folder}/sshd_config"
         with (self.folder / "sshd.log").open("ab") as log:
             command = ["ip", "netns", "exec", self.space, "unshare", "-m", "sh", "-c", script]
             env = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
@@ -165,7 +176,14 @@ class Bed:
         run("ip", "link", "set", name, "up")
         return name, subnet
 
-    def host(self, name: str, rate: str | None = None, binds: Sequence[tuple[Path, str]] = (), home: Path | None = None) -> Host:
+    def host(
+        self,
+        name: str,
+        rate: str | None = None,
+        binds: Sequence[tuple[Path, str]] = (),
+        home: Path | None = None,
+        system: System | None = None,
+    ) -> Host:
         """A machine whose sshd is running; ``rate`` (``100mbit``) limits its cable in both directions."""
         number = next(self._numbers)
         space, cable = f"{self._name}n{number}", f"{self._name}v{number}"
@@ -183,7 +201,7 @@ class Bed:
         folder.mkdir()
         if home is not None:
             (folder / "home").symlink_to(home)
-        made = Host(name, space, ip, folder, self.key, binds)
+        made = Host(name, space, ip, folder, self.key, binds, system)
         self._stack.callback(made.stop)
         made.start()
         return made
