@@ -50,7 +50,8 @@ class Stream:
 
     def close(self) -> None:
         """Close both; most commands end on that."""
-        self._channel.close()
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # the connection may have gone before
+            self._channel.close()
 
     def ending(self) -> Output:
         """How a command ended that has closed its output."""

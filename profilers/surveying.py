@@ -84,7 +84,7 @@ def sample_links(
         tell(f"{source} → {receiver}{' while both compute' if condition == 'computing' else ''}")
         try:
             lane = _lay(cluster, source, receiver, connections)
-            sizes_, probed = _probe(lane, sizes)
+            sizes_, probed = _patiently(lane, sizes)
         except DeviceError as error:
             if not APART.search(str(error)):
                 raise
@@ -172,6 +172,16 @@ def _lay(cluster: Cluster, source: str, receiver: str, connections: Mapping[str,
     route = Route(echo.host, echo.port, *((back, there) if pull else (there, back)))
     relay = Relay(connections[near], connections[far], echo.host, echo.port) if link is not None and link.relay else None
     return _Lane(source, receiver, connections[near], route, link is not None and link.shaped, pull, relay)
+
+
+def _patiently(lane: _Lane, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Probed]:
+    """A connection that is lost in the middle of it is no reason to give up on a link; a second one is."""
+    try:
+        return _probe(lane, sizes)
+    except DeviceError as error:
+        if APART.search(str(error)) or not STARVED.search(str(error)):
+            raise
+        return _probe(lane, sizes)
 
 
 def _probe(lane: _Lane, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Probed]:

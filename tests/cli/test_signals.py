@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     described = CLUSTER.replace('name = "near"', SIM.format("near", 1e6)).replace('name = "far"', SIM.format("far", 2e6))
     toml(folder, described, "sim.toml")
     plan_file(folder / "plan.json", serial(3).graph.digest, (0, 1, "near"), (1, 3, "far"))
-    assert edgekit_run("profile", folder / "net.onnx", "-c", folder / "sim.toml", "-o", folder / "profiles").code == 0
+    assert edgekit_run("profile", folder / "net.onnx", "-c", folder / "plain.toml", "-o", folder / "profiles", "--seconds", "0.1").code == 0
     return folder
 
 

@@ -190,6 +190,7 @@ def test_a_release_that_a_device_cannot_take_leaves_the_old_one_and_rolls_back(
     api.end(tmp_path)
 
 
+@pytest.mark.nightly
 def test_machines_that_do_not_reach_each_other_are_joined_by_a_relay_that_was_asked_for(lab: Bed, tmp_path: Path) -> None:
     net = serial()
     left, right = lab.board("left"), lab.board("right")
@@ -214,6 +215,7 @@ def test_machines_that_do_not_reach_each_other_are_joined_by_a_relay_that_was_as
         api.deploy_to_stay(plan, net.graph, net.model, surveyed, tmp_path)
 
 
+@pytest.mark.nightly
 def test_a_machine_that_only_another_one_reaches_is_used_through_it(lab: Bed) -> None:
     net = serial()
     gate = lab.board("gate")
