@@ -39,12 +39,11 @@ def script() -> bytes:
 
 
 def machine_of(shell: Shell) -> Machine:
-    """What machine a shell is on; its clock is compared with ours in the middle of the round trip.
+    """What machine a shell is on; its clock is compared with ours as the answer comes, for a slow one spends seconds on the question.
 
     Raises:
         DeviceError: it has no Python that could tell.
     """
-    begin = time.time()
     done = shell.run("python3 -", script(), PROBE_S, check=False)
     end = time.time()
     if done.code:
@@ -55,5 +54,5 @@ def machine_of(shell: Shell) -> Machine:
         machine = decode(done.out.strip().splitlines()[-1].encode(), Machine, "its probe")
     except (FormatError, IndexError) as error:
         raise DeviceError(f"{shell.name}: what its probe says is not understood ({error}); is python3 there the usual one?") from error
-    offset = None if machine.time_s is None else machine.time_s - (begin + end) / 2
+    offset = None if machine.time_s is None else machine.time_s - end
     return msgspec.structs.replace(machine, clock_offset_s=offset)

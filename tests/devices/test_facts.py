@@ -1,5 +1,6 @@
 """Facts over a shell, before anything of ours is on the machine."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def test_a_bare_machine_says_what_it_is(lab: Bed) -> None:
     assert [each.addresses for each in found.interfaces if each.name == "eth0"] == [(f"{host.ip}/24",)]
     assert found.clock_offset_s is not None and abs(found.clock_offset_s) < 60
     assert sorted(path.name for path in host.home.iterdir()) == [".ssh"]
+
+
+def test_the_clock_of_a_machine_that_is_slow_to_answer_is_not_taken_to_be_wrong(lab: Bed) -> None:
+    with login(known(lab, "slow", f'sleep 2; exec {sys.executable} "$@"').device()) as shell:
+        found = machine_of(shell)
+    assert found.clock_offset_s is not None and abs(found.clock_offset_s) < 0.5  # both clocks are this one
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ def probe(here: Here) -> dict[str, Any]:
     add("system", lambda: system(here))
     add("sensors", lambda: sensing(here, found.get("family", "other")))
     add("interfaces", lambda: {"interfaces": interfaces(here)})
+    found["time_s"] = time.time()  # last, so that hardly anything lies between it and whoever compares it with another clock
     found["missing"] = [{"field": field, "reason": reason} for field, reason in sorted(here.missing.items())]
     return found
 

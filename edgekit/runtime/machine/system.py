@@ -13,7 +13,6 @@ import platform
 import shutil
 import socket
 import sys
-import time
 from typing import Any
 
 from edgekit.runtime.machine.reading import Here
@@ -34,7 +33,6 @@ def system(here: Here) -> dict[str, Any]:
         "ensurepip": importlib.util.find_spec("ensurepip") is not None,
         "memory_bytes": _memory(here, "MemTotal"),
         "available_bytes": _memory(here, "MemAvailable"),
-        "time_s": time.time(),
         "uptime_s": _first(here, "/proc/uptime", "uptime_s"),
         "load_average": _first(here, "/proc/loadavg", "load_average"),
         "boot": here.text("/proc/sys/kernel/random/boot_id", "boot"),
