@@ -2,6 +2,7 @@
 
 import contextlib
 import posixpath
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -74,6 +75,12 @@ class Shell:
         self._stack = stack
         self._sftp: paramiko.SFTPClient | None = None
         self._callers: dict[int, Callable[[Stream], None]] = {}
+
+    @property
+    def near(self) -> str | None:
+        """The address of this machine that the connection leaves from; None where it leads through a host or a command."""
+        sock = self._transport.sock
+        return str(sock.getsockname()[0]) if isinstance(sock, socket.socket) else None
 
     def open(self, command: str) -> Stream:
         """Start a command to talk with."""

@@ -34,7 +34,8 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
         memory_bytes: cap of what may be used there; None: not capped.
         cores: processor numbers its stages are pinned to; None: not pinned.
         speed: share of its real speed that a ``local:`` device plays; below 1 its figures are emulated.
-        listen: the address its stages open their data sockets on. None: the one it is reached by.
+        listen: the address its stages open their data sockets on. None: the one it is reached by, which for a ``local:``
+            device that another machine sends to is this machine's on the way there.
         roofline: what a ``sim:`` device is described by.
     """
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from devices.connection import Connection, Probe, Probed
+from devices.door import door
 from devices.relay import Relay, open_relays
 from devices.shaper import Route, open_routes
 from edgekit.cluster import Cluster, Shape
@@ -166,11 +167,13 @@ def _lay(cluster: Cluster, source: str, receiver: str, connections: Mapping[str,
     """The client dials in both directions, as it does in the pipeline: it may be where nobody can dial it."""
     pull = receiver == cluster.client
     near, far = (receiver, source) if pull else (source, receiver)
-    echo = connections[far].probe(Probe(listen=cluster.device(far).listen))
     link, other = cluster.link(source, receiver), cluster.link(receiver, source)
+    relayed = link is not None and link.relay
+    listen = cluster.device(far).listen or door(connections[far], () if relayed else (connections[near],))
+    echo = connections[far].probe(Probe(listen=listen))
     there, back = link.shape if link else Shape(), other.shape if other else Shape()
     route = Route(echo.host, echo.port, *((back, there) if pull else (there, back)))
-    relay = Relay(connections[near], connections[far], echo.host, echo.port) if link is not None and link.relay else None
+    relay = Relay(connections[near], connections[far], echo.host, echo.port) if relayed else None
     return _Lane(source, receiver, connections[near], route, link is not None and link.shaped, pull, relay)
 
 

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from devices import Connection, connect
 from devices.connection import Probe
+from devices.door import door
 from devices.facts import machine_of
 from devices.login import Ask, login
 from devices.setup import plan
@@ -20,6 +21,7 @@ from edgekit.deploy.health import ailments
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.facts import probe_facts
+from edgekit.runtime.sockets import LOOPBACK
 
 __all__ = ["Finding", "examine"]
 
@@ -97,7 +99,8 @@ def _pair(source: str, receiver: str, connections: dict[str, Connection]) -> Fin
         return Finding(subject, "data port", "skipped", f"see {' and '.join(missing)}")
     echo = None
     try:
-        echo = connections[receiver].probe(Probe())
+        there = connections[receiver]
+        echo = there.probe(Probe(listen=there.device.listen or door(there, (connections[source],))))
         probed = connections[source].probe(Probe(host=echo.host, port=echo.port, sizes=(1,), samples=3, budget_s=0.1))
         trip_ms = 1e3 * sorted(probed.round_trips_s[0])[len(probed.round_trips_s[0]) // 2]
         return Finding(subject, "data port", "ok", f"{probed.host} → {echo.host}, round trip {trip_ms:.2g} ms")
@@ -106,6 +109,11 @@ def _pair(source: str, receiver: str, connections: dict[str, Connection]) -> Fin
 
 
 def _remedy(error: str, source: str, receiver: str, host: str) -> str:
+    if host == LOOPBACK:
+        return (
+            f"{receiver} can be dialled by its own machine alone: set `listen` of {receiver} in cluster.toml to an address that "
+            f"{source} reaches, or `relay = true` of the link"
+        )
     if re.search(r"unreachable|No route|Invalid argument", error):
         return (
             f"{source} has no route to {host}: put both on one network, or set `listen` of {receiver} in cluster.toml "

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from devices import Connection
+from devices.door import door
 from devices.local import LocalConnection
 from devices.relay import Relay, open_relays
 from devices.shaper import Route, open_routes
@@ -28,7 +30,7 @@ from edgekit.onnxio import Model
 from edgekit.plan import CLIENT, Plan, validate
 from edgekit.runtime.executor import run_once
 from edgekit.runtime.frames import Layout
-from edgekit.runtime.verbs import End, Endpoint, Loaded, LogsReply, Run
+from edgekit.runtime.verbs import End, Endpoint, Loaded, LogsReply, Run, StageSpec
 from edgekit.trace import Equality
 
 __all__ = ["Addresses", "Pipeline", "bring", "deploy"]
@@ -152,6 +154,7 @@ def _load(pipeline: Pipeline, release: Release) -> float:
             expected[spec.stage] = run_once(model, {tensor.name: known[tensor.name] for tensor in spec.inputs})
             known |= expected[spec.stage]
         connection.put(model)
+        spec = msgspec.structs.replace(spec, listen=spec.listen or door(connection, _callers(pipeline, spec)))
         loaded, outputs = connection.load(spec, Layout(spec.inputs).pack(known))
         pipeline.loaded[spec.stage, spec.replica] = loaded
         got = Layout(spec.outputs).unpack(outputs)
@@ -226,6 +229,16 @@ def _listener(edge: tuple[End, int, End, int]) -> tuple[int, int]:
         return receiver, there
     assert source != CLIENT
     return source, here
+
+
+def _callers(pipeline: Pipeline, spec: StageSpec) -> Iterator[Connection]:
+    """The devices that dial a stage themselves; the client is on this machine."""
+    for edge in _edges(pipeline):
+        if edge[2:] == (spec.stage, spec.replica) and edge[0] != CLIENT:
+            name = pipeline.device(*edge[:2])
+            link = pipeline.cluster.link(name, spec.device)
+            if link is None or not link.relay:
+                yield pipeline.connections[name]
 
 
 def _lifeline(pipeline: Pipeline) -> tuple[Path, str] | None:

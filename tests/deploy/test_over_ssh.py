@@ -12,6 +12,7 @@ from devices.places import AGENT, PYTHON
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.deploy import standing
+from edgekit.device import Device
 from edgekit.errors import DeviceError, UsageError
 from tests.cli.bed import edgekit_run
 from tests.models import serial, split
@@ -188,6 +189,17 @@ def test_a_release_that_a_device_cannot_take_leaves_the_old_one_and_rolls_back(
     with api.attach(tmp_path) as pipeline, pipeline.client() as client:
         assert [result.frame for result in client.stream([net.inputs()] * 2)] == [0, 1]
     api.end(tmp_path)
+
+
+def test_a_device_of_this_machine_can_be_dialled_by_others_that_send_to_it(lab: Bed, boards: list[Host]) -> None:
+    net = serial()
+    here = f"{boards[0].ip.rpartition('.')[0]}.1"
+    mixed = Cluster((boards[0].device(), Device("here"), Device("beside")), (Link(ANY, ANY, 0.0005, 12.5e6),), name="mixed")
+    assert [way.reason for way in api.take_survey(mixed, net.graph, thorough=False).ways if way.reason] == []
+    plan = split(net.graph, (0, 2, "one"), (2, 4, "here"), (4, 5, "beside"))
+    with api.deploy(plan, net.graph, net.model, mixed) as pipeline, pipeline.client() as client:
+        assert [host for host, _ in pipeline.addresses.values()] == [boards[0].ip, here, "127.0.0.1", "127.0.0.1"]
+        assert [result.frame for result in client.stream([net.inputs()] * 3)] == [0, 1, 2]
 
 
 @pytest.mark.nightly
