@@ -100,8 +100,7 @@ class Shell:
             try:
                 channel.exec_command(command)
                 complaint = _Reading(channel)
-                channel.sendall(stdin)
-                channel.shutdown_write()
+                self._feed(channel, stdin)
                 out = b""
                 while data := channel.recv(PIECE_BYTES):
                     out += data
@@ -121,6 +120,16 @@ class Shell:
                 f"{self.name}: `{_short(command)}` failed with exit code {done.code}: {said[-1] if said else 'it said nothing'}"
             )
         return done
+
+    def _feed(self, channel: paramiko.Channel, stdin: bytes) -> None:
+        try:
+            channel.sendall(stdin)
+            channel.shutdown_write()
+        except TimeoutError:
+            raise
+        except OSError:
+            if not self._transport.is_active():
+                raise  # else the command has ended without reading all of it
 
     def put(self, data: bytes, path: str, mode: int = 0o600) -> None:
         """Write a file, which appears whole or not at all; folders on its way are made."""

@@ -51,6 +51,10 @@ def test_much_on_both_streams_is_no_harm(shell: Shell) -> None:
     assert (len(done.out), len(done.err)) == (6_000_000, 3_000_000)
 
 
+def test_a_command_may_end_without_reading_what_it_is_given(shell: Shell) -> None:
+    assert shell.run("echo enough", stdin=bytes(40_000_000)).out == "enough\n"
+
+
 def test_a_command_that_takes_too_long_is_an_error(shell: Shell) -> None:
     with pytest.raises(DeviceError, match="board: `sleep 60` was not done after 0.3 s; is the machine overloaded?"):
         shell.run("sleep 60", timeout_s=0.3)
