@@ -90,12 +90,18 @@ def changes(before: Conditions, after: Conditions) -> tuple[Change, ...]:
 
 
 class Kernel(Struct, frozen=True, forbid_unknown_fields=True):
-    """One kernel of the optimised graph, with the units whose nodes it claims; spanning when more than one."""
+    """One kernel of the optimised graph, with the units whose nodes it claims; spanning when more than one.
+
+    ``shares`` says how its time divides among them, evenly where it is empty. ``provider`` is the execution provider that
+    ran it, empty where the device did not tell.
+    """
 
     name: Name
     op: Name
     seconds: Seconds
     units: tuple[Count, ...]
+    shares: tuple[float, ...] = ()
+    provider: str = ""
 
 
 class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,6 +151,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         for kernel in self.kernels:
             if max(kernel.units, default=0) >= self.unit_count:
                 raise UsageError(f"kernel {kernel.name} claims units {kernel.units}, the graph has {self.unit_count}; profile it again")
+            if kernel.shares and len(kernel.shares) != len(kernel.units):
+                raise UsageError(f"kernel {kernel.name} has {len(kernel.shares)} shares of {len(kernel.units)} units; profile it again")
         for segment in self.segments:
             if not segment.start < segment.stop <= self.unit_count:
                 raise UsageError(f"units [{segment.start}, {segment.stop}) are no segment of {self.unit_count} units; profile it again")
@@ -174,8 +182,9 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         """Estimated seconds of each unit: its kernels, scaled so that all add up to the measured whole."""
         seconds = [0.0] * self.unit_count
         for kernel in self.kernels:
-            for unit in kernel.units:
-                seconds[unit] += kernel.seconds / len(kernel.units)
+            even = (1 / max(1, len(kernel.units)),) * len(kernel.units)
+            for unit, share in zip(kernel.units, kernel.shares or even, strict=True):
+                seconds[unit] += kernel.seconds * share
         total = sum(seconds)
         if total == 0:
             return (self.whole.p50_s / self.unit_count,) * self.unit_count

@@ -51,11 +51,19 @@ def profiles(draw: st.DrawFn) -> Profile:
     count = draw(st.integers(1, 30))
     units = st.lists(st.integers(0, count - 1), max_size=4, unique=True).map(lambda drawn: tuple(sorted(drawn)))
     ranges = st.lists(st.integers(0, count), min_size=2, max_size=2, unique=True).map(sorted)
-    kernels = st.lists(_struct(Kernel, units=units), max_size=5).map(tuple)
+    kernels = st.lists(_kernels(units), max_size=5).map(tuple)
     segments = tuple(
         draw(_struct(SegmentTime, start=st.just(start), stop=st.just(stop))) for start, stop in draw(st.lists(ranges, max_size=4))
     )
     return draw(_struct(Profile, unit_count=st.just(count), kernels=kernels, segments=st.just(segments)))
+
+
+@st.composite
+def _kernels(draw: st.DrawFn, units: st.SearchStrategy[tuple[int, ...]]) -> Kernel:
+    """Kernels with a share for each unit, or none."""
+    own = draw(units)
+    weights = draw(st.just([]) | st.lists(st.integers(1, 9), min_size=len(own), max_size=len(own)))
+    return draw(_struct(Kernel, units=st.just(own), shares=st.just(tuple(weight / sum(weights) for weight in weights))))
 
 
 def _struct(kind: type[msgspec.Struct], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
