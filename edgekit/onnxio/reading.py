@@ -72,10 +72,17 @@ def _dtype(element: int) -> str:
 def kernel_nodes(model: bytes | Path) -> tuple[Node, ...]:
     """The nodes of a model as onnxruntime optimised and saved it; its weights are not looked at.
 
+    What a node reads twice is named twice: it may stand for two tensors of the original.
+
     Raises:
         GraphError: missing, or not ONNX.
     """
     proto, _ = decode(model, "the model") if isinstance(model, bytes) else decode(file_bytes(model), str(model))
     return tuple(
-        Node(n.name or f"{n.op_type}_{i}", n.op_type, reads(n), tuple(filter(None, n.output))) for i, n in enumerate(proto.graph.node)
+        Node(n.name or f"{n.op_type}_{i}", n.op_type, _each_time(n), tuple(filter(None, n.output))) for i, n in enumerate(proto.graph.node)
     )
+
+
+def _each_time(node: Any) -> tuple[str, ...]:
+    own = tuple(filter(None, node.input))
+    return own + tuple(name for name in reads(node) if name not in own)
