@@ -177,6 +177,23 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
             raise UsageError(f"the profile of {self.device} lacks the whole graph, units [0, {self.unit_count}); profile it again")
         return segment
 
+    @property
+    def providers(self) -> dict[str, tuple[int, float]]:
+        """For each execution provider by its short name: how many kernels it ran, and their seconds with the profiler on."""
+        found: dict[str, tuple[int, float]] = {}
+        for kernel in self.kernels:
+            if kernel.provider:
+                name = kernel.provider.removesuffix("ExecutionProvider")
+                count, seconds = found.get(name, (0, 0.0))
+                found[name] = (count + 1, seconds + kernel.seconds)
+        return found
+
+    @property
+    def compute_units(self) -> str:
+        """How many kernels each provider ran, as in ``compute units: CPU 52 | CUDA 3``; empty where the device did not tell."""
+        counts = " | ".join(f"{name} {count}" for name, (count, _) in sorted(self.providers.items()))
+        return f"compute units: {counts}" if counts else ""
+
     @cached_property
     def unit_s(self) -> tuple[float, ...]:
         """Estimated seconds of each unit: its kernels, scaled so that all add up to the measured whole."""

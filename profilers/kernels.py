@@ -63,7 +63,8 @@ def map_kernels(graph: Graph, times: tuple[KernelTime, ...], optimized: tuple[No
     overhead_s = 0.0
     for index, (node, time) in enumerate(zip(optimized, _times(times, optimized), strict=True)):
         if units[index] and time is not None and index not in wrong:
-            kernels.append(Kernel(node.name, node.op, time.seconds, units[index], _shares(original, claims[index], units[index])))
+            shares = _shares(original, claims[index], units[index])
+            kernels.append(Kernel(node.name, node.op, time.seconds, units[index], shares, time.provider))
             overhead_s += time.seconds if node.op in MOVES and not claims[index] else 0.0
     claimed = set().union(*claims)
     folded = original.folded - claimed

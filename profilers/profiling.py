@@ -62,8 +62,11 @@ def with_energy(profile: Profile, graph: Graph, model: Model, connection: Connec
 def _kernels(graph: Graph, timed: Measured, optimized: bytes) -> tuple[tuple[Kernel, ...], int, float]:
     """Kernels with the units they claim; a device that answers without a graph has timed unit by unit.
 
-    Where some kernel could not be mapped there are none: proportions with a gap would only mislead the search.
+    Where some kernel could not be mapped there are none: proportions with a gap would only mislead the search. Kernels of a
+    graph that a provider compiled are kept without units, to tell what ran where.
     """
+    if not optimized and any(k.provider for k in timed.kernels):
+        return tuple(Kernel(k.name, k.op, k.seconds, (), provider=k.provider) for k in timed.kernels), 0, 0.0
     if not optimized:
         return tuple(Kernel(k.name, k.op, k.seconds, (unit,)) for unit, k in enumerate(timed.kernels)), 0, 1.0
     mapping = map_kernels(graph, timed.kernels, kernel_nodes(optimized))

@@ -52,6 +52,8 @@ def profile(
         return
     table(f"{graph.name}, whole network", ["device", "p50", "p10", "p90", "samples", "kernels", "mapped", "flags"], _profile_rows(found))
     for name, one in found.items():
+        if one.compute_units:
+            print(f"{name}: {one.compute_units}")
         if one.energy is not None:
             print(f"{name}: {energy_line(one.energy)}")
     print(f"next: edgekit partition {network} -c {cluster} -p {output} -o {output}/front.json --measure")

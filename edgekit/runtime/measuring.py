@@ -8,10 +8,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgekit.device import Variant
 from edgekit.energy import Energy
+from edgekit.errors import GraphError
 from edgekit.runtime.executor import Executor, open_session, sample_inputs, session_options
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.machine.reading import Here
@@ -19,6 +22,9 @@ from edgekit.runtime.memory import peak_bytes
 from edgekit.runtime.power import spending
 from edgekit.runtime.store import PART
 from edgekit.runtime.verbs import KernelTime, Measure, Measured
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 __all__ = ["measure_energy", "measure_kernels", "measure_segment"]
 
@@ -44,16 +50,13 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
 
 
 def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Measured, bytes]:
-    """Median time of every kernel, and the optimised graph (without its weights) that the kernels belong to."""
+    """Median time of every kernel, and the optimised graph (without its weights) that the kernels belong to.
+
+    No graph where the provider compiled parts of it: onnxruntime refuses to save those.
+    """
     with tempfile.TemporaryDirectory(dir=model.parent, suffix=PART) as folder:
-        options = session_options(request.variant)
-        options.enable_profiling = True
-        options.profile_file_prefix = f"{folder}/kernels"
-        options.optimized_model_filepath = f"{folder}/optimized.onnx"
-        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights.bin")
-        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
         begin = time.perf_counter()
-        session = open_session(model, request.variant, options)
+        session, saved = _profiled(model, request.variant, folder)
         load_s = time.perf_counter() - begin
         inputs = sample_inputs(request.inputs)
         end = time.perf_counter() + request.budget_s
@@ -63,7 +66,7 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
             session.run(None, inputs)
             walls.append(time.perf_counter() - begin)
         events = json.loads(Path(session.end_profiling()).read_text())
-        optimized = Path(folder, "optimized.onnx").read_bytes()
+        optimized = Path(folder, "optimized.onnx").read_bytes() if saved else b""
     return Measured(tuple(walls[WARM_UP:]), (), base_bytes, peak_bytes(), load_s, _medians(events)), optimized
 
 
@@ -96,14 +99,32 @@ def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
     return Measured((), (), base_bytes, peak_bytes(), executor.load_s, energy=energy)
 
 
+def _profiled(model: Path, variant: Variant, folder: str) -> "tuple[ort.InferenceSession, bool]":
+    """A session with the profiler on, and whether its optimised graph was saved."""
+    options = session_options(variant)
+    options.enable_profiling = True
+    options.profile_file_prefix = f"{folder}/kernels"
+    options.optimized_model_filepath = f"{folder}/optimized.onnx"
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights.bin")
+    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+    try:
+        return open_session(model, variant, options), True
+    except GraphError as error:
+        if "compiled nodes" not in str(error):
+            raise
+    options.optimized_model_filepath = ""
+    return open_session(model, variant, options), False
+
+
 def _medians(events: list[dict[str, object]]) -> tuple[KernelTime, ...]:
     """Kernel events carry whole microseconds; the first runs, still warming up, are left out."""
-    samples: dict[tuple[str, str], list[float]] = defaultdict(list)
+    samples: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for event in events:
         name, args = str(event["name"]), event.get("args")
         if event.get("cat") == "Node" and name.endswith("_kernel_time") and isinstance(args, dict):
-            samples[name.removesuffix("_kernel_time"), str(args.get("op_name", ""))].append(float(str(event["dur"])) * 1e-6)
-    return tuple(KernelTime(name, op, _centre(seconds[WARM_UP:] or seconds)) for (name, op), seconds in samples.items())
+            key = (name.removesuffix("_kernel_time"), str(args.get("op_name", "")), str(args.get("provider", "")))
+            samples[key].append(float(str(event["dur"])) * 1e-6)
+    return tuple(KernelTime(name, op, _centre(s[WARM_UP:] or s), provider) for (name, op, provider), s in samples.items())
 
 
 def _centre(seconds: list[float]) -> float:

@@ -189,11 +189,12 @@ class Measure(Struct, frozen=True, tag="measure"):
 
 
 class KernelTime(Struct, frozen=True):
-    """Median time of one kernel of the optimised graph."""
+    """Median time of one kernel of the optimised graph, and the execution provider that ran it; empty where none is known."""
 
     name: str
     op: str
     seconds: Seconds
+    provider: str = ""
 
 
 class Measured(Struct, frozen=True, tag="measured"):

@@ -90,3 +90,19 @@ def test_estimates_of_units_add_up_to_the_whole_whatever_the_kernels(drawn: Prof
     assert len(estimated) == drawn.unit_count
     assert min(estimated) >= 0
     assert sum(estimated) == pytest.approx(whole_s)
+
+
+def test_the_compute_units_are_counted_by_provider() -> None:
+    ran = [("CUDAExecutionProvider", 3.0), ("CPUExecutionProvider", 1.0), ("CUDAExecutionProvider", 2.0)]
+    kernels = tuple(Kernel(f"k{i}", "Conv", seconds, (0,), provider=provider) for i, (provider, seconds) in enumerate(ran))
+    one = Profile("d", "pi", 1, Variant(), CONDITIONS, kernels, (measured(0, 1, 1.0),))
+    assert one.providers == {"CUDA": (2, 5.0), "CPU": (1, 1.0)}
+    assert one.compute_units == "compute units: CPU 1 | CUDA 2"
+    assert profile(1, [(1.0, (0,))]).compute_units == ""
+
+
+def test_shares_divide_a_spanning_kernel_and_there_is_one_for_each_unit() -> None:
+    kernel = Kernel("k", "Conv", 4.0, (0, 1), (0.75, 0.25))
+    assert Profile("d", "pi", 2, Variant(), CONDITIONS, (kernel,), (measured(0, 2, 8.0),)).unit_s == (6.0, 2.0)
+    with pytest.raises(UsageError, match="kernel k has 1 shares of 2 units; profile it again"):
+        Profile("d", "pi", 2, Variant(), CONDITIONS, (Kernel("k", "Conv", 4.0, (0, 1), (1.0,)),), ())

@@ -206,6 +206,7 @@ def test_every_kernel_that_onnxruntime_times_is_mapped_and_every_unit_has_one(so
     measured, optimized = measure_kernels(Measure("net", whole.inputs, whole.outputs, "kernels", budget_s=0.0, least=2), path, 0)
     mapping = map_kernels(original, measured.kernels, kernel_nodes(optimized))
     assert mapping.coverage == 1.0
+    assert {kernel.provider for kernel in mapping.kernels} == {"CPUExecutionProvider"}
     assert {unit for kernel in mapping.kernels for unit in kernel.units} == set(range(len(original.units)))
     assert sum(kernel.seconds for kernel in mapping.kernels) == pytest.approx(sum(time.seconds for time in measured.kernels))
     live = sum(not node.constant and node.op not in ("Dropout", "Identity") for node in original.nodes)

@@ -49,6 +49,14 @@ def test_a_device_that_answers_without_a_graph_has_timed_unit_by_unit() -> None:
     assert profile.emulated and profile.coverage == 1 and profile.conditions.machine == "sim"
 
 
+def test_kernels_of_a_compiled_graph_tell_where_they_ran_and_nothing_of_units() -> None:
+    kernels = tuple(KernelTime(f"OpenVINO-EP-subgraph_{i}_0", "OpenVINO-EP", 1.0, "OpenVINOExecutionProvider") for i in range(5))
+    with answering(kernels, b"") as connection:
+        profile = profile_graph(NET.graph, NET.model, connection)
+    assert profile.coverage == 0 and profile.compute_units == "compute units: OpenVINO 5"
+    assert profile.unit_s == pytest.approx((profile.whole.p50_s / 5,) * 5)
+
+
 @pytest.mark.parametrize(("threads", "known"), [(1, True), (2, False)])
 def test_time_over_processor_time_is_known_with_one_thread_only(threads: int, known: bool) -> None:
     with connect(simulated("a").devices[0]) as connection:
