@@ -15,7 +15,7 @@ import msgspec
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.errors import GraphError
-from edgekit.runtime.executor import Executor, open_session, sample_inputs, session_options
+from edgekit.runtime.executor import Arrays, Executor, open_session, sample_inputs, session_options
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.machine.reading import Here
 from edgekit.runtime.memory import peak_bytes
@@ -33,11 +33,7 @@ WARM_UP = 10
 
 def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
     """Run a model as the pipeline would, until the budget is spent but at least ``least`` times."""
-    executor = Executor(model, request.inputs, request.outputs, request.variant, request.speed)
-    inputs = sample_inputs(request.inputs)
-    outputs = Layout(request.outputs).views(Layout(request.outputs).allocate())
-    for _ in range(WARM_UP):
-        executor.run(inputs, outputs)
+    executor, inputs, outputs = _warm(request, model)
     samples: list[float] = []
     cpu: list[float] = []
     end = time.perf_counter() + request.budget_s
@@ -72,11 +68,7 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
 
 def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
     """Joules of a model that runs again and again, over those of the device at rest with the model loaded."""
-    executor = Executor(model, request.inputs, request.outputs, request.variant, request.speed)
-    inputs = sample_inputs(request.inputs)
-    outputs = Layout(request.outputs).views(Layout(request.outputs).allocate())
-    for _ in range(WARM_UP):
-        executor.run(inputs, outputs)
+    executor, inputs, outputs = _warm(request, model)
 
     def start() -> Callable[[], int]:
         over, count = threading.Event(), [0]
@@ -97,6 +89,15 @@ def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
 
     energy = msgspec.convert(spending.measure(Here(), start), Energy)
     return Measured((), (), base_bytes, peak_bytes(), executor.load_s, energy=energy)
+
+
+def _warm(request: Measure, model: Path) -> tuple[Executor, Arrays, Arrays]:
+    """A model that has run a few times, with inputs and room for its outputs."""
+    executor = Executor(model, request.inputs, request.outputs, request.variant, request.speed)
+    inputs = sample_inputs(request.inputs)
+    outputs = Layout(request.outputs).views(Layout(request.outputs).allocate())
+    executor.warm_up(inputs, outputs)
+    return executor, inputs, outputs
 
 
 def _profiled(model: Path, variant: Variant, folder: str) -> "tuple[ort.InferenceSession, bool]":

@@ -29,7 +29,6 @@ from edgekit.runtime.wire import Hello, accept, refuse, welcome
 
 __all__ = ["ServingStage"]
 
-WARM_UP = 2
 BACKLOG = 16
 
 LEAVE_S = 1.0
@@ -75,8 +74,7 @@ class ServingStage:
     def golden(self, blob: bytes) -> bytes:
         """Warm the model up and answer golden inputs (seeded ones where ``blob`` is empty)."""
         inputs = Layout(self.spec.inputs).unpack(blob) if blob else sample_inputs(self.spec.inputs)
-        for _ in range(WARM_UP):
-            self.executor.run(inputs, self._scratch)
+        self.executor.warm_up(inputs, self._scratch)
         return Layout(self.spec.outputs).pack(self._scratch)
 
     def start(self, receivers: tuple[Endpoint, ...]) -> None:
