@@ -1,5 +1,7 @@
 """Under which conditions something was measured, and whether they were the same from beginning to end."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from devices.connection import Connection, FactsReply, Measured
@@ -15,7 +17,7 @@ OPTIMIZATION = 99
 
 
 def conditions_of(
-    connection: Connection, before: FactsReply, after: FactsReply, measured: Measured | None = None, variant: Variant | None = None
+    connection: Connection, before: FactsReply, after: FactsReply, bursts: Sequence[Measured], variant: Variant
 ) -> Conditions:
     """What held from ``before`` to ``after``.
 
@@ -26,11 +28,11 @@ def conditions_of(
     if changed := changes(first, last):
         why = "; ".join(map(str, changed))
         raise DeviceError(f"{connection.device.name}: what was measured is invalid, for meanwhile {why}; see to that, then measure again")
-    busy = sum(measured.cpu_s) / connection.device.speed if measured else 0.0
-    single = variant is not None and variant.threads == 1
+    busy = sum(sum(burst.cpu_s) for burst in bursts) / connection.device.speed
+    wall = sum(sum(burst.samples_s) for burst in bursts)
     return msgspec.structs.replace(
         first,
-        wall_over_cpu=sum(measured.samples_s) / busy if measured and busy and single else None,
+        wall_over_cpu=wall / busy if busy and variant.threads == 1 else None,
         clock_hz=(*first.clock_hz, *last.clock_hz),
         temperature_c=(*first.temperature_c, *last.temperature_c),
     )

@@ -12,38 +12,50 @@ from edgekit.onnxio import Model, cut, kernel_nodes
 from edgekit.profile import Kernel, Profile
 from profilers.conditions import conditions_of
 from profilers.kernels import map_kernels
+from profilers.rounds import AGREE, LEAST_BURSTS, MOST_BURSTS, repeatability
 from profilers.segments import request_for, summarize
 
 __all__ = ["profile_graph", "with_energy"]
 
 
-def profile_graph(graph: Graph, model: Model, connection: Connection, variant: Variant | None = None, budget_s: float = 2.0) -> Profile:
-    """The kernel pass: seconds of every kernel, mapped to units, and of the whole graph measured apart.
+def profile_graph(
+    graph: Graph,
+    model: Model,
+    connection: Connection,
+    variant: Variant | None = None,
+    budget_s: float = 2.0,
+    rate_per_s: float | None = None,
+) -> Profile:
+    """The kernel pass: seconds of every kernel, mapped to units, and of the whole graph measured before and after.
 
-    ``budget_s`` is spent twice: once on the whole, once on its kernels.
+    ``budget_s`` is spent twice: once on the whole, once on its kernels; more on the whole where it does not repeat.
+    ``rate_per_s``: at which frames come in; None: one as soon as the one before is done.
 
     Raises:
         DeviceError: the device began or ceased to be throttled meanwhile, or its clocks were set otherwise.
     """
     variant = variant or connection.device.variant
-    whole = graph.segment(0, len(graph.units))
-    digest = connection.put(cut(model, graph, 0, len(graph.units)))
-    request = request_for(graph, whole, digest, connection, variant, budget_s)
+    count = len(graph.units)
+    digest = connection.put(cut(model, graph, 0, count))
+    request = request_for(graph, graph.segment(0, count), digest, connection, variant, budget_s / LEAST_BURSTS, rate_per_s)
     before = connection.facts()
-    measured, _ = connection.measure(request)
-    timed, optimized = connection.measure(msgspec.structs.replace(request, mode="kernels"))
+    bursts = [connection.measure(request)[0]]
+    timed, optimized = connection.measure(msgspec.structs.replace(request, mode="kernels", budget_s=budget_s))
+    while len(bursts) < LEAST_BURSTS or (len(bursts) < MOST_BURSTS and repeatability([burst.samples_s for burst in bursts]) > AGREE):
+        bursts.append(connection.measure(request)[0])
+    conditions = conditions_of(connection, before, connection.facts(), bursts, variant)
     kernels, folded, coverage = _kernels(graph, timed, optimized)
     return Profile(
         graph.digest,
         connection.device.name,
-        len(graph.units),
+        count,
         variant,
-        conditions_of(connection, before, connection.facts(), measured, variant),
+        msgspec.structs.replace(conditions, rate_per_s=rate_per_s),
         kernels,
-        (summarize(0, len(graph.units), measured),),
+        (summarize(0, count, bursts),),
         folded,
         coverage,
-        measured.base_bytes,
+        bursts[0].base_bytes,
         connection.device.emulated,
         statistics.median(timed.samples_s) if timed.samples_s else None,
     )

@@ -1,7 +1,7 @@
-"""Times segments of a graph in the stage process of their device, and sums up the samples."""
+"""Times segments of a graph in the stage process of their device, in rounds, and sums up the samples."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -11,11 +11,24 @@ from edgekit.device import Variant
 from edgekit.graph import Graph, Segment
 from edgekit.onnxio import Model, cut
 from edgekit.profile import Profile, SegmentTime
+from profilers.rounds import Settled, in_rounds, repeatability
 
-__all__ = ["measure_segments", "request_for", "summarize"]
+__all__ = ["BURST_S", "Range", "ends", "measure_segments", "request_for", "summarize"]
+
+Range = tuple[int, int]
+"""Units ``[start, stop)``."""
+
+BURST_S = 0.25
+LEAST_RUNS = 5
+"""Runs of a burst, also where they take longer than it should."""
+
+SENTINEL_S = 0.15
+CUTS = 16
 
 
-def request_for(graph: Graph, segment: Segment, digest: str, connection: Connection, variant: Variant, budget_s: float) -> Measure:
+def request_for(
+    graph: Graph, segment: Segment, digest: str, connection: Connection, variant: Variant, budget_s: float, rate_per_s: float | None = None
+) -> Measure:
     """The request that measures a segment as the device would run it in a pipeline."""
     device = connection.device
     return Measure(
@@ -28,27 +41,79 @@ def request_for(graph: Graph, segment: Segment, digest: str, connection: Connect
         speed=device.speed,
         budget_s=budget_s,
         works=works(graph, segment.start, segment.stop),
+        rate_per_s=rate_per_s,
     )
 
 
+def ends(graph: Graph, count: int = CUTS) -> tuple[Range, ...]:
+    """The beginnings and the ends of the graph at the cuts that least has to cross, which all splits in two consist of."""
+    cheapest = sorted(graph.candidates, key=lambda position: graph.cuts[position].nbytes)[:count]
+    return tuple(part for position in sorted(cheapest) for part in ((0, position), (position, len(graph.units))))
+
+
 def measure_segments(
-    graph: Graph, model: Model, connection: Connection, profile: Profile, ranges: Iterable[tuple[int, int]], budget_s: float = 0.5
+    graph: Graph,
+    model: Model,
+    connection: Connection,
+    profile: Profile,
+    ranges: Iterable[Range],
+    burst_s: float = BURST_S,
+    most_s: float = float("inf"),
+    tell: Callable[[str], None] = lambda text: None,
+    keep: Callable[[Profile], None] = lambda profile: None,
 ) -> Profile:
-    """The profile with units ``[start, stop)`` of each range measured; what was measured before is kept."""
-    segments = {(segment.start, segment.stop): segment for segment in profile.segments}
-    for start, stop in ranges:
-        if (start, stop) in segments:
-            continue
-        segment = graph.segment(start, stop)
-        digest = connection.put(cut(model, graph, start, stop))
-        measured, _ = connection.measure(request_for(graph, segment, digest, connection, profile.variant, budget_s))
-        segments[start, stop] = summarize(start, stop, measured)
-    return msgspec.structs.replace(profile, segments=tuple(segments[key] for key in sorted(segments)))
+    """The profile with units ``[start, stop)`` of each range measured; what was measured before is kept.
+
+    Args:
+        burst_s: time for one burst of runs of one segment; it has several.
+        most_s: after which no further rounds are begun; each segment is measured once in any case.
+        keep: gets the profile after each segment, so that nothing is lost where a later one fails.
+    """
+    found = {(segment.start, segment.stop): segment for segment in profile.segments}
+    bursts: dict[Range, list[Measured]] = {}
+    whole = graph.segment(0, len(graph.units))
+
+    def measured(part: Segment, seconds: float, speed: float) -> Measured:
+        digest = connection.put(cut(model, graph, part.start, part.stop))
+        request = request_for(graph, part, digest, connection, profile.variant, seconds, profile.conditions.rate_per_s)
+        return connection.measure(msgspec.structs.replace(request, speed=speed, least=LEAST_RUNS))[0]
+
+    def burst(key: Range) -> Sequence[float]:
+        made = bursts.setdefault(key, [])
+        made.append(measured(graph.segment(*key), burst_s, connection.device.speed))
+        return made[-1].samples_s
+
+    def sentinel() -> float:  # at full speed: it watches the machine, which also carries the device that it plays
+        return statistics.median(measured(whole, min(SENTINEL_S, burst_s), 1.0).samples_s)
+
+    def settled(key: Range, state: Settled) -> None:
+        nonlocal profile
+        found[key] = summarize(*key, [bursts[key][index] for index in state.kept])
+        profile = msgspec.structs.replace(profile, segments=tuple(found[key] for key in sorted(found)))
+        keep(profile)
+
+    in_rounds([key for key in ranges if key not in found], burst, sentinel, settled, most_s, tell=tell)
+    return profile
 
 
-def summarize(start: int, stop: int, measured: Measured) -> SegmentTime:
-    """Percentiles and the median absolute deviation of the samples."""
-    samples = np.array(measured.samples_s)
-    p10, p50, p90 = (float(value) for value in np.percentile(samples, (10, 50, 90)))
-    deviation = statistics.median(abs(samples - p50).tolist())
-    return SegmentTime(start, stop, p10, p50, p90, deviation, len(samples), measured.peak_bytes or None)
+def summarize(start: int, stop: int, bursts: Sequence[Measured]) -> SegmentTime:
+    """Percentiles and the median absolute deviation over all bursts, with the raw samples."""
+    raw = tuple(tuple(round(sample, 7) for sample in burst.samples_s) for burst in bursts)
+    samples = np.array([sample for burst in bursts for sample in burst.samples_s])
+    p10, p50, p90, p99 = (float(value) for value in np.percentile(samples, (10, 50, 90, 99)))
+    apart = repeatability(raw)
+    return SegmentTime(
+        start,
+        stop,
+        p10,
+        p50,
+        p90,
+        statistics.median(abs(samples - p50).tolist()),
+        len(samples),
+        max(burst.peak_bytes for burst in bursts) or None,
+        p99,
+        statistics.median(burst.load_s for burst in bursts),
+        statistics.median(burst.first_s for burst in bursts),
+        apart if len(bursts) > 1 else None,
+        raw,
+    )

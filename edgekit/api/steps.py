@@ -8,6 +8,7 @@ import msgspec
 
 from devices import Connection
 from edgekit import onnxio
+from edgekit.api.measuring import measure_front
 from edgekit.cluster import Cluster
 from edgekit.deploy.opening import connect_all
 from edgekit.errors import PlanError
@@ -20,14 +21,12 @@ from edgekit.profile import Profile
 from edgekit.shapes import parse_shape
 from partitioner.cost import price
 from partitioner.exact import solve
-from profilers.conditions import require_valid
 from profilers.profiling import profile_graph, with_energy
-from profilers.segments import measure_segments
+from profilers.segments import ends, measure_segments
 
 __all__ = [
     "export",
     "load",
-    "measure_front",
     "partition",
     "predict",
     "profile",
@@ -124,10 +123,14 @@ def profile(
     tell: Tell = _silent,
     keep: Keep = _forget,
     energy: bool = False,
+    full: bool = False,
+    rate_per_s: float | None = None,
 ) -> dict[str, Profile]:
     """What the graph costs on each device: the whole measured, its kernels mapped to units. One device at a time.
 
     ``energy``: also joules, where the device has a meter, which takes twenty seconds more.
+    ``full``: also the beginnings and ends at the sixteen cheapest cuts, measured as stages.
+    ``rate_per_s``: at which frames come in; None: one as soon as the one before is done.
 
     ``keep`` gets each profile as soon as it is there, so that nothing is lost where a later device fails.
     """
@@ -136,12 +139,21 @@ def profile(
         tell(device.name)
         with ExitStack() as stack:
             connection = connect_all((device,), stack, purpose="a profile")[device.name]
-            found[device.name] = profile_graph(graph, model, connection, budget_s=budget_s)
+            found[device.name] = profile_graph(graph, model, connection, budget_s=budget_s, rate_per_s=rate_per_s)
+            if full:
+                found[device.name] = _with_ends(graph, model, connection, found[device.name], tell, keep)
             if energy:
                 tell(f"{device.name}: energy")
                 found[device.name] = with_energy(found[device.name], graph, model, connection)
         keep(found[device.name])
     return found
+
+
+def _with_ends(graph: Graph, model: Model, connection: Connection, found: Profile, tell: Tell, keep: Keep) -> Profile:
+    def named(text: str) -> None:
+        tell(f"{found.device}: {text}")
+
+    return measure_segments(graph, model, connection, found, ends(graph), tell=named, keep=keep)
 
 
 def partition(
@@ -152,55 +164,21 @@ def partition(
     objectives: Sequence[Objective] = OBJECTIVES,
     order: Sequence[str] | None = None,
     measure: bool = False,
+    doubt_s: float = 0.0,
     tell: Tell = _silent,
     keep: Keep = _forget,
 ) -> tuple[Front, dict[str, Profile]]:
     """The exact front, and the profiles behind it.
 
     With ``measure``, segments that end on the front are measured on their devices and the front is solved again,
-    until nothing on it is estimated.
+    until nothing on it is estimated; then, for ``doubt_s``, those that may belong on it were they quicker than estimated.
 
     Raises:
         PlanError: no plan meets the memory caps, or the devices cannot reach each other.
     """
     if measure:
-        return measure_front(graph, model, cluster, dict(profiles), objectives, order, tell, keep)
+        return measure_front(graph, model, cluster, profiles, objectives, order, doubt_s, tell, keep)
     return solve(graph, cluster, profiles, order, objectives), dict(profiles)
-
-
-def measure_front(
-    graph: Graph,
-    model: Model,
-    cluster: Cluster,
-    profiles: dict[str, Profile],
-    objectives: Sequence[Objective],
-    order: Sequence[str] | None,
-    tell: Tell,
-    keep: Keep,
-) -> tuple[Front, dict[str, Profile]]:
-    """Solve, measure, solve again; devices are connected to when there is something to measure on them."""
-    front = solve(graph, cluster, profiles, order, objectives)
-    connections: dict[str, Connection] = {}
-    turn = 0
-    with ExitStack() as stack:
-        while missing := _unmeasured(front, profiles):  # ends: a round measures what no round before it has
-            turn += 1
-            wanted = {name for name, _, _ in missing} - connections.keys()
-            opened = connect_all([device for device in cluster.devices if device.name in wanted], stack, purpose="measurements")
-            for name, connection in opened.items():
-                require_valid(profiles[name], connection)
-            connections |= opened
-            for number, (name, start, stop) in enumerate(missing, start=1):
-                tell(f"round {turn}: segment {number} of {len(missing)} on {name}")
-                profiles[name] = measure_segments(graph, model, connections[name], profiles[name], [(start, stop)])
-                keep(profiles[name])
-            front = solve(graph, cluster, profiles, order, objectives)
-    return front, profiles
-
-
-def _unmeasured(front: Front, profiles: Mapping[str, Profile]) -> list[tuple[str, int, int]]:
-    used = {(name, stage.start, stage.stop) for plan in front.plans for stage in plan.stages for name in stage.devices}
-    return sorted(key for key in used if profiles[key[0]].segment(key[1], key[2]) is None)
 
 
 def predict(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile]) -> Plan:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["demo", "partition", "profile", "report"]
 
+UNSTEADY = 0.05
+"""Difference between two halves of the samples that is worth a word."""
+
 NetworkFile = Annotated[Path, typer.Argument(help="An exported network.")]
 ClusterFile = Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -28,6 +31,10 @@ def profile(
     devices: Annotated[list[str] | None, typer.Option("-d", "--device", help="Only this device; may be repeated.")] = None,
     seconds: Annotated[float, typer.Option(help="Time for each of the two passes.", min=0.1)] = 2.0,
     energy: Annotated[bool, typer.Option("--energy", help="Also joules, at rest and at work for ten seconds each.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also measure the two parts at each of the sixteen cheapest cuts.")] = False,
+    rate: Annotated[
+        float | None, typer.Option(help="Frames per second that come in; as fast as they are done, if not given.", min=0.01)
+    ] = None,
     diff: Annotated[
         tuple[Path, Path] | None, typer.Option("--diff", metavar="BEFORE AFTER", help="Compare two profiles instead of measuring.")
     ] = None,
@@ -46,7 +53,7 @@ def profile(
         raise UsageError("expected a network, its cluster and a folder; run: edgekit profile net.onnx -c cluster.toml -o run")
     graph, model = api.load(network)
     with progress("profiling") as tell:
-        found = api.profile(graph, model, api.read_cluster(cluster), devices, seconds, tell, api.Run(output).keep, energy)
+        found = api.profile(graph, model, api.read_cluster(cluster), devices, seconds, tell, api.Run(output).keep, energy, full, rate)
     if json:
         print("[" + ",".join(encode(one).decode() for one in found.values()) + "]")
         return
@@ -66,6 +73,7 @@ def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
         flags = [
             *(["emulated"] if one.emulated else []),
             *([f"contended {held.wall_over_cpu:.2f}"] if held.contended else []),
+            *([f"unsteady {whole.repeatability:.0%}"] if (whole.repeatability or 0) > UNSTEADY else []),
             *held.throttled,
         ]
         times = [ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s)]
@@ -82,6 +90,9 @@ def partition(
     objectives: Annotated[str, typer.Option("-O", "--objectives", help="Which to minimise, with commas.")] = "latency,period,memory",
     order: Annotated[str | None, typer.Option(help="Devices in the order of the pipeline, with commas.")] = None,
     measure: Annotated[bool, typer.Option("--measure", help="Measure the segments that end on the front, and solve again.")] = False,
+    seconds: Annotated[
+        float, typer.Option(help="With --measure: time for segments that are on the front only if estimates are too high.", min=0.0)
+    ] = 60.0,
     json: Json = False,
 ) -> None:
     """Find the exact Pareto front of pipeline splits."""
@@ -99,6 +110,7 @@ def partition(
             _objectives(objectives),
             order.split(",") if order else None,
             measure,
+            seconds,
             tell,
             run.keep,
         )

@@ -32,17 +32,22 @@ WARM_UP = 10
 
 
 def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
-    """Run a model as the pipeline would, until the budget is spent but at least ``least`` times."""
+    """Run a model as the pipeline would, until the budget is spent but at least ``least`` times; at a rate, if one is asked for."""
     executor, inputs, outputs = _warm(request, model)
     samples: list[float] = []
     cpu: list[float] = []
-    end = time.perf_counter() + request.budget_s
+    due = time.perf_counter()
+    end = due + request.budget_s
+    interval_s = 1 / request.rate_per_s if request.rate_per_s else 0.0
     while len(samples) < request.least or time.perf_counter() < end:
         begin = time.perf_counter()
         executor.run(inputs, outputs)
         samples.append(time.perf_counter() - begin)
         cpu.append(executor.cpu_s)
-    return Measured(tuple(samples), tuple(cpu), base_bytes, peak_bytes(), executor.load_s)
+        if interval_s:
+            due = max(due + interval_s, begin)
+            time.sleep(max(due - time.perf_counter(), 0.0))
+    return Measured(tuple(samples), tuple(cpu), base_bytes, peak_bytes(), executor.load_s, first_s=executor.first_s)
 
 
 def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Measured, bytes]:

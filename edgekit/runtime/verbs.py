@@ -8,7 +8,7 @@ from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.graph import Graph, Tensor
 from edgekit.machine import Machine
-from edgekit.quantity import Bytes, Count, Name, Seconds
+from edgekit.quantity import Bytes, Count, Name, Rate, Seconds
 
 __all__ = [
     "Alive",
@@ -174,7 +174,10 @@ class Loaded(Struct, frozen=True, tag="loaded"):
 
 
 class Measure(Struct, frozen=True, tag="measure"):
-    """Time a model in a stage process of its own, as one segment or kernel by kernel; or see what it takes of the device's energy."""
+    """Time a model in a stage process of its own, as one segment or kernel by kernel; or see what it takes of the device's energy.
+
+    ``rate_per_s``: how often a frame comes in, as in a stream; None: one as soon as the one before is done.
+    """
 
     model: Name
     inputs: tuple[Tensor, ...]
@@ -186,6 +189,7 @@ class Measure(Struct, frozen=True, tag="measure"):
     budget_s: Seconds = 1.0
     least: Annotated[int, Meta(ge=2)] = 10
     works: tuple[Work, ...] = ()
+    rate_per_s: Rate | None = None
 
 
 class KernelTime(Struct, frozen=True):
@@ -198,7 +202,10 @@ class KernelTime(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True, tag="measured"):
-    """Raw samples of one run each; for kernels, of runs with the profiler on, with the optimised graph as the blob."""
+    """Raw samples of one run each; for kernels, of runs with the profiler on, with the optimised graph as the blob.
+
+    ``first_s`` is the very first run, which chooses kernels and finds nothing in a cache.
+    """
 
     samples_s: tuple[Seconds, ...]
     cpu_s: tuple[Seconds, ...]
@@ -207,6 +214,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     load_s: Seconds
     kernels: tuple[KernelTime, ...] = ()
     energy: Energy | None = None
+    first_s: Seconds = 0.0
 
 
 class Probe(Struct, frozen=True, tag="probe"):

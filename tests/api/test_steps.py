@@ -88,6 +88,21 @@ def test_what_ends_on_a_front_is_measured_until_nothing_on_it_is_estimated() -> 
     assert profiles["a"].segments != used["a"].segments  # what was handed in is left alone
 
 
+def test_optimism_finds_what_an_estimate_that_is_too_high_hides() -> None:
+    # b has twice the speed of a; kernels say that a takes longer for the first unit than b for all three
+    net = serial(3)
+    profiles = api.profile(net.graph, net.model, UNEQUAL)
+    first, *rest = profiles["a"].kernels
+    slow = msgspec.structs.replace(first, seconds=0.55 / 0.45 * sum(kernel.seconds for kernel in rest))
+    wrong = profiles | {"a": msgspec.structs.replace(profiles["a"], kernels=(slow, *rest))}
+    pessimistic, _ = api.partition(net.graph, net.model, UNEQUAL, wrong, ("period",), measure=True)
+    hopeful, used = api.partition(net.graph, net.model, UNEQUAL, wrong, ("period",), measure=True, doubt_s=60)
+    right, _ = api.partition(net.graph, net.model, UNEQUAL, profiles, ("period",), measure=True)
+    assert used["a"].segment(0, 1) is not None
+    assert [plan.describe() for plan in hopeful.plans] == [plan.describe() for plan in right.plans]
+    assert [plan.describe() for plan in pessimistic.plans] != [plan.describe() for plan in right.plans]
+
+
 def test_a_plan_by_hand_is_predicted_with_its_transfers_filled_in() -> None:
     net = serial(3)
     plan = msgspec.structs.replace(split(net.graph, (0, 1, "a"), (1, 3, "b")), transfers=())

@@ -50,6 +50,20 @@ def test_without_kernels_the_whole_is_divided_evenly() -> None:
     assert profile(2, [(0.0, (0,))], measured(0, 2, 2.0)).unit_s == (1.0, 1.0)
 
 
+def test_an_optimist_takes_a_quarter_off_estimates_and_leaves_measurements_alone() -> None:
+    costs = profile(3, [(1.0, (0,)), (1.0, (1,)), (2.0, (2,))], measured(0, 3, 4.0), measured(0, 2, 2.5)).optimistic()
+    assert costs.compute_s(0, 2) == (2.5, "measured")
+    assert costs.compute_s(0, 1) == (0.75, "estimated")
+
+
+def test_an_optimist_who_has_seen_ten_segments_goes_by_them() -> None:
+    seen = [measured(unit, unit + 1, 0.8 if unit == 3 else 0.9 if unit == 4 else 1.1) for unit in range(11)]
+    costs = profile(12, [(1.0, (unit,)) for unit in range(12)], measured(0, 12, 12.0), *seen).optimistic()
+    assert costs.compute_s(11, 12)[0] == pytest.approx(0.9)  # the second quickest of eleven
+    quick = profile(12, [(1.0, (unit,)) for unit in range(12)], measured(0, 12, 12.0), *(measured(u, u + 1, 1.2) for u in range(11)))
+    assert quick.optimistic().compute_s(11, 12)[0] == 1.0  # where all took longer than estimated, estimates are low enough
+
+
 def test_what_was_measured_beats_what_is_estimated() -> None:
     costs = profile(3, [(1.0, (0,)), (1.0, (1,)), (2.0, (2,))], measured(0, 3, 4.0), measured(0, 2, 2.5))
     assert costs.compute_s(0, 3) == (4.0, "measured")

@@ -1,0 +1,140 @@
+"""Search by kernels, decide by segments: solve, measure what ends on the front, solve again.
+
+estimates ──solve──▶ front ──measure its segments──▶ solve … until all of the front is measured
+                       ▲                                       │
+                       └── measure what would be on it ◀───────┘ with estimates as low as they may be
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+
+from devices import Connection
+from edgekit.cluster import Cluster
+from edgekit.deploy.opening import connect_all
+from edgekit.device import Device
+from edgekit.front import Front, Objective
+from edgekit.graph import Graph
+from edgekit.onnxio import Model
+from edgekit.profile import Profile
+from partitioner.exact import solve
+from profilers.conditions import require_valid
+from profilers.segments import Range, measure_segments
+
+__all__ = ["measure_front"]
+
+Tell = Callable[[str], None]
+Keep = Callable[[Profile], None]
+Missing = dict[str, list[Range]]
+
+
+def measure_front(
+    graph: Graph,
+    model: Model,
+    cluster: Cluster,
+    profiles: Mapping[str, Profile],
+    objectives: Sequence[Objective],
+    order: Sequence[str] | None,
+    doubt_s: float,
+    tell: Tell,
+    keep: Keep,
+) -> tuple[Front, dict[str, Profile]]:
+    """The front with every segment on it measured, and the profiles behind it.
+
+    For ``doubt_s`` more it measures segments that would end on the front if they were as quick as estimates have
+    turned out to be wrong: optimism finds what a pessimistic estimate hides.
+
+    Raises:
+        DeviceError: a device is not what it was when it was profiled, or was lost; what was measured has been kept.
+    """
+    known = dict(profiles)
+
+    def solved() -> Front:
+        return solve(graph, cluster, known, order, objectives)
+
+    def hopeful() -> Front:
+        return solve(graph, cluster, {name: profile.optimistic() for name, profile in known.items()}, order, objectives)
+
+    with ExitStack() as stack:
+        bench = _Bench(graph, model, cluster, known, stack, tell, keep)
+        front = solved()
+        while missing := _unmeasured(front, known):  # ends: a round measures what no round before it has
+            bench.measure(missing)
+            front = solved()
+        end = time.monotonic() + doubt_s
+        while (left_s := end - time.monotonic()) > 0 and (missing := _unmeasured(hopeful(), known)):
+            bench.measure(missing, left_s)
+            front = solved()
+            if missing := _unmeasured(front, known):
+                bench.measure(missing)
+                front = solved()
+    return front, known
+
+
+class _Bench:
+    """The devices to measure on, connected to when there is something to measure; each machine is measured by a thread."""
+
+    def __init__(
+        self, graph: Graph, model: Model, cluster: Cluster, profiles: dict[str, Profile], stack: ExitStack, tell: Tell, keep: Keep
+    ):
+        self._graph, self._model, self._cluster = graph, model, cluster
+        self._profiles, self._stack, self._tell, self._keep = profiles, stack, tell, keep
+        self._connections: dict[str, Connection] = {}
+
+    def measure(self, missing: Missing, most_s: float = float("inf")) -> None:
+        """Add segments to the profiles."""
+        self._connect(missing)
+        by_machine: dict[str, list[str]] = defaultdict(list)
+        for name in missing:
+            by_machine[_machine(self._cluster.device(name))].append(name)
+        errors: list[BaseException] = []
+
+        def work(names: list[str]) -> None:
+            try:
+                for name in names:
+                    self._measure(name, missing[name], most_s / len(names))
+            except BaseException as error:  # raised again where the threads are waited for
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(names,), name="measuring", daemon=True) for names in by_machine.values()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+
+    def _measure(self, name: str, ranges: list[Range], most_s: float) -> None:
+        def keep(profile: Profile) -> None:
+            self._profiles[name] = profile
+            self._keep(profile)
+
+        def tell(text: str) -> None:
+            self._tell(f"{name}: {text}")
+
+        measure_segments(
+            self._graph, self._model, self._connections[name], self._profiles[name], ranges, most_s=most_s, tell=tell, keep=keep
+        )
+
+    def _connect(self, missing: Missing) -> None:
+        wanted = [device for device in self._cluster.devices if device.name in missing and device.name not in self._connections]
+        opened = connect_all(wanted, self._stack, purpose="measurements")
+        for name, connection in opened.items():
+            require_valid(self._profiles[name], connection)
+        self._connections |= opened
+
+
+def _machine(device: Device) -> str:
+    """All ``local:`` devices are one machine, whatever they play."""
+    return "local:" if device.scheme == "local" else device.machine
+
+
+def _unmeasured(front: Front, profiles: Mapping[str, Profile]) -> Missing:
+    used = {(name, stage.start, stage.stop) for plan in front.plans for stage in plan.stages for name in stage.devices}
+    missing: Missing = {}
+    for name, start, stop in sorted(used):
+        if profiles[name].segment(start, stop) is None:
+            missing.setdefault(name, []).append((start, stop))
+    return missing

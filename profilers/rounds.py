@@ -1,0 +1,105 @@
+"""Measures many things fairly: in rounds of random order, in bursts, between runs of a sentinel that tells when the machine drifts.
+
+    round 1    S  c a d  S  b e  S        S  the sentinel: the same work every time
+    round 2    S  e d  S  a b c  S           a block whose two sentinels are not near the quickest one is done again
+
+Whatever disturbs the machine for a while so hits all alike, or is seen. A thing is settled once its odd and its even
+bursts agree (split-half repeatability). Each burst is a stage process of its own, as each deployment will be.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+__all__ = ["AGREE", "DRIFT", "LEAST_BURSTS", "MOST_BURSTS", "Settled", "in_rounds", "repeatability"]
+
+Key = TypeVar("Key", bound=Hashable)
+Samples = Sequence[float]
+
+AGREE = 0.02
+"""Relative difference of odd and even bursts below which a measurement repeats."""
+
+DRIFT = 0.03
+"""Relative difference of a sentinel from the quickest one beyond which what lies beside it is measured again."""
+
+LEAST_BURSTS = 2
+MOST_BURSTS = 6
+BLOCK = 6
+"""Bursts between two sentinels."""
+
+Tell = Callable[[str], None]
+
+
+class Settled(NamedTuple):
+    """The bursts of one thing, as indices into what was measured of it, and how far its two halves are apart."""
+
+    kept: tuple[int, ...]
+    repeatability: float
+
+
+def in_rounds(
+    keys: Iterable[Key],
+    burst: Callable[[Key], Samples],
+    sentinel: Callable[[], float],
+    settled: Callable[[Key, Settled], None],
+    most_s: float = float("inf"),
+    seed: int = 0,
+    tell: Tell = lambda text: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Measure every key until it repeats, at least twice and at most six times, or until ``most_s`` are over.
+
+    Args:
+        burst: samples of one key, in seconds.
+        sentinel: seconds of the work that is always the same.
+        settled: is told each key once, as soon as it needs no more bursts.
+        most_s: when it is spent, what has been measured at least once is taken as it is.
+    """
+    waiting = list(dict.fromkeys(keys))
+    bursts: dict[Key, list[Samples]] = {key: [] for key in waiting}
+    steady: dict[Key, list[int]] = {key: [] for key in waiting}
+    draw, end = random.Random(seed), clock() + most_s
+    total, turn = len(waiting), 0
+    quickest = before = sentinel() if waiting else 0.0
+    while waiting:
+        turn += 1
+        order = draw.sample(waiting, len(waiting))
+        for block in (order[i : i + BLOCK] for i in range(0, len(order), BLOCK)):
+            tell(f"round {turn}: {total - len(waiting)} of {total} settled")
+            for key in block:
+                bursts[key].append(burst(key))
+            after = sentinel()
+            quickest = min(quickest, after)
+            if max(before, after) <= quickest * (1 + DRIFT):
+                for key in block:
+                    steady[key].append(len(bursts[key]) - 1)
+            before = after
+            over = clock() > end
+            for key in block:
+                if (state := _state(bursts[key], steady[key], over)) is not None:
+                    settled(key, state)
+                    waiting.remove(key)
+
+
+def _state(bursts: list[Samples], steady: list[int], over: bool) -> Settled | None:
+    """What is known of a key once it needs no more bursts. Bursts beside a sentinel that drifted count only where there is no other."""
+    last = over or len(bursts) >= MOST_BURSTS
+    kept = steady if len(steady) >= LEAST_BURSTS or not last else list(range(len(bursts)))
+    if len(kept) < LEAST_BURSTS and not last:
+        return None
+    apart = repeatability([bursts[index] for index in kept])
+    return Settled(tuple(kept), apart) if apart <= AGREE or last else None
+
+
+def repeatability(bursts: Sequence[Samples]) -> float:
+    """Relative difference between the medians of odd and even bursts; infinite for a single one.
+
+    >>> round(repeatability([(1.0, 1.0), (1.02, 1.02)]), 3)
+    0.02
+    """
+    if len(bursts) < LEAST_BURSTS:
+        return float("inf")
+    halves = [statistics.median(sample for burst in bursts[first::2] for sample in burst) for first in (0, 1)]
+    return abs(halves[0] - halves[1]) / (sum(halves) / 2)
