@@ -14,6 +14,7 @@ from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.plan import Plan
 from edgekit.profile import Kernel, Profile, SegmentTime
+from edgekit.residuals import Residuals
 from edgekit.survey import Survey
 from edgekit.trace import Trace
 
@@ -28,7 +29,7 @@ def nouns(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     return {Cluster: clusters, Profile: profiles}.get(kind, lambda: _struct(kind))()
 
 
-NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy)
+NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy, Residuals)
 
 
 @st.composite

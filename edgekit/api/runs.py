@@ -8,6 +8,7 @@ from edgekit.files import read, write
 from edgekit.front import Front
 from edgekit.plan import Plan
 from edgekit.profile import Profile
+from edgekit.residuals import Residuals
 from edgekit.trace import Trace
 
 __all__ = ["Run", "report"]
@@ -38,6 +39,17 @@ class Run:
     @property
     def trace(self) -> Path:
         return self.folder / "trace.json"
+
+    @property
+    def residuals(self) -> Residuals:
+        """Of the pipelines that were certified from here; a folder without any has none."""
+        path = self.folder / "residuals.json"
+        return read(path, Residuals) if path.is_file() else Residuals()
+
+    def keep_trace(self, path: Path, trace: Trace) -> None:
+        """Write a trace, and what it says of predictions from here."""
+        write(path, trace)
+        write(self.folder / "residuals.json", self.residuals.joined(trace))
 
     def keep(self, profile: Profile) -> None:
         """Write the profile of one device."""

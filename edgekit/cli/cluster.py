@@ -10,6 +10,7 @@ from edgekit.cli.console import mib, ms, progress, steps, table
 from edgekit.cli.verdict import exit_code, print_trace
 
 if TYPE_CHECKING:
+    from edgekit.api import Run
     from edgekit.front import Front, Objective
     from edgekit.profile import Profile
 
@@ -118,7 +119,7 @@ def partition(
     if json:
         print(encode(front).decode())
         return
-    _print_front(front)
+    _print_front(front, run)
     print(f"next: edgekit deploy {output} -g {network} -c {cluster}")
 
 
@@ -132,8 +133,10 @@ def _objectives(text: str) -> "tuple[Objective, ...]":
     return tuple(objective for objective in OBJECTIVES if objective in asked)
 
 
-def _print_front(front: "Front") -> None:
-    """The plans of a front as a table."""
+def _print_front(front: "Front", run: "Run") -> None:
+    """The plans of a front as a table, and how far off such predictions were."""
+    from edgekit.residuals import interval
+
     rows = []
     knee = front.knee()
     for index, plan in enumerate(front.plans):
@@ -144,6 +147,12 @@ def _print_front(front: "Front") -> None:
             rows.append([f"{index:>3}  {plan.describe()}", *figures, marks])
     title = f"{len(front.plans)} plans, {front.certificate.kind}, predicted"
     table(title, ["plan", "latency", "period", "frames/s", "memory", "badge"], rows)
+    found = run.residuals.found
+    widths = [interval(1.0, ratios) for ratios in ([each.latency for each in found], [each.period for each in found])]
+    if None not in widths:
+        latency, period = (f"{width.high - 1:.1%}" for width in widths if width)
+        told = f"latency within {latency} of its prediction, period within {period}"
+        print(f"nine times in ten: {told} ({len(found)} pipelines were certified from here)")
 
 
 @command("report")

@@ -133,12 +133,12 @@ def verify(
 ) -> None:
     """Certify a pipeline: latency alone, capacity, latency under load, against its prediction."""
     from edgekit import api
-    from edgekit.files import encode, write
+    from edgekit.files import encode
 
     with progress("verifying") as tell, _pipeline(plan, network, cluster, profiles, pick, name, tell) as pipeline:
         trace = api.verify(pipeline, seconds=seconds, tell=tell)
     if output:
-        write(output, trace)
+        api.Run(output.parent).keep_trace(output, trace)
     if json:
         import msgspec
 

@@ -7,7 +7,7 @@ latency counts from the time at which a frame was meant to be sent, so that a sl
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from typing import NamedTuple
 
@@ -46,8 +46,16 @@ class _Seen(NamedTuple):
     transfers: dict[tuple[End, End, str, str], list[float]]
 
 
-def certify(pipeline: Pipeline, seconds: float = 3.0, seed: int = 0, tell: Callable[[str], None] = lambda text: None) -> Trace:
+def certify(
+    pipeline: Pipeline,
+    seconds: float = 3.0,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda text: None,
+    fractions: Sequence[float] = FRACTIONS,
+) -> Trace:
     """The trace of a pipeline; each phase lasts about ``seconds`` but has at least 20 frames.
+
+    ``fractions``: shares of capacity at which latency under load is measured.
 
     Raises:
         StageError: a frame failed, or a stage was lost on the way.
@@ -61,7 +69,7 @@ def certify(pipeline: Pipeline, seconds: float = 3.0, seed: int = 0, tell: Calla
         tell("capacity")
         window, period, busy, spans = _capacity(pipeline, client, frames, seconds, _median_latency(alone))
         loads = []
-        for fraction in FRACTIONS:
+        for fraction in fractions:
             tell(f"latency at {fraction:.0%} of capacity")
             loads.append(_load_point(client, frames, fraction, period, _count(pipeline, seconds, period), seed))
     memory = _memory(pipeline)

@@ -162,6 +162,8 @@ def test_local_devices_from_survey_to_a_certified_plan_that_lives_as_long_as_the
     verdict = check_verdict(edgekit_run("verify", *plan, "--seconds", "0.1", "--json", "-o", folder / "trace.json"))
     assert set(verdict["errors"]) == {"latency", "period"}
     assert json.loads((folder / "trace.json").read_text()) == verdict["trace"]
+    (residual,) = json.loads((folder / "residuals.json").read_text())["found"]
+    assert residual["plan"] == verdict["trace"]["plan"]
     for pick in ("latency", "period"):
         done("run", *plan, "--pick", pick, "--input", _frame(folder), "--output", folder / "y.npz")
 
