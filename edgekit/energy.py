@@ -22,7 +22,7 @@ class Energy(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
         reason: why ``gross_j``, ``idle_w`` or ``net_j`` is None.
     """
 
-    meter: Literal["ina3221", "ina2xx", "pmic", "rapl"] | None = None
+    meter: Literal["ina3221", "ina2xx", "pmic", "rapl", "nvml"] | None = None
     rails: tuple[str, ...] = ()
     window_s: Seconds | None = None
     readings: Count = 0

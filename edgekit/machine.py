@@ -60,7 +60,7 @@ class Interface(Struct, frozen=True, forbid_unknown_fields=True):
 class Sensor(Struct, frozen=True, forbid_unknown_fields=True):
     """A meter of power or energy, and what it measures; ``reason`` is why it cannot be read."""
 
-    kind: Literal["ina3221", "ina2xx", "pmic", "rapl"]
+    kind: Literal["ina3221", "ina2xx", "pmic", "rapl", "nvml"]
     path: str
     rails: tuple[str, ...] = ()
     reason: str | None = None

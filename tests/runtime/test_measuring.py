@@ -16,7 +16,7 @@ def test_inferences_made_while_the_meter_is_read_are_counted(monkeypatch: pytest
     model = tmp_path / "model"
     model.write_bytes(written(DOUBLE))
     meter = Meter("pmic", "vcgencmd", "watts", ("VDD_CORE",), ("VDD_CORE",), lambda: {"VDD_CORE": 3.0})
-    monkeypatch.setattr(spending, "choose", lambda here, wanted: (meter, None))
+    monkeypatch.setattr(spending, "choose", lambda here, wanted, gpu: (meter, None))
     monkeypatch.setattr(spending, "LEAST_S", 0.0)
     monkeypatch.setattr(spending, "LEAST_READINGS", 1)
     monkeypatch.setattr(spending, "measure", partial(spending.measure, seconds=0.2, interval_s=0.01))

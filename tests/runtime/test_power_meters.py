@@ -13,6 +13,7 @@ from edgekit.runtime.machine.reading import Here
 from edgekit.runtime.power import ina2xx, ina3221, pmic, rapl
 from edgekit.runtime.power.finding import KINDS, choose, find
 from edgekit.runtime.power.meter import Meter
+from tests.runtime.nvmlfake import FakeGpu, library
 
 # Documentation/hwmon/ina3221.rst; the labels are those of the Orin Nano's device tree
 ORIN_NANO = {
@@ -204,7 +205,9 @@ def test_a_counter_that_only_root_may_read_is_no_meter(tmp_path: Path) -> None:
 
 
 def test_what_sees_more_of_the_machine_is_preferred(tmp_path: Path) -> None:
-    here = machine(tmp_path, ORIN_NANO | INA226 | zones(), {"vcgencmd pmic_read_adc": PMIC})
+    machine(tmp_path, ORIN_NANO | INA226 | zones())
+    gpus = {"libnvidia-ml.so.1": library(FakeGpu(milliwatts=15_000))}
+    here = Here(str(tmp_path), {"vcgencmd pmic_read_adc": PMIC}, gpus)
     assert [meter.kind for meter in find(here)] == list(KINDS)
     assert [choose(here, kind)[0].kind for kind in (None, *KINDS)] == ["ina3221", *KINDS]  # type: ignore[union-attr]
 

@@ -1,10 +1,12 @@
-"""Files and commands of a machine, which may be absent, unreadable, slow or full of nonsense."""
+"""Files, commands and libraries of a machine, which may be absent, unreadable, slow or full of nonsense."""
 
 from __future__ import annotations
 
+import ctypes
 import glob
 import os
 import subprocess
+from typing import Any
 
 __all__ = ["Here"]
 
@@ -15,10 +17,11 @@ MOST_BYTES = 1 << 20
 class Here:
     """This machine, or a tree of files recorded from another one; ``missing`` collects why something could not be read."""
 
-    def __init__(self, root: str = "/", commands: dict[str, str] | None = None):
+    def __init__(self, root: str = "/", commands: dict[str, str] | None = None, libraries: dict[str, Any] | None = None):
         self.root = root
         self.missing: dict[str, str] = {}
         self._commands = commands
+        self._libraries = {} if libraries is None and commands is not None else libraries
 
     def path(self, path: str) -> str:
         """Where a path of the machine is."""
@@ -69,6 +72,18 @@ class Here:
             self.lacks(field, f"{command}: exit code {done.returncode}")
             return None
         return done.stdout[:MOST_BYTES].decode("utf-8", "replace").strip()
+
+    def library(self, name: str, field: str = "") -> Any | None:
+        """A shared library of the machine; None where there is none, or it cannot be loaded."""
+        if self._libraries is not None:
+            if name not in self._libraries:
+                self.lacks(field, f"{name}: not found")
+            return self._libraries.get(name)
+        try:
+            return ctypes.CDLL(name)
+        except OSError as error:
+            self.lacks(field, str(error).partition(": cannot open")[0] + ": cannot be loaded")
+            return None
 
     def lacks(self, field: str, reason: str) -> None:
         """Say why a field stays empty; the last reason counts."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgekit.runtime.machine.reading import Here
-from edgekit.runtime.power import ina2xx, ina3221, pmic, rapl
+from edgekit.runtime.power import ina2xx, ina3221, nvml, pmic, rapl
 from edgekit.runtime.power.meter import Meter
 
-__all__ = ["KINDS", "choose", "find"]
+__all__ = ["KINDS", "OF_GPUS", "choose", "find"]
 
 KINDS: dict[str, Callable[[Here], list[Meter]]] = {
     "ina3221": ina3221.meters,
     "ina2xx": ina2xx.meters,
     "pmic": pmic.meters,
     "rapl": rapl.meters,
+    "nvml": nvml.meters,
 }
 """In order of preference: what sees more of the machine comes first."""
+
+OF_GPUS = ("ina3221", "ina2xx", "nvml")
+"""Those that see what a GPU takes: the other ones would tell of a GPU's work that it costs nothing, as nvml would of a processor's."""
 
 
 def find(here: Here) -> list[Meter]:
@@ -24,8 +28,8 @@ def find(here: Here) -> list[Meter]:
     return [meter for look in KINDS.values() for meter in look(here)]
 
 
-def choose(here: Here, wanted: str | None = None) -> tuple[Meter | None, str | None]:
-    """The best meter, or the one of a kind or at a path; without one, the reason.
+def choose(here: Here, wanted: str | None = None, gpu: bool = False) -> tuple[Meter | None, str | None]:
+    """The best meter for work of the processor, or of a ``gpu``; or the one of a kind or at a path; without one, the reason.
 
     Several of one kind are none, since nothing tells which of them measures what.
     """
@@ -33,7 +37,7 @@ def choose(here: Here, wanted: str | None = None) -> tuple[Meter | None, str | N
         there = find(here)
         at_path = next((meter for meter in there if meter.path == wanted), None)
         return at_path, None if at_path else f"no meter at {wanted}; there are {', '.join(meter.path for meter in there) or 'none'}"
-    kinds = list(KINDS) if wanted is None else [wanted]
+    kinds = [wanted] if wanted else [kind for kind in KINDS if (kind in OF_GPUS if gpu else kind != "nvml")]
     for kind in kinds:
         found = KINDS[kind](here)
         if len(found) > 1:

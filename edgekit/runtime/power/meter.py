@@ -13,7 +13,7 @@ class Meter:
     """A meter and its rails.
 
     Attributes:
-        kind: ina3221, ina2xx, pmic or rapl.
+        kind: ina3221, ina2xx, pmic, rapl or nvml.
         path: where it is read.
         unit: what ``read`` tells of every rail: watts at this moment, or joules since some time in the past.
         rails: all that can be read.

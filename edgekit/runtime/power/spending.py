@@ -28,6 +28,7 @@ def measure(
     here: Here,
     start: Callable[[], Callable[[], int]],
     wanted: str | None = None,
+    gpu: bool = False,
     seconds: float = LEAST_S,
     interval_s: float = 0.1,
     clock: Callable[[], float] = time.monotonic,
@@ -38,8 +39,9 @@ def measure(
     Arguments:
         start: begins the work, and gives what ends it and tells how many inferences it made.
         wanted: kind or path of the meter; without one, the best that there is. Without any meter nothing is run.
+        gpu: whether the work is a GPU's.
     """
-    meter, reason = choose(here, wanted)
+    meter, reason = choose(here, wanted, gpu)
     if meter is None:
         return unmetered(str(reason))
     idle = record(meter, seconds, interval_s, clock, sleep)
