@@ -131,7 +131,7 @@ def bring(
         admit(pipeline)
         try:
             tell("loading stages")
-            worst = _load(pipeline, release)
+            worst = _load(pipeline, release, tell)
             stack.enter_context(_link(pipeline, release.parts, home))
             tell("comparing with the unsplit run")
             pipeline.equality = _check(pipeline, release, worst)
@@ -143,7 +143,7 @@ def bring(
             pipeline.stop()
 
 
-def _load(pipeline: Pipeline, release: Release) -> float:
+def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
     """Load every part; compare each stage on the very inputs that the unsplit run would give it."""
     known: dict[str, NDArray[np.generic]] = dict(release.golden)
     worst = 0.0
@@ -157,6 +157,8 @@ def _load(pipeline: Pipeline, release: Release) -> float:
         spec = msgspec.structs.replace(spec, listen=spec.listen or door(connection, _callers(pipeline, spec)))
         loaded, outputs = connection.load(spec, Layout(spec.inputs).pack(known))
         pipeline.loaded[spec.stage, spec.replica] = loaded
+        if loaded.build_s:
+            tell(f"{spec.name}: loaded in {loaded.load_s:.1f} s the engine that took {loaded.build_s:.1f} s to build")
         got = Layout(spec.outputs).unpack(outputs)
         worst = max(worst, require(got, expected[spec.stage], f"{spec.name} on the inputs of stage {spec.stage}").worst)
     return worst

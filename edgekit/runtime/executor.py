@@ -1,75 +1,35 @@
-"""Runs one stage model in onnxruntime, in place on the buffers of its links, at the speed its device plays."""
+"""Runs one stage model, in place on the buffers of its links, at the speed its device plays."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.device import Variant
-from edgekit.errors import GraphError
 from edgekit.graph import Tensor
+from edgekit.runtime.engines import build
 from edgekit.runtime.pace import Pace
-from edgekit.telemetry import decline
-
-if TYPE_CHECKING:
-    import onnxruntime as ort
+from edgekit.runtime.providers import of_processor
+from edgekit.runtime.sessions import Arrays, open_model, open_session, session_options
 
 __all__ = ["Arrays", "Executor", "open_session", "run_once", "sample_inputs", "session_options"]
-
-Arrays = Mapping[str, NDArray[np.generic]]
-QUIET = 4
 
 WARM_UP = 10
 WARM_UP_S = 0.5
 LEAST_WARM_UP = 2
 
 
-def session_options(variant: Variant) -> "ort.SessionOptions":
-    """Options that every session of edgekit has: threads set, spinning off, so that stages can share a machine."""
-    decline()
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = variant.threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = QUIET
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    return options
-
-
-def open_session(model: Path | bytes, variant: Variant, options: "ort.SessionOptions | None" = None) -> "ort.InferenceSession":
-    """Load a model on exactly the provider asked for.
-
-    Raises:
-        GraphError: onnxruntime refuses the model, or lacks the provider.
-    """
-    decline()
-    import onnxruntime as ort
-
-    if variant.provider not in ort.get_available_providers():
-        raise GraphError(f"onnxruntime here has no {variant.provider}; it has {', '.join(ort.get_available_providers())}")
-    source = model if isinstance(model, bytes) else str(model)
-    try:
-        return ort.InferenceSession(source, options or session_options(variant), providers=[variant.provider])
-    except Exception as error:  # onnxruntime raises a dozen unrelated types
-        raise GraphError(f"onnxruntime {ort.__version__} refuses the model: {str(error).splitlines()[0]}") from error
-
-
 class Executor:
     """A loaded model. ``run`` reads and writes the caller's arrays, without copies."""
 
     def __init__(self, model: Path | bytes, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], variant: Variant, speed: float):
+        self.build_s = build(model, variant)
         begin = time.perf_counter()
-        self._session = open_session(model, variant)
-        self._inputs = inputs
-        self._outputs = outputs
+        self._model = open_model(model, variant, inputs, outputs)
         self._pace = Pace(speed)
         # with one thread the kernels run on the calling thread, so the transport's own processor time stays out
-        self._one_thread = variant.threads == 1
+        self._one_thread = variant.threads == 1 and of_processor(variant)
         self._cpu = time.thread_time if self._one_thread else time.process_time
         self.load_s = time.perf_counter() - begin
         self.cpu_s = 0.0
@@ -98,15 +58,8 @@ class Executor:
         return self._pace.remainder_s(wall_s, self.cpu_s if self._one_thread else wall_s)
 
     def _compute(self, inputs: Arrays, outputs: Arrays) -> float:
-        binding = self._session.io_binding()
-        for tensor in self._inputs:
-            array = inputs[tensor.name]
-            binding.bind_input(tensor.name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        for tensor in self._outputs:
-            array = outputs[tensor.name]
-            binding.bind_output(tensor.name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         begin, busy = time.perf_counter(), self._cpu()
-        self._session.run_with_iobinding(binding)
+        self._model.run(inputs, outputs)
         self.cpu_s, wall_s = self._cpu() - busy, time.perf_counter() - begin
         return wall_s
 

@@ -20,6 +20,7 @@ from edgekit.runtime.frames import Layout
 from edgekit.runtime.machine.reading import Here
 from edgekit.runtime.memory import peak_bytes
 from edgekit.runtime.power import spending
+from edgekit.runtime.providers import is_onnxruntime, of_gpu
 from edgekit.runtime.store import PART
 from edgekit.runtime.verbs import KernelTime, Measure, Measured
 
@@ -47,14 +48,18 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
         if interval_s:
             due = max(due + interval_s, begin)
             time.sleep(max(due - time.perf_counter(), 0.0))
-    return Measured(tuple(samples), tuple(cpu), base_bytes, peak_bytes(), executor.load_s, first_s=executor.first_s)
+    return Measured(
+        tuple(samples), tuple(cpu), base_bytes, peak_bytes(), executor.load_s, first_s=executor.first_s, build_s=executor.build_s
+    )
 
 
 def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Measured, bytes]:
     """Median time of every kernel, and the optimised graph (without its weights) that the kernels belong to.
 
-    No graph where the provider compiled parts of it: onnxruntime refuses to save those.
+    No graph where the provider compiled parts of it: onnxruntime refuses to save those. What no onnxruntime runs is one kernel.
     """
+    if not is_onnxruntime(request.variant):
+        return _opaque(request.variant.provider, measure_segment(request, model, base_bytes)), b""
     with tempfile.TemporaryDirectory(dir=model.parent, suffix=PART) as folder:
         begin = time.perf_counter()
         session, saved = _profiled(model, request.variant, folder)
@@ -92,7 +97,7 @@ def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
         thread.start()
         return stop
 
-    energy = msgspec.convert(spending.measure(Here(), start), Energy)
+    energy = msgspec.convert(spending.measure(Here(), start, gpu=of_gpu(request.variant)), Energy)
     return Measured((), (), base_bytes, peak_bytes(), executor.load_s, energy=energy)
 
 
@@ -103,6 +108,11 @@ def _warm(request: Measure, model: Path) -> tuple[Executor, Arrays, Arrays]:
     outputs = Layout(request.outputs).views(Layout(request.outputs).allocate())
     executor.warm_up(inputs, outputs)
     return executor, inputs, outputs
+
+
+def _opaque(backend: str, measured: Measured) -> Measured:
+    kernel = KernelTime(backend, "Segment", statistics.median(measured.samples_s), backend)
+    return msgspec.structs.replace(measured, kernels=(kernel,))
 
 
 def _profiled(model: Path, variant: Variant, folder: str) -> "tuple[ort.InferenceSession, bool]":

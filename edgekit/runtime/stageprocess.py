@@ -40,7 +40,8 @@ class _StageProcess:
                 self._stage = ServingStage(spec, self._store / spec.model)
                 outputs = self._stage.golden(blob)
                 host, port = self._stage.address
-                return Loaded(host, port, self._stage.executor.load_s, self._base_bytes, peak_bytes()), outputs
+                executor = self._stage.executor
+                return Loaded(host, port, executor.load_s, self._base_bytes, peak_bytes(), executor.build_s), outputs
             case Run(receivers=receivers):
                 self._serving().start(receivers)
                 return Done(), b""

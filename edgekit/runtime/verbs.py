@@ -134,7 +134,7 @@ class Facts(Struct, frozen=True, tag="facts"):
 
 
 class FactsReply(Struct, frozen=True, tag="facts_reply"):
-    """The machine of a device, and the onnxruntime there with its execution providers."""
+    """The machine of a device, and the onnxruntime there with its execution providers, and the backends beside it."""
 
     version: str
     machine: Machine
@@ -164,13 +164,17 @@ class Load(Struct, frozen=True, tag="load"):
 
 
 class Loaded(Struct, frozen=True, tag="loaded"):
-    """A stage that is ready to be linked. Memory is resident bytes: before the model, and at the peak."""
+    """A stage that is ready to be linked. Memory is resident bytes: before the model, and at the peak.
+
+    ``build_s`` is what its engine took to build, now or before, where there is one.
+    """
 
     host: str
     port: int
     load_s: Seconds
     base_bytes: Bytes
     peak_bytes: Bytes
+    build_s: Seconds = 0.0
 
 
 class Measure(Struct, frozen=True, tag="measure"):
@@ -215,6 +219,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     kernels: tuple[KernelTime, ...] = ()
     energy: Energy | None = None
     first_s: Seconds = 0.0
+    build_s: Seconds = 0.0
 
 
 class Probe(Struct, frozen=True, tag="probe"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import glob
 import os
 import subprocess
@@ -80,8 +79,10 @@ class Here:
                 self.lacks(field, f"{name}: not found")
             return self._libraries.get(name)
         try:
+            import ctypes  # which a Python may have been built without
+
             return ctypes.CDLL(name)
-        except OSError as error:
+        except (ImportError, OSError) as error:
             self.lacks(field, str(error).partition(": cannot open")[0] + ": cannot be loaded")
             return None
 
