@@ -10,7 +10,7 @@ __all__ = ["Device", "Roofline", "Variant"]
 
 
 class Variant(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a segment is executed: precision, onnxruntime execution provider, intra-op threads."""
+    """How a segment is executed: precision, onnxruntime execution provider (or the name of another backend), intra-op threads."""
 
     precision: Name = "fp32"
     provider: Name = "CPUExecutionProvider"

@@ -4,7 +4,7 @@ import statistics
 
 import msgspec
 
-from devices.connection import Connection, Measured
+from devices.connection import Connection, KernelTime, Measured
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.graph import Graph
@@ -75,11 +75,21 @@ def _kernels(graph: Graph, timed: Measured, optimized: bytes) -> tuple[tuple[Ker
     """Kernels with the units they claim; a device that answers without a graph has timed unit by unit.
 
     Where some kernel could not be mapped there are none: proportions with a gap would only mislead the search. Kernels of a
-    graph that a provider compiled are kept without units, to tell what ran where.
+    graph that a provider compiled are kept without units, to tell what ran where; a single one is the whole graph.
     """
+    if not optimized and len(timed.kernels) == 1 and timed.kernels[0].provider:
+        return (_whole(graph, timed.kernels[0]),), 0, 1.0
     if not optimized and any(k.provider for k in timed.kernels):
         return tuple(Kernel(k.name, k.op, k.seconds, (), provider=k.provider) for k in timed.kernels), 0, 0.0
     if not optimized:
         return tuple(Kernel(k.name, k.op, k.seconds, (unit,)) for unit, k in enumerate(timed.kernels)), 0, 1.0
     mapping = map_kernels(graph, timed.kernels, kernel_nodes(optimized))
     return mapping.kernels if mapping.coverage == 1 else (), mapping.folded, mapping.coverage
+
+
+def _whole(graph: Graph, time: KernelTime) -> Kernel:
+    """A kernel that spans all units; what each takes of its time is in proportion to its multiplications."""
+    units = tuple(range(len(graph.units)))
+    macs = [graph.segment(unit, unit + 1).macs for unit in units]
+    shares = tuple(each / sum(macs) for each in macs) if any(macs) and len(units) > 1 else ()
+    return Kernel(time.name, time.op, time.seconds, units, shares, time.provider)

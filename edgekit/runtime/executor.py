@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from edgekit.device import Variant
 from edgekit.graph import Tensor
+from edgekit.runtime.backends import open_model
 from edgekit.runtime.engines import build
 from edgekit.runtime.pace import Pace
 from edgekit.runtime.providers import of_processor
-from edgekit.runtime.sessions import Arrays, open_model, open_session, session_options
+from edgekit.runtime.sessions import Arrays, open_session, session_options
 
 __all__ = ["Arrays", "Executor", "open_session", "run_once", "sample_inputs", "session_options"]
 

@@ -23,7 +23,7 @@ from importlib import metadata
 found = [each.version for name in ("onnxruntime", "onnxruntime-gpu") for each in metadata.distributions(name=name)]
 print(*found[:1], flush=True)
 import onnxruntime
-print(*onnxruntime.get_available_providers())
+print(*onnxruntime.get_available_providers(), *sorted(metadata.entry_points(group="edgekit.backends").names))
 """
 """Asked of another process: the agent is small without what this loads."""
 
