@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from edgekit.quantity import Bytes, Count, Name, Rate, Seconds, Share
+from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share
 
 __all__ = ["Device", "Roofline", "Variant"]
 
@@ -63,3 +63,8 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
     def emulated(self) -> bool:
         """Whether its figures come from a machine that only plays another one."""
         return self.scheme == "sim" or self.speed < 1
+
+    @property
+    def badge(self) -> Badge:
+        """What its times are worth: those of a device that is only described are read off the description."""
+        return "spec" if self.scheme == "sim" else "measured"

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, structs
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.errors import UsageError
-from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds
+from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, least
 
 __all__ = ["VALIDITY", "Change", "Conditions", "Kernel", "Profile", "SegmentTime", "changes"]
 
@@ -149,6 +149,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         profiled_s: the whole graph with the profiler on; what it takes longer than the whole is the profiler's doing.
         base_bytes: resident memory of a stage process before it loads a model.
         estimates_times: by which sums of kernels are multiplied; below 1 for a profile of what is hoped for.
+        badge: what the times of its segments are worth; less than measured where the device is only described.
     """
 
     graph: Name
@@ -165,6 +166,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     profiled_s: Seconds | None = None
     energy: Energy | None = None
     estimates_times: float = 1.0
+    badge: Badge = "measured"
     version: int = 1
 
     def __post_init__(self) -> None:
@@ -243,8 +245,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         return tuple(accumulate(self.unit_s, initial=0.0))
 
     def compute_s(self, start: int, stop: int) -> tuple[float, Badge]:
-        """Seconds of units ``[start, stop)`` and whether they were measured or are estimated from kernels."""
+        """Seconds of units ``[start, stop)`` and what they are worth: kernels tell no more than an estimate of a segment."""
         segment = self.segment(start, stop)
         if segment is not None:
-            return segment.p50_s, "measured"
-        return self._sums[stop] - self._sums[start], "estimated"
+            return segment.p50_s, self.badge
+        return self._sums[stop] - self._sums[start], least((self.badge, "estimated"))

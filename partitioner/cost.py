@@ -18,7 +18,7 @@ from edgekit.errors import PlanError
 from edgekit.graph import Graph
 from edgekit.plan import CLIENT, Cost, Load, Memory, Plan, Stage, Term, validate
 from edgekit.profile import Profile
-from edgekit.quantity import Badge
+from edgekit.quantity import Badge, least
 
 __all__ = ["QUEUE_SLOTS", "WEIGHT_FACTOR", "known_profile", "price", "price_valid", "stage_bytes"]
 
@@ -30,7 +30,6 @@ WEIGHT_FACTOR = 2
 
 
 _Ends = tuple[int | Literal["client"], int | Literal["client"]]
-_TRUST: tuple[Badge, ...] = ("spec", "estimated", "measured", "certified")
 
 
 class _Hop(NamedTuple):
@@ -84,7 +83,7 @@ def price_valid(
         terms=terms,
         loads=loads,
         memory=memory,
-        badge="measured" if all(term.badge in ("measured", "certified") for term in terms) else "estimated",
+        badge=least(term.badge for term in terms),
         emulated=any(profiles[name].emulated for name in plan.devices),
     )
 
@@ -132,12 +131,12 @@ def _terms(plan: Plan, messages: Mapping[_Ends, list[_Hop]], profiles: Mapping[s
             name = f"transfer {hop.source}→{hop.receiver}"
             badge: Badge = hop.link.badge if hop.link else "estimated"
             before = terms.get(name, Term(name, 0.0, badge))  # a path that is taken twice is one term
-            terms[name] = Term(name, before.seconds + hop.seconds, min(before.badge, badge, key=_TRUST.index))
+            terms[name] = Term(name, before.seconds + hop.seconds, least((before.badge, badge)))
         if end != CLIENT:
             stage = plan.stages[end]
             times = {device: profiles[device].compute_s(stage.start, stage.stop) for device in stage.devices}
             worst = max(times, key=lambda device: times[device][0])
-            badge = min((badge for _, badge in times.values()), key=_TRUST.index)
+            badge = least(badge for _, badge in times.values())
             terms[f"compute {end}@{worst}"] = Term(f"compute {end}@{worst}", times[worst][0], badge)
     return tuple(terms.values())
 

@@ -58,6 +58,7 @@ def profile_graph(
         bursts[0].base_bytes,
         connection.device.emulated,
         statistics.median(timed.samples_s) if timed.samples_s else None,
+        badge=connection.device.badge,
     )
 
 

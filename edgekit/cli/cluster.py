@@ -72,6 +72,7 @@ def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
     for name, one in found.items():
         whole, held = one.whole, one.conditions
         flags = [
+            *([one.badge] if one.badge != "measured" else []),
             *(["emulated"] if one.emulated else []),
             *([f"contended {held.wall_over_cpu:.2f}"] if held.contended else []),
             *([f"unsteady {whole.repeatability:.0%}"] if (whole.repeatability or 0) > UNSTEADY else []),

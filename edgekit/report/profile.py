@@ -33,4 +33,5 @@ def _title(profile: Profile) -> str:
     means = (
         f"{variant.precision}, {variant.provider.removesuffix('ExecutionProvider')}, {variant.threads} thread{'s' * (variant.threads > 1)}"
     )
-    return f"{profile.device}  ·  {means}  ·  whole network {profile.whole.p50_s * 1e3:.3g} ms measured{', emulated' * profile.emulated}"
+    whole = f"whole network {profile.whole.p50_s * 1e3:.3g} ms {profile.badge}{', emulated' * profile.emulated}"
+    return f"{profile.device}  ·  {means}  ·  {whole}"

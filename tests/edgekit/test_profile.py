@@ -3,10 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from edgekit.device import Variant
 from edgekit.errors import UsageError
 from edgekit.profile import Conditions, Kernel, Profile, SegmentTime
+from edgekit.quantity import Badge
 from tests.strategies import profiles
 
 CONDITIONS = Conditions("x86_64", "a processor", "1.20", 99, False, 1.0)
@@ -70,6 +72,16 @@ def test_what_was_measured_beats_what_is_estimated() -> None:
     assert costs.compute_s(0, 2) == (2.5, "measured")
     assert costs.compute_s(0, 1) == (1.0, "estimated")
     assert costs.compute_s(1, 3) == (3.0, "estimated")
+
+
+@pytest.mark.parametrize(
+    ("badge", "segment", "kernels"),
+    [("spec", "spec", "spec"), ("estimated", "estimated", "estimated"), ("measured", "measured", "estimated")],
+)
+def test_times_are_worth_no_more_than_the_device_is_known(badge: Badge, segment: Badge, kernels: Badge) -> None:
+    costs = structs.replace(profile(2, [(1.0, (0,)), (1.0, (1,))], measured(0, 2, 4.0)), badge=badge)
+    assert costs.compute_s(0, 2) == (4.0, segment)
+    assert costs.compute_s(0, 1) == (2.0, kernels)
 
 
 def test_a_segment_is_found_by_its_range() -> None:

@@ -82,13 +82,21 @@ def test_a_measured_segment_replaces_what_was_estimated():
     assert after.latency_s - before.latency_s == pytest.approx(0.5)
     assert {m.host: m.nbytes for m in after.memory}["pi"] == 7777 + 1200
     assert [t.badge for t in after.terms if "compute" in t.name] == ["measured", "estimated"]
-    assert after.badge == "estimated"
+    assert after.badge == "spec"  # its links are only described
 
 
 def test_a_cost_is_measured_when_every_term_is():
     links = tuple(structs.replace(link, badge="measured") for link in LINKS)
     assert cost_of((0, 3, "pi"), cluster=Cluster(CLUSTER.devices, links)).badge == "measured"
-    assert cost_of((0, 3, "pi")).badge == "estimated"  # its links are only described
+    assert cost_of((0, 3, "pi")).badge == "spec"  # its links are only described
+
+
+def test_segments_of_a_described_device_are_worth_what_its_description_is():
+    links = tuple(structs.replace(link, badge="measured") for link in LINKS)
+    profiles = {**PROFILES, "pi": structs.replace(PI, badge="spec")}
+    cost = cost_of((0, 1, "pi"), (1, 3, "nano"), cluster=Cluster(CLUSTER.devices, links), profiles=profiles)
+    assert [t.badge for t in cost.terms if "compute" in t.name] == ["spec", "estimated"]
+    assert cost.badge == "spec"
 
 
 def test_a_cost_is_emulated_when_a_profile_of_a_used_device_is():

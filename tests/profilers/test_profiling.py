@@ -46,7 +46,7 @@ def test_a_device_that_answers_without_a_graph_has_timed_unit_by_unit() -> None:
     with connect(simulated("a").devices[0]) as connection:
         profile = profile_graph(NET.graph, NET.model, connection)
     assert [kernel.units for kernel in profile.kernels] == [(0,), (1,), (2,), (3,), (4,)]
-    assert profile.emulated and profile.coverage == 1 and profile.conditions.machine == "sim"
+    assert profile.badge == "spec" and profile.emulated and profile.coverage == 1 and profile.conditions.machine == "sim"
 
 
 def test_kernels_of_a_compiled_graph_tell_where_they_ran_and_nothing_of_units() -> None:
