@@ -112,7 +112,7 @@ def _warm(request: Measure, model: Path) -> tuple[Executor, Arrays, Arrays]:
 
 def _opaque(backend: str, measured: Measured) -> Measured:
     kernel = KernelTime(backend, "Segment", statistics.median(measured.samples_s), backend)
-    return msgspec.structs.replace(measured, kernels=(kernel,))
+    return msgspec.structs.replace(measured, samples_s=(), cpu_s=(), kernels=(kernel,))  # no profiler was on
 
 
 def _profiled(model: Path, variant: Variant, folder: str) -> "tuple[ort.InferenceSession, bool]":
