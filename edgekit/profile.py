@@ -118,6 +118,7 @@ class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):
             itself, also where it plays a slower one.
         repeatability: relative difference between the medians of odd and even bursts; None where there is one burst.
         bursts: raw samples, those of each stage process apart.
+        build_s: what its engine took to build, once; None where it has none.
     """
 
     start: Count
@@ -133,6 +134,7 @@ class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):
     first_s: Seconds | None = None
     repeatability: Seconds | None = None
     bursts: tuple[tuple[Seconds, ...], ...] = ()
+    build_s: Seconds | None = None
 
 
 class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.profile"):

@@ -116,4 +116,5 @@ def summarize(start: int, stop: int, bursts: Sequence[Measured]) -> SegmentTime:
         statistics.median(burst.first_s for burst in bursts),
         apart if len(bursts) > 1 else None,
         raw,
+        build_s=max(burst.build_s for burst in bursts) or None,
     )

@@ -70,8 +70,9 @@ def _print(profile: "Profile") -> None:
     distortion = f" | the profiler makes it {found.distortion:.2f} times as long" if found.distortion is not None else ""
     print(f"\nkernels {ms(found.kernels_s)} | {profiled}real {ms(found.real_s)}{distortion}")
     whole = profile.whole
-    named = (("load", whole.load_s), ("first run", whole.first_s), ("p10", whole.p10_s), ("p50", whole.p50_s), ("p90", whole.p90_s))
-    spread = ", ".join(f"{name} {ms(value)}" for name, value in (*named, ("p99", whole.p99_s)) if value is not None)
+    before = (("build", whole.build_s), ("load", whole.load_s), ("first run", whole.first_s))
+    named = (*before, ("p10", whole.p10_s), ("p50", whole.p50_s), ("p90", whole.p90_s), ("p99", whole.p99_s))
+    spread = ", ".join(f"{name} {ms(value)}" for name, value in named if value is not None)
     apart = f", halves {whole.repeatability:.1%} apart" if whole.repeatability is not None else ""
     print(f"whole network: {spread}, MAD {ms(whole.mad_s)}, {whole.samples} samples{apart}", end="")
     print(f" | {profile.coverage:.0%} of the optimised nodes mapped, {profile.folded} original ones folded")
