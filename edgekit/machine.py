@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from edgekit.quantity import Bytes, Count, Name, Seconds
 
-__all__ = ["CoreCluster", "Interface", "Jetson", "Machine", "Missing", "Sensor", "Throttling"]
+__all__ = ["CoreCluster", "Gpu", "Interface", "Jetson", "Machine", "Missing", "Sensor", "Throttling"]
 
 
 class Missing(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +42,15 @@ class Jetson(Struct, frozen=True, forbid_unknown_fields=True):
     release: str | None = None
     power_mode: str | None = None
     clocks_pinned: bool | None = None
+
+
+class Gpu(Struct, frozen=True, forbid_unknown_fields=True):
+    """An NVIDIA GPU as its driver names it; one that shares the machine's memory tells no ``memory_bytes``."""
+
+    name: Name
+    compute_capability: str | None = None
+    driver: str | None = None
+    memory_bytes: Bytes | None = None
 
 
 class Interface(Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,6 +127,7 @@ class Machine(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format
     jetson: Jetson | None = None
     cuda: str | None = None
     tensorrt: str | None = None
+    gpus: tuple[Gpu, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     sensors: tuple[Sensor, ...] = ()
     missing: tuple[Missing, ...] = ()

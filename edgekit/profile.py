@@ -32,6 +32,7 @@ VALIDITY = (
     "governors",
     "power_mode",
     "throttled",
+    "gpus",
 )
 """Conditions of which a change makes a profile stale."""
 
@@ -43,6 +44,7 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
         governors, power_mode: of its clocks, before and after alike.
         throttled: what held it back, before and after alike (a Raspberry Pi's words for it).
         clock_hz, temperature_c: before and after.
+        gpus: those of NVIDIA, each with its driver.
         load_average: of the minute before.
         rate_per_s: at which frames came in, as in a stream; None: one as soon as the one before was done.
         wall_over_cpu: above 1.1 something else used the processor; known with one thread only.
@@ -64,6 +66,7 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
     throttled: tuple[str, ...] = ()
     clock_hz: tuple[float, ...] = ()
     temperature_c: tuple[float, ...] = ()
+    gpus: tuple[str, ...] = ()
     rate_per_s: Rate | None = None
 
     @property

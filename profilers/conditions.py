@@ -67,6 +67,7 @@ def _conditions(connection: Connection, facts: FactsReply) -> Conditions:
         power_mode=machine.jetson.power_mode if machine.jetson else None,
         throttled=machine.throttling.now if machine.throttling else (),
         clock_hz=_clock_hz(machine),
+        gpus=tuple(f"{gpu.name} with driver {gpu.driver}" for gpu in machine.gpus),
         temperature_c=() if machine.temperature_c is None else (machine.temperature_c,),
     )
 

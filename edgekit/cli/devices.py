@@ -148,6 +148,7 @@ def _facts(machine: "Machine") -> list[tuple[str, str]]:
         ("held back by", ", ".join(machine.throttling.now) if machine.throttling else ""),
         ("warning", f"Wi-Fi power save is on ({', '.join(saving)}): sudo iw dev {saving[0]} set power_save off" if saving else ""),
         ("power mode", (machine.jetson.power_mode or "") if machine.jetson else ""),
+        ("GPUs", ", ".join(f"{each.name}, driver {each.driver or '?'}" for each in machine.gpus)),
         ("CUDA", f"{machine.cuda}, TensorRT {machine.tensorrt or 'missing'}" if machine.cuda else ""),
         ("power meters", ", ".join(f"{each.kind} ({', '.join(each.rails)})" for each in machine.sensors if each.reason is None)),
     ]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.facts import script
-from edgekit.machine import CoreCluster, Jetson, Machine, Sensor, Throttling
+from edgekit.machine import CoreCluster, Gpu, Jetson, Machine, Sensor, Throttling
 from edgekit.runtime.machine.probing import probe
 from edgekit.runtime.machine.reading import Here
 
@@ -77,7 +77,9 @@ ORIN = {
     "usr/local/cuda/lib64/libcudart.so.12.6.68": "",
     "usr/lib/aarch64-linux-gnu/libnvinfer.so.10.3.0": "",
 }
-ORIN_COMMANDS = {"nvpmodel -q": "NV Power Mode: 15W\n0"}
+# unsupported fields as nvidia-smi(1) writes them
+SMI = "nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total --format=csv,noheader,nounits"
+ORIN_COMMANDS = {"nvpmodel -q": "NV Power Mode: 15W\n0", SMI: "Orin (nvgpu), 8.7, 540.4.0, [N/A]"}
 
 
 def tree(root: Path, files: dict[str, str]) -> str:
@@ -113,8 +115,18 @@ def test_a_jetson_is_recognised(tmp_path: Path) -> None:
     assert [cluster.cores for cluster in orin.clusters] == [(0, 1, 2, 3), (4, 5)]
     assert orin.jetson == Jetson("R36.4.3", "15W", True)
     assert (orin.cuda, orin.tensorrt) == ("12.6.68", "10.3.0")
+    assert orin.gpus == (Gpu("Orin (nvgpu)", "8.7", "540.4.0"),)
     assert orin.sensors == (Sensor("ina3221", "/sys/class/hwmon/hwmon1", ("VDD_IN", "VDD_CPU_GPU_CV", "VDD_SOC")),)
     assert orin.throttling is None
+
+
+def test_graphics_cards_are_known_by_name_driver_and_memory(tmp_path: Path) -> None:
+    said = "NVIDIA L4, 8.9, 550.54.15, 23034\nNVIDIA GeForce GTX 1080, [Not Supported], 550.54.15, 8192\nFailed to initialize NVML\n"
+    found = machine(tmp_path, {}, {SMI: said}).gpus
+    assert found == (
+        Gpu("NVIDIA L4", "8.9", "550.54.15", 23034 << 20),
+        Gpu("NVIDIA GeForce GTX 1080", None, "550.54.15", 8192 << 20),
+    )
 
 
 def test_unlike_cores_are_clusters_also_without_clocks(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Heat, what is held back by it, meters of power, and accelerators.
 
 Formats: Documentation/hwmon/ina3221 and ina2xx, Documentation/ABI/testing/sysfs-class-powercap and sysfs-class-thermal of the
-Linux kernel; vcgencmd(1) of the Raspberry Pi documentation; nvpmodel, jetson_clocks and /etc/nv_tegra_release of NVIDIA's
-Jetson Linux developer guide.
+Linux kernel; vcgencmd(1) of the Raspberry Pi documentation; nvidia-smi --help-query-gpu; nvpmodel, jetson_clocks and
+/etc/nv_tegra_release of NVIDIA's Jetson Linux developer guide.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ __all__ = ["sensing"]
 BITS = ("undervoltage", "frequency capped", "throttled", "soft temperature limit")
 LIBRARIES = ("/usr/lib/*/", "/usr/lib/", "/usr/local/lib/", "/usr/local/cuda/lib64/", "/usr/local/cuda/targets/*/lib/")
 
+GPUS = "nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total --format=csv,noheader,nounits"
+UNKNOWN = ("", "N/A", "Not Supported", "Not Found")
+
 
 def sensing(here: Here, family: str) -> dict[str, Any]:
     """The fields of a Machine that its sensors and accelerators fill."""
@@ -27,6 +30,7 @@ def sensing(here: Here, family: str) -> dict[str, Any]:
         "jetson": _jetson(here) if family == "jetson" else None,
         "cuda": _library(here, "libcudart.so", "cuda"),
         "tensorrt": _library(here, "libnvinfer.so", "tensorrt"),
+        "gpus": _gpus(here),
         "sensors": [*_monitors(here), *_pmic(here, family), *_rapl(here)],
     }
 
@@ -69,6 +73,18 @@ def _library(here: Here, name: str, field: str) -> str | None:
     if not versions:
         here.lacks(field, name + ": not found")
     return max(versions, key=len, default=None)
+
+
+def _gpus(here: Here) -> list[dict[str, Any]]:
+    """Asked through a command, which a driver that hangs does not take down with it."""
+    found = []
+    for line in (here.command(GPUS, "gpus") or "").splitlines():
+        name, *rest = [None if value.strip("[] ") in UNKNOWN else value.strip() for value in line.split(",")]
+        if name and len(rest) == 3:
+            capability, driver, mebibytes = rest
+            memory = int(mebibytes) << 20 if mebibytes and mebibytes.isdigit() else None
+            found.append({"name": name, "compute_capability": capability, "driver": driver, "memory_bytes": memory})
+    return found
 
 
 def _monitors(here: Here) -> list[dict[str, Any]]:
