@@ -117,6 +117,9 @@ class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):
     """Units ``[start, stop)`` measured as one stage, in the stage process that the pipeline uses.
 
     Attributes:
+        memory_bytes: the most that its process took at once, whether loading or running.
+        load_peak_bytes, run_peak_bytes: while the model was loaded, and while it ran; None where the device does not tell them apart.
+        proportional_bytes: after the run, with what other processes have too (such as libraries) counted in parts.
         load_s, first_s: what comes before the steady state: loading the model, and its first run. Those of the machine
             itself, also where it plays a slower one.
         repeatability: relative difference between the medians of odd and even bursts; None where there is one burst.
@@ -138,6 +141,9 @@ class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):
     repeatability: Seconds | None = None
     bursts: tuple[tuple[Seconds, ...], ...] = ()
     build_s: Seconds | None = None
+    load_peak_bytes: Bytes | None = None
+    run_peak_bytes: Bytes | None = None
+    proportional_bytes: Bytes | None = None
 
 
 class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.profile"):
@@ -153,6 +159,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         energy: of the whole graph, where it was asked for.
         profiled_s: the whole graph with the profiler on; what it takes longer than the whole is the profiler's doing.
         base_bytes: resident memory of a stage process before it loads a model.
+        library_bytes: by how much more of its libraries is resident once it has run one.
         estimates_times: by which sums of kernels are multiplied; below 1 for a profile of what is hoped for.
         badge: what the times of its segments are worth; less than measured where the device is only described.
     """
@@ -172,6 +179,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     energy: Energy | None = None
     estimates_times: float = 1.0
     badge: Badge = "measured"
+    library_bytes: Bytes = 0
     version: int = 1
 
     def __post_init__(self) -> None:

@@ -59,6 +59,7 @@ def profile_graph(
         connection.device.emulated,
         statistics.median(timed.samples_s) if timed.samples_s else None,
         badge=connection.device.badge,
+        library_bytes=max(burst.library_bytes for burst in bursts),
     )
 
 

@@ -116,5 +116,12 @@ def summarize(start: int, stop: int, bursts: Sequence[Measured]) -> SegmentTime:
         statistics.median(burst.first_s for burst in bursts),
         apart if len(bursts) > 1 else None,
         raw,
+        load_peak_bytes=_most(burst.load_peak_bytes for burst in bursts),
+        run_peak_bytes=_most(burst.run_peak_bytes for burst in bursts),
+        proportional_bytes=_most(burst.proportional_bytes for burst in bursts),
         build_s=max(burst.build_s for burst in bursts) or None,
     )
+
+
+def _most(sizes: Iterable[int | None]) -> int | None:
+    return max((nbytes for nbytes in sizes if nbytes is not None), default=None)

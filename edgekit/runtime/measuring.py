@@ -18,7 +18,7 @@ from edgekit.errors import GraphError
 from edgekit.runtime.executor import Arrays, Executor, open_session, sample_inputs, session_options
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.machine.reading import Here
-from edgekit.runtime.memory import peak_bytes
+from edgekit.runtime.memory import Watch, peak_bytes
 from edgekit.runtime.power import spending
 from edgekit.runtime.providers import is_onnxruntime, of_gpu
 from edgekit.runtime.store import PART
@@ -34,7 +34,8 @@ WARM_UP = 10
 
 def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
     """Run a model as the pipeline would, until the budget is spent but at least ``least`` times; at a rate, if one is asked for."""
-    executor, inputs, outputs = _warm(request, model)
+    watch = Watch(base_bytes)
+    executor, inputs, outputs = _warm(request, model, watch.loaded)
     samples: list[float] = []
     cpu: list[float] = []
     due = time.perf_counter()
@@ -48,8 +49,19 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
         if interval_s:
             due = max(due + interval_s, begin)
             time.sleep(max(due - time.perf_counter(), 0.0))
+    peaks = watch.ran()
     return Measured(
-        tuple(samples), tuple(cpu), base_bytes, peak_bytes(), executor.load_s, first_s=executor.first_s, build_s=executor.build_s
+        tuple(samples),
+        tuple(cpu),
+        base_bytes,
+        peaks.most,
+        executor.load_s,
+        first_s=executor.first_s,
+        build_s=executor.build_s,
+        load_peak_bytes=peaks.load,
+        run_peak_bytes=peaks.run,
+        proportional_bytes=peaks.proportional,
+        library_bytes=peaks.library,
     )
 
 
@@ -101,9 +113,10 @@ def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
     return Measured((), (), base_bytes, peak_bytes(), executor.load_s, energy=energy)
 
 
-def _warm(request: Measure, model: Path) -> tuple[Executor, Arrays, Arrays]:
-    """A model that has run a few times, with inputs and room for its outputs."""
+def _warm(request: Measure, model: Path, loaded: Callable[[], None] = lambda: None) -> tuple[Executor, Arrays, Arrays]:
+    """A model that has run a few times, with inputs and room for its outputs; ``loaded`` is told before them."""
     executor = Executor(model, request.inputs, request.outputs, request.variant, request.speed)
+    loaded()
     inputs = sample_inputs(request.inputs)
     outputs = Layout(request.outputs).views(Layout(request.outputs).allocate())
     executor.warm_up(inputs, outputs)

@@ -209,6 +209,9 @@ class Measured(Struct, frozen=True, tag="measured"):
     """Raw samples of one run each; for kernels, of runs with the profiler on, with the optimised graph as the blob.
 
     ``first_s`` is the very first run, which chooses kernels and finds nothing in a cache.
+    ``peak_bytes`` is the most that was resident at all; ``load_peak_bytes`` while the model was loaded, ``run_peak_bytes`` after
+    that, both with what a GPU holds where it shares the memory. ``proportional_bytes`` counts what other processes have too in parts;
+    ``library_bytes`` is by how much more of the libraries was in memory after the run than before the load.
     """
 
     samples_s: tuple[Seconds, ...]
@@ -220,6 +223,10 @@ class Measured(Struct, frozen=True, tag="measured"):
     energy: Energy | None = None
     first_s: Seconds = 0.0
     build_s: Seconds = 0.0
+    load_peak_bytes: Bytes | None = None
+    run_peak_bytes: Bytes | None = None
+    proportional_bytes: Bytes | None = None
+    library_bytes: Bytes = 0
 
 
 class Probe(Struct, frozen=True, tag="probe"):

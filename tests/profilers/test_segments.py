@@ -16,6 +16,7 @@ SIM = simulated("a").devices[0]
 def test_samples_become_percentiles_and_a_spread_that_is_deaf_to_one_bad_one() -> None:
     time = summarize(1, 3, [Measured((1.0, 2.0, 3.0), (), 0, 7, 0.5, first_s=9.0), Measured((4.0, 100.0), (), 0, 6, 0.7, first_s=8.0)])
     assert (time.start, time.stop, time.p50_s, time.mad_s, time.samples, time.memory_bytes) == (1, 3, 3.0, 1.0, 5, 7)
+    assert (time.load_peak_bytes, time.run_peak_bytes) == (None, None)
     assert time.p10_s == pytest.approx(1.4) and time.p90_s == pytest.approx(61.6) and time.p99_s == pytest.approx(96.16)
     assert (time.load_s, time.first_s, time.bursts) == (0.6, 8.5, ((1.0, 2.0, 3.0), (4.0, 100.0)))
     once = summarize(0, 1, [Measured((1.0, 1.0), (), 0, 0, 0.0)])
@@ -77,6 +78,7 @@ def test_an_agent_measures_a_segment_in_a_stage_process() -> None:
     for segment in (profile.whole, profile.segment(1, 3)):
         assert segment is not None and segment.samples >= 10 and 0 < segment.p10_s <= segment.p50_s <= segment.p90_s
         assert segment.memory_bytes is not None and segment.memory_bytes > profile.base_bytes > 2**20
+        assert segment.memory_bytes == max(segment.load_peak_bytes or 0, segment.run_peak_bytes or 0)
     assert profile.coverage == 1 and profile.kernels and not profile.emulated
     assert sum(profile.unit_s) == pytest.approx(profile.whole.p50_s)
     assert profile.conditions.wall_over_cpu is not None and profile.conditions.onnxruntime

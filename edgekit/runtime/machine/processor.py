@@ -14,7 +14,7 @@ from typing import Any
 
 from edgekit.runtime.machine.reading import Here
 
-__all__ = ["processor"]
+__all__ = ["family", "processor"]
 
 FEATURES = (
     "asimd asimddp asimdhp bf16 fphp i8mm neon sme sve sve2 aes "
@@ -47,13 +47,12 @@ CPU = "/sys/devices/system/cpu"
 def processor(here: Here) -> dict[str, Any]:
     """The fields of a Machine that its board and processor fill."""
     blocks = _blocks(here)
-    board = here.text("/proc/device-tree/model") or here.text("/sys/class/dmi/id/product_name", "board")
-    compatible = (here.text("/proc/device-tree/compatible") or "").split("\0")
+    board, compatible = _board(here)
     return {
         "architecture": platform.machine() if here.root == "/" else _architecture(blocks),
         "bits": struct.calcsize("P") * 8,
         "cores": len(blocks) or os.cpu_count() or 1,
-        "family": _family(board or "", compatible),
+        "family": family(here),
         "board": board,
         "soc": compatible[-1].split(",")[-1] or None,
         "processor": _name(blocks),
@@ -87,7 +86,15 @@ def _name(blocks: list[dict[str, str]]) -> str | None:
     return " + ".join(dict.fromkeys(name for name in names if name)) or None
 
 
-def _family(board: str, compatible: list[str]) -> str:
+def _board(here: Here) -> tuple[str | None, list[str]]:
+    board = here.text("/proc/device-tree/model") or here.text("/sys/class/dmi/id/product_name", "board")
+    return board, (here.text("/proc/device-tree/compatible") or "").split("\0")
+
+
+def family(here: Here) -> str:
+    """What its board is recognised as."""
+    board, compatible = _board(here)
+    board = board or ""
     if board.startswith("Raspberry Pi") or any(name.startswith("raspberrypi,") for name in compatible):
         return "raspberry-pi"
     jetson = re.search(r"Jetson|NVIDIA Orin|Tegra", board) or any(name.startswith("nvidia,tegra") for name in compatible)
