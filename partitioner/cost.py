@@ -3,13 +3,13 @@
     latency  =  Σ compute  +  Σ messages                      (input and result return are messages too)
     message  =  link latency + bytes / rate                   (all tensors of one source and receiver travel together)
     period   =  the largest load per frame of a device, a directed link, or a medium that links share
-    memory   =  of a host: Σ over its stages (process + weights + activations + send and receive buffers)
+    memory   =  of a host: Σ over its stages (the peak of its process, see memory.py, + send and receive buffers)
 
 Every solver and every plan written by hand is priced here.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import gcd, lcm
 from typing import Literal, NamedTuple
 
@@ -19,14 +19,12 @@ from edgekit.graph import Graph
 from edgekit.plan import CLIENT, Cost, Load, Memory, Plan, Stage, Term, validate
 from edgekit.profile import Profile
 from edgekit.quantity import Badge, least
+from partitioner.memory import Footprints
 
-__all__ = ["QUEUE_SLOTS", "WEIGHT_FACTOR", "known_profile", "price", "price_valid", "stage_bytes"]
+__all__ = ["QUEUE_SLOTS", "known_profile", "price", "price_valid"]
 
 QUEUE_SLOTS = 2
 """Messages that a stage holds at each end: one in use, one under way."""
-
-WEIGHT_FACTOR = 2
-"""Bytes resident per byte of weights where no measurement says: onnxruntime keeps the parsed model and its pre-packed copy."""
 
 
 _Ends = tuple[int | Literal["client"], int | Literal["client"]]
@@ -62,20 +60,18 @@ def price(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Pro
             have to talk have no link.
     """
     plan = validate(plan, graph)
-    return price_valid(plan, graph, cluster, profiles, lambda start, stop: graph.segment(start, stop).weight_bytes)
+    return price_valid(plan, graph, cluster, profiles, Footprints(graph))
 
 
-def price_valid(
-    plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile], weight_bytes: Callable[[int, int], int]
-) -> Cost:
-    """As ``price``, for a plan whose transfers are filled in and known to be valid; ``weight_bytes(start, stop)`` may be a table."""
+def price_valid(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile], footprints: Footprints) -> Cost:
+    """As ``price``, for a plan whose transfers are filled in and known to be valid, with the footprints of its graph."""
     for stage in plan.stages:
         for name in stage.devices:
             known_profile(name, graph, profiles, stage)
     messages = {ends: _hops(plan, ends, sum(graph.tensor(n).nbytes for n in names), cluster) for ends, names in plan.messages().items()}
     terms = _terms(plan, messages, profiles)
     loads = _loads(plan, [hop for hops in messages.values() for hop in hops], profiles)
-    memory = _memory(plan, graph, messages, cluster, profiles, weight_bytes)
+    memory = _memory(plan, messages, cluster, profiles, footprints)
     return Cost(
         latency_s=sum(term.seconds for term in terms),
         period_s=max(load.seconds for load in loads),
@@ -98,14 +94,6 @@ def known_profile(name: str, graph: Graph, profiles: Mapping[str, Profile], stag
     if stage is not None and stage.variant != profile.variant:
         raise PlanError(f"a stage on {name} runs as {stage.variant}, its profile was taken as {profile.variant}; make them the same")
     return profile
-
-
-def stage_bytes(profile: Profile, start: int, stop: int, weight_bytes: int, activation_bytes: int) -> int:
-    """Resident bytes of the process that runs units ``[start, stop)``, without message buffers; measured where it was."""
-    segment = profile.segment(start, stop)
-    if segment is not None and segment.memory_bytes is not None:
-        return segment.memory_bytes
-    return profile.base_bytes + WEIGHT_FACTOR * weight_bytes + activation_bytes
 
 
 def _hops(plan: Plan, ends: _Ends, nbytes: int, cluster: Cluster) -> list[_Hop]:
@@ -161,19 +149,12 @@ def _loads(plan: Plan, hops: list[_Hop], profiles: Mapping[str, Profile]) -> tup
 
 
 def _memory(
-    plan: Plan,
-    graph: Graph,
-    messages: Mapping[_Ends, list[_Hop]],
-    cluster: Cluster,
-    profiles: Mapping[str, Profile],
-    weight_bytes: Callable[[int, int], int],
+    plan: Plan, messages: Mapping[_Ends, list[_Hop]], cluster: Cluster, profiles: Mapping[str, Profile], footprints: Footprints
 ) -> tuple[Memory, ...]:
     """Peak bytes of each host: all its stages are resident at once, each with its buffers."""
     hosts: defaultdict[str, int] = defaultdict(int)
     for index, stage in enumerate(plan.stages):
         buffers = QUEUE_SLOTS * sum(hops[0].nbytes for ends, hops in messages.items() for end in ends if end == index)
-        weights, activations = weight_bytes(stage.start, stage.stop), graph.peak_bytes(stage.start, stage.stop)
         for name in stage.devices:
-            held = stage_bytes(profiles[name], stage.start, stage.stop, weights, activations)
-            hosts[cluster.device(name).machine] += held + buffers
+            hosts[cluster.device(name).machine] += footprints.stage_bytes(profiles[name], stage.start, stage.stop) + buffers
     return tuple(Memory(host, nbytes) for host, nbytes in hosts.items())

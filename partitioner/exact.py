@@ -15,8 +15,9 @@ from partitioner.alternatives import relayed, replicas, sampled_splits, wholes
 from partitioner.cost import known_profile, price_valid
 from partitioner.dominance import front
 from partitioner.labels import Limits, chains
+from partitioner.memory import Footprints
 from partitioner.refusal import refusal
-from partitioner.tables import Tables, tabulate, weight_table
+from partitioner.tables import Tables, tabulate
 
 __all__ = ["solve"]
 
@@ -49,11 +50,11 @@ def solve(
         raise PlanError(f"expected at least one objective among {', '.join(OBJECTIVES)}, got none; name one")
     names, left_out = _usable(graph, cluster, profiles, order)
     limits = dict(limits or {})
-    weights = weight_table(graph)
-    tables = tabulate(graph, cluster, profiles, names, weights)
+    footprints = Footprints(graph)
+    tables = tabulate(graph, cluster, profiles, names, footprints)
 
     def priced(plan: Plan) -> Plan:
-        cost = price_valid(plan, graph, cluster, profiles, lambda start, stop: int(weights[start, stop]))
+        cost = price_valid(plan, graph, cluster, profiles, footprints)
         return structs.replace(plan, predicted=cost)
 
     found = chains(tables, {*_known(objectives), *_known(limits)}, _bounds(tables, limits))

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from edgekit.cluster import Cluster
 from edgekit.graph import Graph
 from edgekit.profile import Profile
-from partitioner.cost import QUEUE_SLOTS, WEIGHT_FACTOR
+from partitioner.cost import QUEUE_SLOTS
+from partitioner.memory import Footprints
 
-__all__ = ["Floats", "Tables", "cap", "tabulate", "weight_table"]
+__all__ = ["Floats", "Tables", "cap", "tabulate"]
 
 Floats = NDArray[np.float64]
 
@@ -46,19 +47,18 @@ class Tables(NamedTuple):
     caps: Floats
 
 
-def tabulate(graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile], order: Sequence[str], weights: NDArray[np.int64]) -> Tables:
-    """Fill the tables for devices in ``order``, each of which has a profile; ``weights`` is that of ``weight_table``."""
+def tabulate(graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile], order: Sequence[str], footprints: Footprints) -> Tables:
+    """Fill the tables for devices in ``order``, each of which has a profile, with the footprints of the graph."""
     positions = (0, *graph.candidates, len(graph.units))
     cut_bytes = np.array([graph.cuts[p].nbytes for p in positions], np.float64)
-    peak = _peak_table(graph, positions)
     buffers = QUEUE_SLOTS * (cut_bytes[:, None] + cut_bytes[None, :])
-    held = WEIGHT_FACTOR * weights[np.ix_(positions, positions)] + peak
+    grid = np.ix_(positions, positions)
     devices = [cluster.device(name) for name in order]
     return Tables(
         positions,
         tuple(order),
         np.array([_compute_table(profiles[name], positions) for name in order]),
-        np.array([_memory_table(profiles[name], positions, held) + buffers for name in order]),
+        np.array([footprints.table(profiles[name])[grid] + buffers for name in order]),
         cut_bytes,
         *_message_tables(cluster, (*order, cluster.client), cut_bytes, np.array([bool(graph.cuts[p].tensors) for p in positions])),
         tuple(device.machine for device in devices),
@@ -72,34 +72,6 @@ def cap(cluster: Cluster, host: str) -> float:
     return min((float(nbytes) for nbytes in caps if nbytes is not None), default=np.inf)
 
 
-def weight_table(graph: Graph) -> NDArray[np.int64]:
-    """[units + 1, units + 1]: bytes of the distinct weights that units ``[i, j)`` use; 0 where i ≥ j.
-
-    A weight used by several units counts once a segment: for each i it counts from its next use onwards.
-    """
-    count = len(graph.units)
-    uses: dict[str, list[int]] = {}
-    for unit in range(count):
-        for weight in graph.segment(unit, unit + 1).weights:
-            uses.setdefault(weight.name, []).append(unit)
-    table = np.zeros((count + 1, count + 1), np.int64)
-    for name, units in uses.items():
-        nbytes = graph.tensor(name).nbytes
-        for before, unit in zip([-1, *units], units, strict=False):
-            table[before + 1 : unit + 1, unit + 1] += nbytes
-    sums: NDArray[np.int64] = table.cumsum(axis=1)
-    return sums
-
-
-def _peak_table(graph: Graph, positions: tuple[int, ...]) -> Floats:
-    steps = np.array(graph.step_bytes, np.float64)
-    table = np.zeros((len(positions), len(positions)))
-    for row, start in enumerate(positions[:-1]):
-        running = np.maximum.accumulate(steps[start:])
-        table[row, row + 1 :] = running[np.array(positions[row + 1 :]) - start - 1]
-    return table
-
-
 def _compute_table(profile: Profile, positions: tuple[int, ...]) -> Floats:
     sums = np.concatenate([[0.0], np.cumsum(profile.unit_s)])[list(positions)]
     table: Floats = sums[None, :] - sums[:, None]
@@ -107,15 +79,6 @@ def _compute_table(profile: Profile, positions: tuple[int, ...]) -> Floats:
     for segment in profile.segments:
         if segment.start in rank and segment.stop in rank:
             table[rank[segment.start], rank[segment.stop]] = segment.p50_s
-    return table
-
-
-def _memory_table(profile: Profile, positions: tuple[int, ...], held: Floats) -> Floats:
-    table: Floats = profile.base_bytes + held
-    rank = {position: row for row, position in enumerate(positions)}
-    for segment in profile.segments:
-        if segment.memory_bytes is not None and segment.start in rank and segment.stop in rank:
-            table[rank[segment.start], rank[segment.stop]] = segment.memory_bytes
     return table
 
 
