@@ -5,8 +5,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from devices.describing import completed, described_s, description
 from edgekit import __version__
-from edgekit.device import Device, Roofline
+from edgekit.calibration import Calibration
+from edgekit.device import Device, Roofline, Variant
 from edgekit.energy import Energy
 from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
@@ -28,16 +30,7 @@ from edgekit.runtime.verbs import (
     Work,
 )
 
-__all__ = ["SimConnection", "SimStage", "connect", "work_s"]
-
-
-def work_s(work: Work, roofline: Roofline) -> float:
-    """Described seconds of one unit: bound by arithmetic or by memory, plus the overhead of starting it.
-
-    >>> work_s(Work(2_000_000, 1000), Roofline(macs_per_s=1e9, memory_bytes_per_s=1e9, overhead_s=1e-5))
-    0.00201
-    """
-    return max(work.macs / roofline.macs_per_s, work.nbytes / roofline.memory_bytes_per_s) + roofline.overhead_s
+__all__ = ["SimConnection", "SimStage", "connect"]
 
 
 class SimStage:
@@ -65,9 +58,9 @@ class SimStage:
 class SimConnection:
     """The verbs on a described machine. Its memory is what model and tensors take; nothing else is known of it."""
 
-    def __init__(self, device: Device, roofline: Roofline):
+    def __init__(self, device: Device, described: Roofline | Calibration):
         self._device = device
-        self._roofline = roofline
+        self._described = described
         self._store: dict[str, bytes] = {}
         self.stages: dict[tuple[str, int, int], SimStage] = {}
 
@@ -80,7 +73,9 @@ class SimConnection:
 
     def facts(self) -> FactsReply:
         version = metadata.version("onnxruntime")
-        return FactsReply(__version__, Machine("sim", 1, processor=str(self._roofline), memory_bytes=self.device.memory_bytes), version, ())
+        described = self._described
+        processor = f"{described.device}, calibrated" if isinstance(described, Calibration) else str(described)
+        return FactsReply(__version__, Machine("sim", 1, processor=processor, memory_bytes=self.device.memory_bytes), version, ())
 
     def put(self, data: bytes) -> str:
         digest = digest_of(data)
@@ -89,7 +84,7 @@ class SimConnection:
 
     def load(self, spec: StageSpec, golden: bytes = b"") -> tuple[Loaded, bytes]:
         model = self._model(spec.model)
-        stage = SimStage(spec, model, self._seconds(spec.works))
+        stage = SimStage(spec, model, sum(self._seconds(spec.works, spec.variant)))
         held = len(model) + Layout(spec.inputs).nbytes + Layout(spec.outputs).nbytes
         outputs = stage.golden(Layout(spec.inputs).unpack(golden) if golden else sample_inputs(spec.inputs))
         self.stages[spec.plan, spec.stage, spec.replica] = stage
@@ -100,9 +95,10 @@ class SimConnection:
         if request.mode == "energy":
             return Measured((), (), 0, len(model), 0.0, energy=Energy(reason="it is only described")), b""
         if request.mode == "kernels":
-            kernels = tuple(KernelTime(f"unit {i}", "unit", work_s(work, self._roofline)) for i, work in enumerate(request.works))
+            each = enumerate(self._seconds(request.works, request.variant))
+            kernels = tuple(KernelTime(f"unit {i}", "unit", seconds) for i, seconds in each)
             return Measured((), (), 0, len(model), 0.0, kernels), b""
-        seconds = (self._seconds(request.works),) * request.least
+        seconds = (sum(self._seconds(request.works, request.variant)),) * request.least
         return Measured(seconds, seconds, 0, len(model), 0.0), b""
 
     def probe(self, request: Probe) -> Probed:
@@ -139,8 +135,10 @@ class SimConnection:
             raise DeviceError(f"{self.device.name}: the model {digest[:12]} is not in the store; put it first")
         return self._store[digest]
 
-    def _seconds(self, works: tuple[Work, ...]) -> float:
-        return sum(work_s(work, self._roofline) for work in works)
+    def _seconds(self, works: tuple[Work, ...], variant: Variant) -> tuple[float, ...]:
+        if isinstance(self._described, Calibration):
+            self._described.require(variant)
+        return described_s(works, self._described, variant)
 
 
 def connect(device: Device, home: Path | None = None) -> SimConnection:
@@ -149,6 +147,4 @@ def connect(device: Device, home: Path | None = None) -> SimConnection:
     Raises:
         UsageError: the device has no description.
     """
-    if device.roofline is None:
-        raise UsageError(f"{device.name} is a sim: device without a roofline; give it macs_per_s and memory_bytes_per_s")
-    return SimConnection(device, device.roofline)
+    return SimConnection(completed(device), description(device))

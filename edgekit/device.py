@@ -18,11 +18,30 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Roofline(Struct, frozen=True, forbid_unknown_fields=True):
-    """The described speed of a ``sim:`` device: a unit takes max(MACs / rate, bytes / rate) plus an overhead."""
+    """The described speed of a ``sim:`` device: a unit takes max(MACs / rate, bytes / rate) plus an overhead.
+
+    Attributes:
+        macs_per_s: of all ``cores`` together, in fp32; a stage has the share of its threads.
+        fp16_macs_per_s, int8_macs_per_s: where the machine is quicker in these; None: as in fp32.
+        cache_bytes: of the last level. Weights of a segment that fit into it stay there from frame to frame, and so do
+            the activations of a unit; what does not fit comes from memory each time.
+        cache_bytes_per_s: None: the cache holds nothing up.
+        overhead_s: of each unit.
+    """
 
     macs_per_s: Rate
     memory_bytes_per_s: Rate
     overhead_s: Seconds = 0.0
+    fp16_macs_per_s: Rate | None = None
+    int8_macs_per_s: Rate | None = None
+    cores: Annotated[int, Meta(ge=1)] = 1
+    cache_bytes: Bytes = 0
+    cache_bytes_per_s: Rate | None = None
+
+    def rate(self, variant: Variant) -> float:
+        """MACs a second in a precision, with as many threads as it says."""
+        peak = {"fp16": self.fp16_macs_per_s, "int8": self.int8_macs_per_s}.get(variant.precision) or self.macs_per_s
+        return peak * min(variant.threads, self.cores) / self.cores
 
 
 class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.device"):
@@ -36,7 +55,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
         speed: share of its real speed that a ``local:`` device plays; below 1 its figures are emulated.
         listen: the address its stages open their data sockets on. None: the one it is reached by, which for a ``local:``
             device that another machine sends to is this machine's on the way there.
-        roofline: what a ``sim:`` device is described by.
+        roofline: what a ``sim:`` device is described by, unless its address names a board (``sim:pi5``) or a calibration (``sim:pi.json``).
     """
 
     name: Name
@@ -66,5 +85,12 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
 
     @property
     def badge(self) -> Badge:
-        """What its times are worth: those of a device that is only described are read off the description."""
-        return "spec" if self.scheme == "sim" else "measured"
+        """What its times are worth: those of a device that is only described are worth what its description is."""
+        if self.scheme != "sim":
+            return "measured"
+        return "estimated" if self.calibrated else "spec"
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its times come from a calibration, which its address names; a roofline in the cluster wins."""
+        return self.scheme == "sim" and self.roofline is None and self.address.endswith(".json")

@@ -138,6 +138,10 @@ class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fiel
         made = (name for node in self.nodes if node.constant for name in node.outputs)
         return frozenset(made) | {weight.name for weight in self.weights}
 
+    def is_constant(self, name: str) -> bool:
+        """Whether ``name`` is a weight, or made of nothing but weights."""
+        return name in self._constants
+
     @cached_property
     def _lifetimes(self) -> dict[str, tuple[int, int]]:
         """For each tensor that may cross: the first and the last cut that it crosses."""

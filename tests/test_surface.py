@@ -163,5 +163,9 @@ def test_every_module_is_in_the_wheel(wheel: list[str]) -> None:
     assert not [name for name in wheel if name.endswith(".ipynb") or "/test_" in name]
 
 
+def test_what_stock_devices_are_described_by_is_in_the_wheel(wheel: list[str]) -> None:
+    assert {f"devices/boards/{path.name}" for path in (ROOT / "devices/boards").glob("*.toml")} <= set(wheel)
+
+
 def test_the_licence_travels_with_the_wheel(wheel: list[str]) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in wheel)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from devices import connect, inventory
+from devices.describing import Board, boards
 from devices.facts import machine_of
 from devices.hostkeys import fingerprint
 from devices.login import Ask, known, login, offered, trust
@@ -11,7 +12,7 @@ from edgekit.device import Device
 from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
 
-__all__ = ["Outcome", "add_device", "device_facts", "forget_device", "known_devices", "remove_device", "set_up"]
+__all__ = ["Board", "Outcome", "add_device", "device_facts", "forget_device", "known_devices", "remove_device", "set_up", "stock_boards"]
 
 
 def known_devices(names: Sequence[str] = ()) -> tuple[Device, ...]:
@@ -21,6 +22,11 @@ def known_devices(names: Sequence[str] = ()) -> tuple[Device, ...]:
         UsageError: one is not known, or there is none.
     """
     return inventory.find(names)
+
+
+def stock_boards() -> dict[str, Board]:
+    """Machines that are described by their data sheets, to plan for before they are at hand: ``address = "sim:NAME"``."""
+    return boards()
 
 
 def add_device(device: Device, expected: str | None = None, confirm: Callable[[str], bool] | None = None, ask: Ask | None = None) -> None:

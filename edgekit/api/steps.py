@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from devices import Connection
+from devices.describing import completed
 from edgekit import onnxio
 from edgekit.api.measuring import measure_front
 from edgekit.cluster import Cluster
@@ -74,8 +75,9 @@ def load(path: str | Path) -> tuple[Graph, Model]:
 
 
 def read_cluster(path: str | Path) -> Cluster:
-    """A cluster from ``cluster.toml`` or a surveyed ``.json``."""
-    return read(path, Cluster)
+    """A cluster from ``cluster.toml`` or a surveyed ``.json``; devices that are only described get what their description says."""
+    cluster = read(path, Cluster)
+    return msgspec.structs.replace(cluster, devices=tuple(completed(device) for device in cluster.devices))
 
 
 def read_profile(path: str | Path) -> Profile:

@@ -11,7 +11,7 @@ from edgekit.cli.console import asked, mib, progress, table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgekit.api.devices import Outcome
+    from edgekit.api.devices import Board, Outcome
     from edgekit.machine import Machine
 
 __all__ = ["add", "check", "facts", "list_devices", "remove", "set_up"]
@@ -39,10 +39,18 @@ def add(
 
 
 @command("list", devices)
-def list_devices(json: Json = False) -> None:
+def list_devices(
+    stock: Annotated[
+        bool, typer.Option("--stock", help="List the machines that need not be at hand, as their data sheets describe them.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """List the devices that were added."""
     from edgekit.api import devices as api
 
+    if stock:
+        _print({"version": 1, "boards": api.stock_boards()}) if json else _boards(api.stock_boards())
+        return
     found = api.known_devices()
     if json:
         _print({"devices": found})
@@ -101,6 +109,28 @@ def remove(
             tell(name)
             api.remove_device(device, asked())
     print(f"{name} is forgotten" if forget else f"{name} is as it was, and forgotten")
+
+
+def _boards(found: "dict[str, Board]") -> None:
+    rows = []
+    for name, each in found.items():
+        speed = each.roofline
+        rates = (speed.macs_per_s, speed.fp16_macs_per_s, speed.int8_macs_per_s)
+        unchecked = sorted({field for source in each.sources if not source.checked for field in source.of})
+        rows.append(
+            [
+                f"sim:{name}",
+                f"{each.title}: {each.computes}",
+                " / ".join(f"{rate / 1e9:.0f}" if rate else "-" for rate in rates),
+                f"{speed.memory_bytes_per_s / 1e9:.1f}",
+                mib(speed.cache_bytes) if speed.cache_bytes else "-",
+                mib(each.memory_bytes) if each.memory_bytes else "-",
+                ", ".join(field.removesuffix("_per_s") for field in unchecked),
+            ]
+        )
+    columns = ["address", "machine", "GMAC/s fp32 / fp16 / int8", "memory GB/s", "cache", "memory", "not read again"]
+    table(f"{len(found)} machines, spec: what their data sheets promise at best", columns, rows, words=2)
+    print('in cluster.toml: address = "sim:pi5", and variant = { threads = 4 } to have all of its cores; sources: --json')
 
 
 def _all_set_up(names: list[str] | None, check_only: bool, offline: bool, json: bool) -> None:

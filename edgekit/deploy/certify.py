@@ -20,6 +20,7 @@ from edgekit.deploy.virtual import VirtualClient
 from edgekit.errors import DeviceError
 from edgekit.files import encode
 from edgekit.plan import CLIENT, Cost, Load, Memory, Term
+from edgekit.quantity import Badge, least
 from edgekit.runtime.executor import sample_inputs
 from edgekit.runtime.store import digest_of
 from edgekit.runtime.verbs import End, StageStatus
@@ -80,13 +81,19 @@ def certify(
         terms=terms,
         loads=tuple(Load(f"device {name}", seconds) for name, seconds in busy.items()),
         memory=memory,
-        badge="certified",
+        badge=_badge(pipeline),
         emulated=any(pipeline.cluster.device(name).emulated for name in pipeline.plan.devices),
     )
     equality = pipeline.equality or Equality(0, False, 0.0, 0.0)
     return Trace(
         pipeline.graph.digest, digest_of(encode(pipeline.plan)), measured, equality, window, tuple(loads), spans, pipeline.plan.predicted
     )
+
+
+def _badge(pipeline: Pipeline) -> Badge:
+    """A pipeline that runs on a virtual clock is worth no more than the description of its devices."""
+    described = (pipeline.cluster.device(name).badge for name in pipeline.plan.devices)
+    return least(("certified", *(badge for badge in described if badge != "measured")))
 
 
 def _drive(client: Streaming, frames: list[Arrays], count: int, window: int, arrivals_s: list[float] | None = None) -> list[Result]:

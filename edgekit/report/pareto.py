@@ -28,7 +28,8 @@ def pareto_figure(front: Front, chosen: Plan | None = None, trace: Trace | None 
     """Latency of a frame alone (ms) against throughput (frames/s) of every plan of a front.
 
     Hollow marks are predictions, coloured by peak memory (MB); grey ones are dominated. A line leads from the
-    prediction of the ``chosen`` plan to the filled mark of its ``trace``. Axes are logarithmic where the plans spread wide.
+    prediction of the ``chosen`` plan to the mark of its ``trace``, which is filled unless its devices are only described.
+    Axes are logarithmic where the plans spread wide.
     """
     drawn = figure(10, 6.6)
     axes = bare(drawn.add_subplot())
@@ -43,7 +44,7 @@ def pareto_figure(front: Front, chosen: Plan | None = None, trace: Trace | None 
         _scatter(axes, [_point(predicted)], "o", s=330, facecolors="none", edgecolors=ACCENT, linewidths=1.8, zorder=4)
     if trace is not None:
         _measured(axes, trace.measured, predicted, SHAPES[_kind(chosen)] if chosen else "o")
-    _legend(drawn, _kinds(plans), _kinds(compared), predicted is not None, trace is not None)
+    _legend(drawn, _kinds(plans), _kinds(compared), predicted is not None, trace)
     headline(axes, f"Latency (ms) against throughput (frames/s) on {front.cluster}", _beneath(front, [cost for _, cost in plans], trace))
     axes.annotate("↖ better", (0.012, 0.975), xycoords="axes fraction", va="top", fontsize=10, color=GREY)
     _labels(axes, [*plans, *compared], chosen, predicted, trace)
@@ -125,13 +126,19 @@ def _colour_bar(drawn: "Figure", axes: "Axes", plans: Sequence[tuple[Plan, Cost]
         bar.ax.tick_params(colors=INK, labelsize=10, length=0)
 
 
+def _described(cost: Cost) -> bool:
+    """Whether it comes from a pipeline of devices that are only described."""
+    return cost.badge in ("spec", "estimated")
+
+
 def _measured(axes: "Axes", measured: Cost, predicted: Cost | None, marker: str) -> None:
     if predicted is not None:
         axes.plot(*zip(_point(predicted), _point(measured), strict=True), color=ACCENT, linewidth=1.8, zorder=2)
-    _scatter(axes, [_point(measured)], marker, s=90, color=ACCENT, edgecolors="white", linewidths=1.2, zorder=6)
+    face, edge = ("white", ACCENT) if _described(measured) else (ACCENT, "white")
+    _scatter(axes, [_point(measured)], marker, s=90, facecolors=face, edgecolors=edge, linewidths=1.2, zorder=6)
 
 
-def _legend(drawn: "Figure", kinds: Sequence[str], dominated: Sequence[str], chosen: bool, measured: bool) -> None:
+def _legend(drawn: "Figure", kinds: Sequence[str], dominated: Sequence[str], chosen: bool, trace: Trace | None) -> None:
     from matplotlib.lines import Line2D
 
     def mark(label: str, marker: str, **look: Any) -> Line2D:
@@ -140,7 +147,10 @@ def _legend(drawn: "Figure", kinds: Sequence[str], dominated: Sequence[str], cho
     marks = [mark(f"{kind}, predicted", SHAPES[kind], markerfacecolor="white", markeredgecolor="#1f6fb4") for kind in kinds]
     marks += [mark(f"{kind}, dominated", SHAPES[kind], color=GREY, markeredgewidth=0, markersize=7) for kind in dominated]
     marks += [mark("chosen", "o", markersize=13, markerfacecolor="none", markeredgecolor=ACCENT)] * chosen
-    marks += [mark("measured in the pipeline", "o", color=ACCENT, markeredgewidth=0)] * measured
+    if trace is not None and _described(trace.measured):
+        marks.append(mark("computed for the pipeline", "o", markerfacecolor="white", markeredgecolor=ACCENT))
+    elif trace is not None:
+        marks.append(mark("measured in the pipeline", "o", color=ACCENT, markeredgewidth=0))
     drawn.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=10, labelcolor=INK, handletextpad=0.3)
 
 
@@ -167,9 +177,9 @@ def _labels(axes: "Axes", plans: Sequence[tuple[Plan, Cost]], chosen: Plan | Non
         x, y = _point(trace.measured)
         points.append((x, y))
         against = f"\n{_against(trace.measured, predicted)}" if predicted else ""
-        labels.append(
-            (x, y, f"{chosen.name or chosen.describe() if chosen else trace.plan}\nmeasured {x:.3g} ms, {y:.3g} frames/s{against}", ACCENT)
-        )
+        name = chosen.name or chosen.describe() if chosen else trace.plan
+        came = "computed" if _described(trace.measured) else "measured"
+        labels.append((x, y, f"{name}\n{came} {x:.3g} ms, {y:.3g} frames/s{against}", ACCENT))
     elif chosen is not None and predicted is not None:
         labels.append((*_point(predicted), chosen.name or chosen.describe(), ACCENT))
     seen = {chosen.devices[0]} if chosen and _kind(chosen) == "single device" else set()

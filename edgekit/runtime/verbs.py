@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.graph import Graph, Tensor
+from edgekit.kinds import Part, parts_of
 from edgekit.machine import Machine
 from edgekit.quantity import Bytes, Count, Name, Rate, Seconds
 
@@ -55,16 +56,24 @@ def end_name(end: End) -> str:
 
 
 class Work(Struct, frozen=True):
-    """What one unit asks of a machine; only a device that computes its times from a description looks at it."""
+    """What one unit asks of a machine; only a device that computes its times from a description looks at it.
+
+    ``nbytes``: all that it reads and makes, of which ``weight_bytes`` are weights. ``parts``: its kernels, by what they do.
+    """
 
     macs: Count
     nbytes: Count
+    weight_bytes: Count = 0
+    parts: tuple[Part, ...] = ()
 
 
 def works(graph: Graph, start: int, stop: int) -> tuple[Work, ...]:
-    """The work of each of the units ``[start, stop)``: its MACs, and the bytes it reads and makes."""
+    """The work of each of the units ``[start, stop)``: its MACs, the bytes it reads and makes, and its kernels."""
     segments = [graph.segment(unit, unit + 1) for unit in range(start, stop)]
-    return tuple(Work(s.macs, s.weight_bytes + sum(tensor.nbytes for tensor in (*s.inputs, *s.outputs))) for s in segments)
+    return tuple(
+        Work(s.macs, s.weight_bytes + sum(tensor.nbytes for tensor in (*s.inputs, *s.outputs)), s.weight_bytes, parts_of(graph, s.start))
+        for s in segments
+    )
 
 
 class Port(Struct, frozen=True):

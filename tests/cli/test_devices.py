@@ -64,6 +64,14 @@ def test_addresses_that_are_not_ssh_need_not_be_added(lab: Bed) -> None:
     )
 
 
+def test_stock_devices_are_listed_without_any_being_added() -> None:
+    shown = edgekit_run("devices", "list", "--stock")
+    assert shown.code == 0 and "sim:pi5" in shown.out and "spec" in shown.out
+    boards = json.loads(edgekit_run("devices", "list", "--stock", "--json").out)["boards"]
+    assert boards["zero2w"]["memory_bytes"] == 512 * 2**20
+    assert all(source["url"] and source["arithmetic"] for board in boards.values() for source in board["sources"])
+
+
 @pytest.mark.nightly  # it fetches onnxruntime
 def test_a_bare_machine_is_set_up_used_and_left_as_it_was(lab: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

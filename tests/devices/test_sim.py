@@ -3,7 +3,7 @@
 import pytest
 
 from devices import connect
-from devices.sim import work_s
+from devices.describing import work_s
 from edgekit.device import Device, Roofline
 from edgekit.errors import UsageError
 from edgekit.runtime.executor import sample_inputs
