@@ -3,10 +3,15 @@
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share
 
-__all__ = ["Device", "Roofline", "Variant"]
+__all__ = ["OF_FP32", "Device", "Roofline", "Variant"]
+
+
+OF_FP32 = frozenset({"fp32", "tf32"})
+"""Precisions that a network in fp32 can be run in; any other is made by another network."""
 
 
 class Variant(Struct, frozen=True, forbid_unknown_fields=True):
@@ -15,6 +20,15 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     precision: Name = "fp32"
     provider: Name = "CPUExecutionProvider"
     threads: Annotated[int, Meta(ge=1)] = 1
+
+    def on(self, precision: str) -> "Variant":
+        """This variant for a network of that precision, which it keeps to wherever it has no choice.
+
+        >>> Variant(threads=4).on("int8").precision, Variant("tf32").on("fp32").precision
+        ('int8', 'tf32')
+        """
+        free = precision == "fp32" and self.precision in OF_FP32
+        return self if free or self.precision == precision else replace(self, precision=precision)
 
 
 class Roofline(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,5 +1,6 @@
 """A network as edgekit sees it: nodes in topological order, grouped into units, with every tensor described."""
 
+from collections import Counter
 from functools import cached_property
 from itertools import accumulate
 from math import prod
@@ -26,6 +27,10 @@ ITEMSIZE = {
     "float64": 8,
 }
 """Bytes of one element for each numpy type that may travel between stages."""
+
+
+_PRECISION = {"float64": "fp64", "float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+"""What Variant calls the types that are multiplied; whole numbers go by their own name, without sign."""
 
 
 class Tensor(Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,6 +132,21 @@ class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fiel
     def macs(self) -> int:
         """Multiply-accumulate operations of one run."""
         return sum(node.macs for node in self.nodes)
+
+    @cached_property
+    def precision(self) -> str:
+        """What most multiplications are done in: fp32, fp16, int8.
+
+        Told by the data that they read, through the DequantizeLinear that a runtime takes into the kernel; so a network whose
+        weights alone are quantized is one of fp32.
+        """
+        dequantized = {name: node.inputs[0] for node in self.nodes if node.op == "DequantizeLinear" for name in node.outputs}
+        work: Counter[str] = Counter()
+        for node in self.nodes:
+            data = self._by_name.get(dequantized.get(node.inputs[0], node.inputs[0])) if node.macs and node.inputs else None
+            if data is not None:
+                work[_PRECISION.get(data.dtype, data.dtype.removeprefix("u"))] += node.macs
+        return work.most_common(1)[0][0] if work else "fp32"
 
     def unit_nodes(self, index: int) -> tuple[Node, ...]:
         """The nodes of one unit."""

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from edgekit.device import Variant
 from edgekit.errors import PlanError
@@ -123,11 +124,11 @@ def chain(graph: Graph, stages: tuple[Stage, ...], name: str = "") -> Plan:
 
 
 def validate(plan: Plan, graph: Graph) -> Plan:
-    """Check a plan against its graph and fill in transfers that were left out.
+    """Check a plan against its graph and fill in transfers and precisions that were left out.
 
     Raises:
         PlanError: another graph, units left out or covered twice, a cut that cannot be made, a tensor that
-            is sent before it exists, or never reaches a stage that reads it.
+            is sent before it exists, or never reaches a stage that reads it, a precision that is not the graph's.
     """
     if plan.graph != graph.digest:
         raise PlanError(f"the plan is for graph {plan.graph[:12]}, this is {graph.digest[:12]} ({graph.name}); partition this graph again")
@@ -142,10 +143,25 @@ def validate(plan: Plan, graph: Graph) -> Plan:
         position = stage.stop
     if position != len(graph.units):
         raise PlanError(f"the stages cover units [0, {position}), the graph has {len(graph.units)}; let the last stage stop there")
+    plan = _in_precision(plan, graph)
     if not plan.transfers:
         return Plan(plan.graph, plan.stages, chain(graph, plan.stages).transfers, plan.predicted, plan.name)
     _validate_transfers(plan, graph)
     return plan
+
+
+def _in_precision(plan: Plan, graph: Graph) -> Plan:
+    """The plan with stages in the precision of the graph, which is the file's; the default means whatever that is."""
+    for index, stage in enumerate(plan.stages):
+        asked = stage.variant.precision
+        if asked != Variant().precision and stage.variant.on(graph.precision) != stage.variant:
+            raise PlanError(
+                f"stage {index} is to run in {asked}, but {graph.name} computes in {graph.precision}; "
+                "make a network of that precision first: edgekit quantize"
+            )
+    if all(stage.variant.on(graph.precision) == stage.variant for stage in plan.stages):
+        return plan
+    return replace(plan, stages=tuple(replace(stage, variant=stage.variant.on(graph.precision)) for stage in plan.stages))
 
 
 def _validate_transfers(plan: Plan, graph: Graph) -> None:

@@ -158,6 +158,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         segments: measured with the profiler off; the whole graph is always among them.
         energy: of the whole graph, where it was asked for.
         profiled_s: the whole graph with the profiler on; what it takes longer than the whole is the profiler's doing.
+        widened: kernels that compute in fp32 between Casts, because the device has none for the precision of the graph.
         base_bytes: resident memory of a stage process before it loads a model.
         library_bytes: by how much more of its libraries is resident once it has run one.
         estimates_times: by which sums of kernels are multiplied; below 1 for a profile of what is hoped for.
@@ -180,6 +181,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     estimates_times: float = 1.0
     badge: Badge = "measured"
     library_bytes: Bytes = 0
+    widened: Count = 0
     version: int = 1
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from profilers.conditions import conditions_of
 from profilers.kernels import map_kernels
 from profilers.rounds import AGREE, LEAST_BURSTS, MOST_BURSTS, repeatability
 from profilers.segments import request_for, summarize
+from profilers.widening import widened
 
 __all__ = ["profile_graph", "with_energy"]
 
@@ -28,13 +29,14 @@ def profile_graph(
 ) -> Profile:
     """The kernel pass: seconds of every kernel, mapped to units, and of the whole graph measured before and after.
 
+    The precision of the variant is that of the graph, whatever the device is described with.
     ``budget_s`` is spent twice: once on the whole, once on its kernels; more on the whole where it does not repeat.
     ``rate_per_s``: at which frames come in; None: one as soon as the one before is done.
 
     Raises:
         DeviceError: the device began or ceased to be throttled meanwhile, or its clocks were set otherwise.
     """
-    variant = variant or connection.device.variant
+    variant = (variant or connection.device.variant).on(graph.precision)
     count = len(graph.units)
     digest = connection.put(cut(model, graph, 0, count))
     request = request_for(graph, graph.segment(0, count), digest, connection, variant, budget_s / LEAST_BURSTS, rate_per_s)
@@ -60,6 +62,7 @@ def profile_graph(
         statistics.median(timed.samples_s) if timed.samples_s else None,
         badge=connection.device.badge,
         library_bytes=max(burst.library_bytes for burst in bursts),
+        widened=widened(graph, kernel_nodes(optimized)) if optimized else 0,
     )
 
 

@@ -14,7 +14,7 @@ from edgekit.graph import Graph
 from edgekit.onnxio import Model, load, normalise, read
 from edgekit.plan import Plan, Stage, chain
 
-__all__ = ["Net", "draw", "local", "paired", "picking", "raw_skipping", "serial", "simulated", "skipping", "split"]
+__all__ = ["CONV", "Net", "draw", "local", "paired", "picking", "raw_skipping", "serial", "simulated", "skipping", "split"]
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -40,8 +40,17 @@ class Net(NamedTuple):
         }
 
 
-def draw(text: str, inputs: dict[str, list[int]], outputs: dict[str, list[int]], weights: dict[str, list[int]], **attributes) -> bytes:
-    """A model from lines such as ``Conv x,w0 > a``; inputs are float, or int64 where they are called ``i…``."""
+def draw(
+    text: str,
+    inputs: dict[str, list[int]],
+    outputs: dict[str, list[int]],
+    weights: dict[str, list[int] | NDArray[np.float32]],
+    **attributes,
+) -> bytes:
+    """A model from lines such as ``Conv x,w0 > a``; inputs are float, or int64 where they are called ``i…``.
+
+    Of a weight the shape is given, or what it holds.
+    """
     random = np.random.default_rng(0)
     nodes = []
     for line in text.strip().splitlines():
@@ -52,8 +61,10 @@ def draw(text: str, inputs: dict[str, list[int]], outputs: dict[str, list[int]],
         return helper.make_tensor_value_info(name, TensorProto.INT64 if name[0] == "i" else TensorProto.FLOAT, shape)
 
     held = [
-        numpy_helper.from_array((random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32), name)
-        for name, shape in weights.items()
+        numpy_helper.from_array(
+            held if isinstance(held, np.ndarray) else (random.standard_normal(held) / np.sqrt(np.prod(held[1:]))).astype(np.float32), name
+        )
+        for name, held in weights.items()
     ]
     graph = helper.make_graph(nodes, "net", [end(*i) for i in inputs.items()], [end(*o) for o in outputs.items()], held)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()

@@ -7,6 +7,7 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect
 
+from edgekit.accuracy import Accuracy
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.device import Device
 from edgekit.energy import Energy
@@ -29,7 +30,7 @@ def nouns(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     return {Cluster: clusters, Profile: profiles}.get(kind, lambda: _struct(kind))()
 
 
-NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy, Residuals)
+NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy, Residuals, Accuracy)
 
 
 @st.composite

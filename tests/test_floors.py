@@ -49,6 +49,7 @@ KEEPERS = {
     "onnx": ("edgekit.onnxio",),
     "onnxscript": ("edgekit.export",),
     "onnxruntime.quantization": ("edgekit.quantize",),
+    "onnxruntime.transformers": ("edgekit.quantize",),
     "torch": ("edgekit.export", "edgekit.networks"),
     "torch.onnx": ("edgekit.export",),
     "torchvision": ("edgekit.export", "edgekit.networks"),

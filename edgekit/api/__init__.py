@@ -13,6 +13,7 @@ with api.deploy(front.knee(), graph, model, cluster) as pipeline:
 
 from devices.inventory import known as all_devices
 from edgekit.api.demo import demo
+from edgekit.api.precisions import Quantized, quantize
 from edgekit.api.runs import Run, report
 from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_plan, read_profile
 from edgekit.api.surveys import survey, take_survey, update_links
@@ -34,6 +35,7 @@ __all__ = [
     "Observer",
     "Pipeline",
     "Profile",
+    "Quantized",
     "ResultWriter",
     "Run",
     "Status",
@@ -56,6 +58,7 @@ __all__ = [
     "perfetto",
     "predict",
     "profile",
+    "quantize",
     "read_cluster",
     "read_frames",
     "read_plan",

@@ -58,7 +58,11 @@ def profile(
     if json:
         print("[" + ",".join(encode(one).decode() for one in found.values()) + "]")
         return
-    table(f"{graph.name}, whole network", ["device", "p50", "p10", "p90", "samples", "kernels", "mapped", "flags"], _profile_rows(found))
+    table(
+        f"{graph.name}, whole network in {graph.precision}",
+        ["device", "p50", "p10", "p90", "samples", "kernels", "mapped", "flags"],
+        _profile_rows(found),
+    )
     for name, one in found.items():
         if one.compute_units:
             print(f"{name}: {one.compute_units}")
@@ -77,6 +81,7 @@ def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
             *([f"contended {held.wall_over_cpu:.2f}"] if held.contended else []),
             *([f"unsteady {whole.repeatability:.0%}"] if (whole.repeatability or 0) > UNSTEADY else []),
             *held.throttled,
+            *([f"{one.variant.precision} not supported: {one.widened} kernels run in fp32"] if one.widened else []),
         ]
         times = [ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s)]
         rows.append([name, *times, str(whole.samples), str(len(one.kernels)), f"{one.coverage:.0%}", " ".join(flags)])

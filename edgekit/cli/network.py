@@ -1,18 +1,20 @@
-"""Commands about the network alone: export, inspect."""
+"""Commands about the network alone: export, quantize, inspect."""
 
 from collections import defaultdict
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgekit.cli.app import command
-from edgekit.cli.console import mib, table
+from edgekit.cli.console import mib, progress, table
 
 if TYPE_CHECKING:
+    from edgekit.accuracy import Accuracy
     from edgekit.graph import Graph
 
-__all__ = ["export", "inspect"]
+__all__ = ["export", "inspect", "quantize"]
 
 
 @command("export")
@@ -27,6 +29,58 @@ def export(
     graph = api.export(network, output, shapes or [])
     print(f"{output}: {len(graph.nodes)} nodes in {len(graph.units)} units, opset {graph.opset}, digest {graph.digest[:12]}")
     print(f"next: edgekit inspect {output}")
+
+
+@command("quantize")
+def quantize(
+    network: Annotated[Path, typer.Argument(help="An exported network in fp32.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the network in the other precision.")],
+    precision: Annotated[str, typer.Option("-p", "--precision", help="int8 or fp16.")] = "int8",
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", help="Inputs as the network will see them: an .npz by input name with a leading axis, or a folder."),
+    ] = None,
+    cluster: Annotated[
+        Path | None, typer.Option("-c", "--cluster", help="The devices that int8 has to suit; without it, this machine.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print how the outputs differ as JSON.")] = False,
+) -> None:
+    """Write a network in another precision; inputs and outputs stay as they are.
+
+    Where there are five frames or more, every fifth is kept out of the calibration, and the outputs are compared on those.
+    """
+    from edgekit import api
+    from edgekit.files import encode
+
+    with progress("quantizing") as tell:
+        made = api.quantize(network, output, precision, calibration, api.read_cluster(cluster) if cluster else None, tell)
+    if json:
+        print(encode(made.accuracy).decode() if made.accuracy else "null")
+        return
+    graph = made.graph
+    print(f"{output}: {graph.precision}{f', {made.scheme}' if made.scheme else ''}")
+    print(f"{len(graph.nodes)} nodes in {len(graph.units)} units, {mib(network.stat().st_size)} → {mib(output.stat().st_size)}")
+    if made.accuracy is not None:
+        _print_accuracy(made.accuracy)
+    else:
+        print("its outputs were not compared with those in fp32; to do so, add: --calibration data.npz")
+    print(f"whether it is faster differs from device to device; next: edgekit profile {output} -c cluster.toml -o run")
+
+
+def _print_accuracy(accuracy: "Accuracy") -> None:
+    rows = [
+        [one.name, f"{one.largest:.3g}", f"{one.relative:.2%}", f"{one.rms:.2%}", "" if one.agreement is None else f"{one.agreement:.1%}"]
+        for one in accuracy.outputs
+    ]
+    wide = f"; {accuracy.precision} computed here in fp32, so that only the rounding of weights shows" if accuracy.widened else ""
+    kept = (
+        f"calibrated with {accuracy.calibrated} others"
+        if accuracy.calibrated != accuracy.samples
+        else "the same that it was calibrated with"
+    )
+    told = f", {kept}" if accuracy.calibrated else ""
+    title = f"against fp32 on {accuracy.samples} frames{told} ({accuracy.badge}{wide})"
+    table(title, ["output", "largest difference", "of the largest value", "rms", "same top-1"], rows)
 
 
 @command("inspect")
@@ -70,8 +124,8 @@ def _print_types(graph: "Graph") -> None:
 
 def _print_sums(graph: "Graph") -> None:
     weights = sum(weight.nbytes for weight in graph.weights)
-    elements = sum(weight.nbytes // 4 for weight in graph.weights if weight.dtype == "float32")
-    print(f"\nMACs {graph.macs / 1e6:.1f} million | parameters {elements / 1e6:.2f} million, {mib(weights)}", end="")
+    elements = sum(prod(weight.shape or ()) for weight in graph.weights if weight.dtype in ("float32", "float16", "int8"))
+    print(f"\nMACs {graph.macs / 1e6:.1f} million | parameters {elements / 1e6:.2f} million, {mib(weights)} | {graph.precision}", end="")
     print(f" | peak activation {mib(graph.peak_bytes(0, len(graph.units)))} | opset {graph.opset}\n")
 
 

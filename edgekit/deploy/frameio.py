@@ -28,7 +28,8 @@ UNNAMED = {"", "arr_0"}
 def read_frames(source: str, tensors: tuple[Tensor, ...]) -> Iterator[tuple[str, Arrays]]:
     """Frames with their names from a file, a folder (in the order of names), or ``-`` (an .npz or .npy on standard input).
 
-    An array with one more leading axis than its tensor holds that many frames. Standard input is read at once, files
+    An array with one more leading axis than its tensor holds that many frames, and so does one that is a multiple of the
+    tensor along its first axis. Standard input is read at once, files
     of a folder one by one as they are needed.
 
     Raises:
@@ -70,6 +71,7 @@ def _arrays(what: str, stream: BinaryIO, tensors: tuple[Tensor, ...]) -> Arrays:
 
 
 def _split(name: str, arrays: Arrays, tensors: tuple[Tensor, ...], what: str = "standard input") -> Iterator[tuple[str, Arrays]]:
+    arrays = dict(arrays) | {t.name: _stacked(arrays[t.name], t) for t in tensors if t.name in arrays}
     stacked = {t.name for t in tensors if t.name in arrays and arrays[t.name].ndim == len(t.shape or ()) + 1}
     if stacked != {tensor.name for tensor in tensors}:
         check_frame(arrays, tensors, what)
@@ -82,6 +84,13 @@ def _split(name: str, arrays: Arrays, tensors: tuple[Tensor, ...], what: str = "
         frame = {tensor: arrays[tensor][index] for tensor in stacked}
         check_frame(frame, tensors, f"{what}[{index}]")
         yield f"{name}-{index}", frame
+
+
+def _stacked(array: NDArray[np.generic], tensor: Tensor) -> NDArray[np.generic]:
+    """Samples along the first axis, which is that of the batch, as frames."""
+    shape = tensor.shape or ()
+    several = shape and array.shape[1:] == shape[1:] and array.ndim == len(shape) and shape[0] and len(array) > shape[0]
+    return array.reshape(-1, *shape) if several and len(array) % shape[0] == 0 else array
 
 
 class ResultWriter:

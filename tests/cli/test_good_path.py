@@ -157,6 +157,18 @@ def test_a_network_is_shown(folder: Path) -> None:
     assert json.loads(done("inspect", folder / "net.onnx", "--json").out)["format"] == "edgekit.graph"
 
 
+def test_a_network_is_quantized_and_its_outputs_compared(folder: Path) -> None:
+    np.savez(folder / "frames.npz", x=np.concatenate([serial(3).inputs(seed)["x"] for seed in range(10)]))
+    net, made, data = folder / "net.onnx", folder / "net.int8.onnx", ("--calibration", folder / "frames.npz")
+    outcome = done("quantize", net, "-o", made, *data)
+    assert "net.int8.onnx: int8, " in outcome.out and "on 2 frames, calibrated with 8 others" in outcome.out
+    assert "int8" in done("inspect", made).out
+    assert json.loads(done("quantize", net, "-o", made, *data, "--json").out)["calibrated"] == 8
+    outcome = done("quantize", net, "-p", "fp16", "-o", folder / "net.fp16.onnx")
+    assert "its outputs were not compared" in outcome.out
+    assert done("quantize", net, "-p", "fp16", "-o", folder / "net.fp16.onnx", "--json").out.strip() == "null"
+
+
 def test_local_devices_from_survey_to_a_certified_plan_that_lives_as_long_as_the_command(folder: Path, front: Path, surveyed: Path) -> None:
     plan = (front, "-g", folder / "net.onnx", "-c", surveyed)
     verdict = check_verdict(edgekit_run("verify", *plan, "--seconds", "0.1", "--json", "-o", folder / "trace.json"))

@@ -1,3 +1,5 @@
+import pytest
+
 from edgekit.graph import Graph, Node, Tensor, Unit
 
 
@@ -146,3 +148,29 @@ def test_a_unit_may_hold_several_nodes() -> None:
     assert crossing(g) == ["x", "q", "y"]
     assert [node.name for node in g.unit_nodes(0)] == ["a", "b"]
     assert g.step_bytes == (48, 32)
+
+
+def typed(nodes: str, types: str) -> Graph:
+    """A graph of nodes ``Op inputs>output``, where Conv multiplies; types ``name:dtype`` of its tensors and weights."""
+    made = []
+    for text in nodes.split("  "):
+        op, edges = text.split()
+        read, output = edges.split(">")
+        made.append(Node(output, op, tuple(read.split(",")), (output,), macs=10 if op == "Conv" else 0))
+    tensors = tuple(Tensor(name, (4,), dtype) for name, dtype in (pair.split(":") for pair in types.split()))
+    return Graph("test", "digest", tuple(made), tuple(Unit(i, i + 1) for i in range(len(made))), tensors, (), ("x",), ("y",))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "types", "precision"),
+    [
+        ("Conv x,w>y", "x:float32 w:float32", "fp32"),
+        ("Cast x>h  Conv h,w>g  Cast g>y", "x:float32 h:float16 w:float16", "fp16"),
+        ("QuantizeLinear x,s>q  DequantizeLinear q,s>d  DequantizeLinear w,s>e  Conv d,e>y", "x:float32 q:uint8 w:int8 d:float32", "int8"),
+        ("DequantizeLinear w,s>e  Conv x,e>y", "x:float32 w:int8 e:float32", "fp32"),  # weights alone: multiplied in fp32
+        ("Conv x,w>a  QuantizeLinear a,s>q  DequantizeLinear q,s>d  Conv d,w>b  Conv q,w>y", "x:float32 a:float32 q:int8", "int8"),
+        ("Relu x>y", "x:float16", "fp32"),  # nothing is multiplied
+    ],
+)
+def test_the_precision_is_that_of_what_most_multiplications_read(nodes: str, types: str, precision: str) -> None:
+    assert typed(nodes, types).precision == precision
