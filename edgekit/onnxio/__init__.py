@@ -1,8 +1,9 @@
 """ONNX files: their import, the Graph in them, and stage models cut out of them. No other room imports onnx."""
 
+from edgekit.onnxio.batching import batched
 from edgekit.onnxio.cutting import cut
 from edgekit.onnxio.loading import Model, load
 from edgekit.onnxio.normalise import normalise
 from edgekit.onnxio.reading import kernel_nodes, read
 
-__all__ = ["Model", "cut", "kernel_nodes", "load", "normalise", "read"]
+__all__ = ["Model", "batched", "cut", "kernel_nodes", "load", "normalise", "read"]

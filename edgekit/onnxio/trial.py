@@ -11,7 +11,7 @@ from edgekit.errors import GraphError
 from edgekit.onnxio.wire import Payloads, join
 from edgekit.telemetry import decline
 
-__all__ = ["describe", "observe"]
+__all__ = ["describe", "feeds_of", "observe", "opened"]
 
 _CHUNK = 64
 """Tensors kept at once while shapes are observed: a compromise of memory against loading the weights again."""
@@ -33,7 +33,7 @@ def describe(proto: Any, payloads: Payloads, names: Sequence[str]) -> dict[str, 
         GraphError: onnxruntime does not load the model; says which operator of which domain it lacks.
     """
     found = {}
-    for value in _open(proto, payloads, names).get_outputs():
+    for value in opened(proto, payloads, names).get_outputs():
         kind = _type(value.type)
         # an empty list stands for a scalar as well as for an unknown rank
         if kind is not None and kind.HasField("tensor_type") and value.shape and all(isinstance(size, int) for size in value.shape):
@@ -51,11 +51,11 @@ def observe(proto: Any, payloads: Payloads, names: Sequence[str]) -> dict[str, t
     shapes: dict[str, tuple[int | None, ...]] = {}
     for first in range(0, len(names), _CHUNK):
         chunk = list(names[first : first + _CHUNK])
-        session = _open(proto, payloads, chunk)
+        session = opened(proto, payloads, chunk)
         runs: list[list[Any]] = []
         for seed in range(4):  # token ids, masks and lengths are not free: some choices fail, two have to pass
             try:
-                runs.append([np.shape(value) for value in session.run(chunk, _feeds(session, seed))])
+                runs.append([np.shape(value) for value in session.run(chunk, feeds_of(session, seed))])
             except Exception:  # onnxruntime's errors share no base class
                 continue
             if len(runs) == 2:
@@ -68,7 +68,7 @@ def _common(one: tuple[int, ...], two: tuple[int, ...]) -> tuple[int | None, ...
     return tuple(size if size == other else None for size, other in zip(one, two, strict=True))
 
 
-def _open(proto: Any, payloads: Payloads, names: Sequence[str]) -> Any:
+def opened(proto: Any, payloads: Payloads, names: Sequence[str]) -> Any:
     """A session without optimisation, so that every tensor of the model exists, with ``names`` as further outputs."""
     outputs = proto.graph.output
     count = len(outputs)
@@ -126,7 +126,8 @@ def _type(text: str) -> Any:
     return helper.make_sequence_type_proto(inner) if outer == "seq" else helper.make_optional_type_proto(inner)
 
 
-def _feeds(session: Any, seed: int) -> dict[str, Any]:
+def feeds_of(session: Any, seed: int) -> dict[str, Any]:
+    """Inputs of a session, drawn."""
     random = np.random.default_rng(seed)
     feeds = {}
     for value in session.get_inputs():
