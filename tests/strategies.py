@@ -18,6 +18,7 @@ from edgekit.profile import Kernel, Profile, SegmentTime
 from edgekit.residuals import Residuals
 from edgekit.survey import Survey
 from edgekit.trace import Trace
+from edgekit.tuning import Tuning
 
 __all__ = ["NOUNS", "clusters", "nouns", "profiles"]
 
@@ -30,7 +31,7 @@ def nouns(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     return {Cluster: clusters, Profile: profiles}.get(kind, lambda: _struct(kind))()
 
 
-NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy, Residuals, Accuracy)
+NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy, Residuals, Accuracy, Tuning)
 
 
 @st.composite

@@ -17,6 +17,7 @@ from edgekit.api.precisions import Quantized, quantize
 from edgekit.api.runs import Run, report
 from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_plan, read_profile
 from edgekit.api.surveys import survey, take_survey, update_links
+from edgekit.api.tunings import tune, update_variants, variant_table
 from edgekit.deploy.certify import certify as verify
 from edgekit.deploy.doctor import examine
 from edgekit.deploy.frameio import ResultWriter, read_frames
@@ -70,7 +71,10 @@ __all__ = [
     "survey",
     "take_survey",
     "top",
+    "tune",
     "update_links",
+    "update_variants",
+    "variant_table",
     "verify",
     "with_links",
 ]

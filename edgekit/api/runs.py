@@ -10,6 +10,7 @@ from edgekit.plan import Plan
 from edgekit.profile import Profile
 from edgekit.residuals import Residuals
 from edgekit.trace import Trace
+from edgekit.tuning import Tuning
 
 __all__ = ["Run", "report"]
 
@@ -70,6 +71,14 @@ class Run:
         if not found:
             raise UsageError(f"no *.profile.json in {self.folder}; run: edgekit profile … -o {self.folder}")
         return found
+
+    def keep_tuning(self, tuning: Tuning) -> None:
+        """Write the tuning of one device."""
+        write(self.folder / f"{tuning.device.replace('/', '_')}.tuning.json", tuning)
+
+    def tunings(self) -> dict[str, Tuning]:
+        """The tunings in the folder, by device name."""
+        return {tuning.device: tuning for tuning in (read(path, Tuning) for path in sorted(self.folder.glob("*.tuning.json")))}
 
 
 def report(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ import edgekit.cli.doctor
 import edgekit.cli.network
 import edgekit.cli.pipeline
 import edgekit.cli.survey
+import edgekit.cli.tuning
 import edgekit.cli.watching  # noqa: F401  # importing them registers their commands
 from edgekit.cli.app import app
 

@@ -1,0 +1,91 @@
+"""The command that finds the best setting of each device."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgekit.cli.app import command
+from edgekit.cli.console import ms, progress, table
+
+if TYPE_CHECKING:
+    from edgekit.tuning import Setting, SettingTime, Tuning
+
+__all__ = ["tune"]
+
+
+@command("tune")
+def tune(
+    network: Annotated[Path, typer.Argument(help="An exported network.")],
+    cluster: Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for DEVICE.tuning.json files; what they hold already is kept.")],
+    devices: Annotated[list[str] | None, typer.Option("-d", "--device", help="Only this device; may be repeated.")] = None,
+    batch: Annotated[str, typer.Option(help="How many frames to give it at once, with commas, such as 1,4,8.")] = "1",
+    seconds: Annotated[
+        float, typer.Option(help="Time for each device; one round of all settings is measured in any case.", min=0.1)
+    ] = 60.0,
+    write: Annotated[bool, typer.Option("--write", help="Write the best variant of each device into cluster.toml.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Try every execution provider, number of threads and batch on each device, and say which is best.
+
+    A power mode is measured where it is in force: to set one takes root. Change it, then tune into another folder.
+    """
+    from edgekit import api
+    from edgekit.errors import UsageError
+    from edgekit.files import encode
+
+    if write and cluster.suffix != ".toml":
+        raise UsageError(f"{cluster} is no .toml file, so no variant can be written into it; leave --write out")
+    graph, model = api.load(network)
+    run = api.Run(output)
+    with progress("tuning") as tell:
+        found = api.tune(graph, model, api.read_cluster(cluster), devices, _batches(batch), seconds, run.tunings(), tell, run.keep_tuning)
+    if write:
+        api.update_variants(cluster, {name: tuning.best for name, tuning in found.items()})
+    if json:
+        print("[" + ",".join(encode(one).decode() for one in found.values()) + "]")
+        return
+    for name, tuning in found.items():
+        _print(f"{graph.name} on {name}", tuning)
+        if not write:
+            print(f"for cluster.toml, behind the [[devices]] of {name} (or run again with --write):\n{api.variant_table(tuning.best)}\n")
+    print(f"next: edgekit profile {network} -c {cluster} -o {output}")
+
+
+def _batches(text: str) -> tuple[int, ...]:
+    from edgekit.errors import UsageError
+
+    if not all(part.strip().isdecimal() for part in text.split(",")):
+        raise UsageError(f"expected numbers of frames with commas, such as 1,4,8, got {text!r}; change --batch")
+    return tuple(int(part) for part in text.split(","))
+
+
+def _print(title: str, tuning: "Tuning") -> None:
+    mode = tuning.conditions.power_mode
+    marks = {tuning.quickest.setting: ["latency"]}
+    marks.setdefault(tuning.most.setting, []).append("throughput")
+    rows = [[*_words(time.setting), *_figures(tuning, time), _flags(tuning, time, marks.get(time.setting, []))] for time in tuning.times]
+    columns = ["setting", "batch", "run p50", "frame", "frames/s", "wall/CPU", "efficiency", "best for"]
+    table(f"{title}{f', power mode {mode}' if mode else ''}{' (emulated)' if tuning.emulated else ''}", columns, rows)
+    for reason in dict.fromkeys(refusal.reason for refusal in tuning.refused):
+        settings = [" ".join(_words(refusal.setting)) for refusal in tuning.refused if refusal.reason == reason]
+        print(f"not measured: {settings[0]}{f' and {len(settings) - 1} more' if len(settings) > 1 else ''}: {reason}")
+    rounds = min(time.rounds for time in tuning.times)
+    print(f"{rounds} round{'s' * (rounds > 1)}; the default setting drifted by a factor of {tuning.drift:.2f}, which is taken out")
+
+
+def _words(setting: "Setting") -> list[str]:
+    variant = setting.variant
+    threads = f"{variant.threads} thread{'s' * (variant.threads > 1)}"
+    return [f"{variant.precision}, {variant.provider.removesuffix('ExecutionProvider')}, {threads}", str(setting.batch)]
+
+
+def _figures(tuning: "Tuning", time: "SettingTime") -> list[str]:
+    efficiency = tuning.efficiency(time)
+    share = "" if efficiency is None else f"{efficiency:.0%}"
+    return [ms(time.p50_s), ms(time.frame_s), f"{1 / time.frame_s:.1f}", f"{time.wall_over_cpu:.2f}", share]
+
+
+def _flags(tuning: "Tuning", time: "SettingTime", best: list[str]) -> str:
+    return ", ".join([*best, *(["default"] if time.setting == tuning.default else [])])
