@@ -8,12 +8,26 @@ from numpy.typing import NDArray
 
 from edgekit.errors import PromiseError
 
-__all__ = ["TOLERANCE", "Comparison", "compare", "require"]
+__all__ = ["TOLERANCE", "Comparison", "compare", "require", "tolerance_of"]
 
 TOLERANCE = 1e-4
 """For fp32 on a CPU: other fusions at a boundary reorder sums, which moves the last bits of a float."""
 
+_TOLERANCES = {
+    "fp16": 1e-2,  # a cut rounds to 11 bits what a processor without fp16 kernels would have handed on in fp32
+    "int8": 2e-2,  # other processors round to the next of 256 steps, and a few such steps add up
+}
+
 Arrays = Mapping[str, NDArray[np.generic]]
+
+
+def tolerance_of(precision: str) -> float:
+    """What is allowed for a network of that precision; that of fp32 where nothing else is stated.
+
+    >>> tolerance_of("fp32"), tolerance_of("fp16"), tolerance_of("int8")
+    (0.0001, 0.01, 0.02)
+    """
+    return _TOLERANCES.get(precision, TOLERANCE)
 
 
 class Comparison(NamedTuple):

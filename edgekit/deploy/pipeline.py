@@ -19,7 +19,7 @@ from devices.sim import SimConnection
 from edgekit.cluster import Cluster, Shape
 from edgekit.deploy.checks import check, check_home, meeting
 from edgekit.deploy.client import Client, Streaming
-from edgekit.deploy.equality import TOLERANCE, require
+from edgekit.deploy.equality import require, tolerance_of
 from edgekit.deploy.opening import connect_all
 from edgekit.deploy.parts import Part, client_ports
 from edgekit.deploy.release import Release, prepare
@@ -160,7 +160,8 @@ def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
         if loaded.build_s:
             tell(f"{spec.name}: loaded in {loaded.load_s:.1f} s the engine that took {loaded.build_s:.1f} s to build")
         got = Layout(spec.outputs).unpack(outputs)
-        worst = max(worst, require(got, expected[spec.stage], f"{spec.name} on the inputs of stage {spec.stage}").worst)
+        what = f"{spec.name} on the inputs of stage {spec.stage}"
+        worst = max(worst, require(got, expected[spec.stage], what, tolerance_of(pipeline.graph.precision)).worst)
     return worst
 
 
@@ -253,7 +254,8 @@ def _check(pipeline: Pipeline, release: Release, worst_stage: float) -> Equality
     turns = min(pipeline.turns, MOST_GOLDEN)  # every replica meets it
     with pipeline.client() as client:
         frames = [release.golden] * turns
-        outcomes = [require(result.value(), release.expected, "the pipeline") for result in client.stream(frames)]
+        allowed = tolerance_of(pipeline.graph.precision)
+        outcomes = [require(result.value(), release.expected, "the pipeline", allowed) for result in client.stream(frames)]
     worst = max(outcomes, key=lambda outcome: outcome.worst)
     equal = all(outcome.bit_equal for outcome in outcomes)
-    return Equality(turns, equal, max(worst.worst, worst_stage), TOLERANCE, worst.tensor)
+    return Equality(turns, equal, max(worst.worst, worst_stage), allowed, worst.tensor)

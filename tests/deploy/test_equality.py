@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgekit.deploy.equality import Comparison, compare, require
+from edgekit.deploy.equality import TOLERANCE, Comparison, compare, require, tolerance_of
 from edgekit.errors import PromiseError
 
 WANT = np.array([1.0, -4.0, np.inf], np.float32)
@@ -34,3 +34,10 @@ def test_the_tensor_at_fault_is_named() -> None:
     with pytest.raises(PromiseError, match="the pipeline: expected the output of the unsplit run, z differs by 0.5 of its largest value"):
         require({"y": close, "z": far}, {"y": close, "z": close}, "the pipeline")
     assert require({"y": close}, {"y": close}, "the pipeline").bit_equal
+
+
+def test_more_may_differ_where_fewer_bits_are_kept() -> None:
+    assert tolerance_of("fp32") == TOLERANCE < tolerance_of("fp16") < tolerance_of("int8")
+    require({"y": np.float32([1.001])}, {"y": np.float32([1.0])}, "half", tolerance_of("fp16"))
+    with pytest.raises(PromiseError):
+        require({"y": np.float32([1.001])}, {"y": np.float32([1.0])}, "whole", tolerance_of("fp32"))
