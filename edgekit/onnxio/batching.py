@@ -4,6 +4,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edgekit.errors import GraphError
@@ -23,7 +24,8 @@ TOLERANCE = 1e-3
 def batched(model: Model, times: int) -> bytes:
     """The normalised network that takes ``times`` as many samples, along the first axis of each input and output.
 
-    Shapes that exporters write into Reshape and Expand follow. That samples do not get into each other's way is tried out: on
+    Shapes that exporters write into Reshape and Expand follow, and so does what they put beside each sample (a class token,
+    say). That samples do not get into each other's way is tried out: on
     drawn inputs it gives what the original gives for them one after the other.
 
     Raises:
@@ -47,24 +49,31 @@ def batched(model: Model, times: int) -> bytes:
 
 
 def _lengthen(model: Model, proto: Any, times: int) -> None:
-    """Multiply the first size that a Reshape or Expand is told, where it is that of what it makes."""
+    """Multiply the first size that a Reshape or Expand is told where it is that of what it makes; repeat what a Concat puts in."""
     graph = proto.graph
-    weights = {weight.name: weight for weight in graph.initializer}
-    constant = constant_nodes(list(graph.node), weights)
+    weights = {weight.name: weight for weight in graph.initializer if weight.name not in model.payloads}
+    constant = constant_nodes(list(graph.node), (weight.name for weight in graph.initializer))
     told = {node.output[0]: a.t for node in graph.node if node.op_type == "Constant" for a in node.attribute if a.name == "value"}
+    held = weights | told
     batches = {fixed_shape(value.type)[0] for value in model.proto.graph.input}  # type: ignore[index]  # they have a first axis
     for number, node in enumerate(graph.node):
-        if node.op_type not in ("Reshape", "Expand") or node.name in constant:
+        made = None if node.name in constant or not node.output[0] else fixed_shape(model.described[node.output[0]].type)
+        if not made or made[0] not in batches:
             continue
-        held = weights.get(node.input[1], told.get(node.input[1]))
-        if held is None or not prod(held.dims):
-            continue
-        sizes = numpy_helper.to_array(held).copy()
-        made = fixed_shape(model.described[node.output[0]].type)
-        if made and made[0] in batches and sizes[0] == made[0]:
-            sizes[0] *= times
-            node.input[1] = f"{node.input[1]}_times{times}_{number}"
-            graph.initializer.append(numpy_helper.from_array(sizes, node.input[1]))
+        for place, name in enumerate(node.input):
+            array = numpy_helper.to_array(held[name]) if name in held and prod(held[name].dims) else None
+            longer = _longer(node.op_type, place, array, made[0], times) if array is not None else None
+            if longer is not None:
+                node.input[place] = f"{name}_times{times}_{number}"
+                graph.initializer.append(numpy_helper.from_array(longer, node.input[place]))
+
+
+def _longer(op: str, place: int, array: NDArray[Any], batch: int, times: int) -> NDArray[Any] | None:
+    if op in ("Reshape", "Expand") and place == 1 and array[0] == batch:
+        return np.concatenate([array[:1] * times, array[1:]])
+    if op == "Concat" and array.ndim and len(array) == batch:
+        return np.concatenate([array] * times)
+    return None
 
 
 def _alike(model: Model, data: bytes, times: int) -> bool:

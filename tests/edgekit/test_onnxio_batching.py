@@ -37,6 +37,11 @@ def test_sizes_that_an_exporter_wrote_into_the_network_follow() -> None:
     assert read(batched(load(data), 5)).cuts[-1].tensors[0].shape == (5, 2, 4)
 
 
+def test_what_is_put_beside_each_sample_follows() -> None:
+    data = normalise(draw("Concat x,token > y", {"x": [1, 4, 6]}, {"y": [1, 5, 6]}, {"token": [1, 1, 6]}, Concat={"axis": 1}))
+    assert read(batched(load(data), 3)).cuts[-1].tensors[0].shape == (3, 5, 6)
+
+
 def test_a_quantized_network_takes_several_samples_too() -> None:
     net = skipping()
     model = load(to_int8(net.model, [net.inputs(seed) for seed in range(4)], Scheme(False, True, "")))
