@@ -6,6 +6,7 @@
 Inputs and outputs stay what they were, so that whoever sends frames and reads results need not know.
 """
 
+import logging
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -58,7 +59,7 @@ def to_int8(model: Model, frames: Iterable[Arrays], scheme: Scheme) -> bytes:
         GraphError: it is not in fp32, has nothing to quantize, or onnxruntime cannot quantize it.
     """
     graph = _fp32(model)
-    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder, _own_search_path():
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder, _apart():
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -89,7 +90,7 @@ def to_fp16(model: Model) -> bytes:
         GraphError: it is not in fp32, has nothing to convert, or onnxruntime cannot convert it.
     """
     graph = _fp32(model)
-    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder, _own_search_path():
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder, _apart():
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
         source = Path(folder, "net.onnx")
@@ -129,13 +130,15 @@ def _of_precision(precision: str, data: bytes, source: Graph) -> bytes:
 
 
 @contextmanager
-def _own_search_path() -> Iterator[None]:
-    """onnxruntime's tools put a folder of theirs on the search path when they are imported."""
-    before = list(sys.path)
+def _apart() -> Iterator[None]:
+    """onnxruntime's tools log advice for whoever calls them by hand, and put a folder of theirs on the search path."""
+    before, disabled = list(sys.path), logging.root.manager.disable
+    logging.disable()
     try:
         yield
     finally:
         sys.path[:] = before
+        logging.disable(disabled)
 
 
 def _one_line(error: BaseException) -> str:

@@ -72,6 +72,8 @@ def profile(
 
 
 def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
+    from edgekit.cli.kernels import unsupported
+
     rows = []
     for name, one in found.items():
         whole, held = one.whole, one.conditions
@@ -81,10 +83,10 @@ def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
             *([f"contended {held.wall_over_cpu:.2f}"] if held.contended else []),
             *([f"unsteady {whole.repeatability:.0%}"] if (whole.repeatability or 0) > UNSTEADY else []),
             *held.throttled,
-            *([f"{one.variant.precision} not supported: {one.widened} kernels run in fp32"] if one.widened else []),
+            *([unsupported(one)] if one.widened else []),
         ]
         times = [ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s)]
-        rows.append([name, *times, str(whole.samples), str(len(one.kernels)), f"{one.coverage:.0%}", " ".join(flags)])
+        rows.append([name, *times, str(whole.samples), str(len(one.kernels)), f"{one.coverage:.0%}", ", ".join(flags)])
     return rows
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edgekit.api import KernelRow, Profile
     from edgekit.energy import Energy
 
-__all__ = ["energy_line", "inspect_profile", "print_difference"]
+__all__ = ["energy_line", "inspect_profile", "print_difference", "unsupported"]
 
 TOP = 10
 
@@ -59,7 +59,7 @@ def print_difference(before: Path, after: Path, json: bool) -> None:
 def _print(profile: "Profile") -> None:
     from edgekit import api
 
-    _kernels(f"{profile.device}: run order", api.in_order(profile))
+    _kernels(f"{profile.device}, {profile.variant.precision}: run order", api.in_order(profile))
     print()
     _kernels(f"top {TOP} by time", api.top(profile, TOP))
     print()
@@ -79,6 +79,13 @@ def _print(profile: "Profile") -> None:
 
     if profile.energy is not None:
         print(energy_line(profile.energy))
+    if profile.widened:
+        print(unsupported(profile))
+
+
+def unsupported(profile: "Profile") -> str:
+    """That a device lacks the kernels of a precision."""
+    return f"{profile.variant.precision} not supported: {profile.widened} kernels run in fp32"
 
 
 def energy_line(energy: "Energy") -> str:
