@@ -158,6 +158,21 @@ CASES = {
     "inspect raw.onnx": (2, "raw.onnx is not prepared for edgekit; run: edgekit export"),
     "inspect gone.onnx": (2, "gone.onnx: expected an .onnx file"),
     "inspect cut_short.onnx": (2, "damaged, cut short"),
+    "quantize net.onnx -o out.onnx": (
+        2,
+        "int8 needs inputs as the network will see them, to set the ranges of activations; add: --calibration",
+    ),
+    "quantize net.onnx -o out.onnx -p int4": (2, "expected int8 or fp16, got 'int4'; change --precision"),
+    "quantize raw.onnx -o out.onnx -p fp16": (2, "raw.onnx is not prepared for edgekit"),
+    "quantize net.onnx -o out.onnx --calibration gone.npz": (2, "gone.npz: expected a file, a folder or -, found nothing there"),
+    "quantize net.onnx -o out.onnx --calibration name.npz": (2, "expected an input 'x', got picture; name the arrays like the inputs"),
+    "quantize net.onnx -o out.onnx --calibration shape.npz": (2, "input 'x' is expected as float32 [1, 3, 8, 8], got float32 [1, 2, 8, 8]"),
+    "quantize net.onnx -o out.onnx --calibration dtype.npz": (2, "got float64 [1, 3, 8, 8]; convert it first"),
+    # settings
+    "tune net.onnx -c cluster.toml -o out": (2, "near is described with one speed, whatever the settings; leave it out"),
+    "tune net.onnx -c cluster.toml -o out --batch 1,some": (2, "expected numbers of frames with commas, such as 1,4,8, got '1,some'"),
+    "tune net.onnx -c cluster.toml -o out --batch 0": (2, "expected batches of at least 1 frame, got 0; change --batch"),
+    "tune net.onnx -c cluster.json -o out --write": (2, "cluster.json is no .toml file, so no variant can be written into it"),
     # clusters
     "survey net.onnx -c gone.toml -o out.json": (2, "gone.toml: cannot be read (No such file or directory); check the path"),
     "survey net.onnx -c damaged.toml -o out.json": (2, "damaged.toml: not valid TOML"),

@@ -169,6 +169,16 @@ def test_a_network_is_quantized_and_its_outputs_compared(folder: Path) -> None:
     assert done("quantize", net, "-p", "fp16", "-o", folder / "net.fp16.onnx", "--json").out.strip() == "null"
 
 
+def test_the_best_setting_of_a_device_is_found_and_written(folder: Path) -> None:
+    cluster = toml(folder, '[[devices]]\nname = "near"\ncores = [0]\n', "near.toml")
+    tune = ("tune", folder / "net.onnx", "-c", cluster, "-o", folder / "tuned", "--seconds", "0.1")
+    outcome = done(*tune, "--batch", "1,2")
+    assert "fp32, CPU, 1 thread" in outcome.out and "throughput" in outcome.out and "[devices.variant]" in outcome.out
+    before = (folder / "tuned" / "near.tuning.json").read_text()
+    assert json.loads(done(*tune, "--write", "--json").out) == [json.loads(before)]
+    assert "# as edgekit tune measured it" in cluster.read_text()
+
+
 def test_local_devices_from_survey_to_a_certified_plan_that_lives_as_long_as_the_command(folder: Path, front: Path, surveyed: Path) -> None:
     plan = (front, "-g", folder / "net.onnx", "-c", surveyed)
     verdict = check_verdict(edgekit_run("verify", *plan, "--seconds", "0.1", "--json", "-o", folder / "trace.json"))
