@@ -66,7 +66,7 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
 
 
 def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Measured, bytes]:
-    """Median time of every kernel, and the optimised graph (without its weights) that the kernels belong to.
+    """The time of every kernel, and the optimised graph (without its weights) that the kernels belong to.
 
     No graph where the provider compiled parts of it: onnxruntime refuses to save those. What no onnxruntime runs is one kernel.
     """
@@ -85,7 +85,7 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
             walls.append(time.perf_counter() - begin)
         events = json.loads(Path(session.end_profiling()).read_text())
         optimized = Path(folder, "optimized.onnx").read_bytes() if saved else b""
-    return Measured(tuple(walls[WARM_UP:]), (), base_bytes, peak_bytes(), load_s, _medians(events)), optimized
+    return Measured(tuple(walls[WARM_UP:]), (), base_bytes, peak_bytes(), load_s, _in_quiet_runs(events, walls)), optimized
 
 
 def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
@@ -145,19 +145,28 @@ def _profiled(model: Path, variant: Variant, folder: str) -> "tuple[ort.Inferenc
     return open_session(model, variant, options), False
 
 
-def _medians(events: list[dict[str, object]]) -> tuple[KernelTime, ...]:
-    """Kernel events carry whole microseconds; the first runs, still warming up, are left out."""
+def _in_quiet_runs(events: list[dict[str, object]], walls: list[float]) -> tuple[KernelTime, ...]:
+    """Mean time of each kernel in the fastest tenth of the runs, so that what interrupted a run counts for none of its kernels.
+
+    Events carry whole microseconds, so a mean is finer than any one of them; the first runs, still warming up, are left out.
+    """
+    ordered = sorted(walls[WARM_UP:])
+    limit = ordered[min(len(ordered) - 1, max(2, len(ordered) // 10))]
+    quiet = [run for run in range(WARM_UP, len(walls)) if walls[run] <= limit]
     samples: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for event in events:
         name, args = str(event["name"]), event.get("args")
         if event.get("cat") == "Node" and name.endswith("_kernel_time") and isinstance(args, dict):
             key = (name.removesuffix("_kernel_time"), str(args.get("op_name", "")), str(args.get("provider", "")))
             samples[key].append(float(str(event["dur"])) * 1e-6)
-    return tuple(KernelTime(name, op, _centre(s[WARM_UP:] or s), provider) for (name, op, provider), s in samples.items())
+    return tuple(
+        KernelTime(name, op, statistics.fmean(s[run] for run in quiet) if len(s) == len(walls) else _centre(s[WARM_UP:] or s), provider)
+        for (name, op, provider), s in samples.items()
+    )
 
 
 def _centre(seconds: list[float]) -> float:
-    """A mean without the slowest and fastest tenth: finer than the clock's microsecond, deaf to interruptions."""
+    """A mean without the slowest and fastest tenth, for what does not run once in every run."""
     ordered = sorted(seconds)
     cut = len(ordered) // 10
     return statistics.fmean(ordered[cut : len(ordered) - cut])
