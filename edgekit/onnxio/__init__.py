@@ -5,5 +5,6 @@ from edgekit.onnxio.cutting import cut
 from edgekit.onnxio.loading import Model, load
 from edgekit.onnxio.normalise import normalise
 from edgekit.onnxio.reading import kernel_nodes, read
+from edgekit.onnxio.windows import window
 
-__all__ = ["Model", "batched", "cut", "kernel_nodes", "load", "normalise", "read"]
+__all__ = ["Model", "batched", "cut", "kernel_nodes", "load", "normalise", "read", "window"]
