@@ -159,8 +159,13 @@ class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fiel
         return frozenset(made) | {weight.name for weight in self.weights}
 
     def is_constant(self, name: str) -> bool:
-        """Whether ``name`` is a weight, or made of nothing but weights."""
+        """Whether a tensor is a weight, or made by constant nodes."""
         return name in self._constants
+
+    @cached_property
+    def makers(self) -> dict[str, Node]:
+        """For each tensor that a node makes, that node."""
+        return {name: node for node in self.nodes for name in node.outputs if name}
 
     @cached_property
     def _lifetimes(self) -> dict[str, tuple[int, int]]:

@@ -20,7 +20,7 @@ from edgekit.profile import Kernel
 from profilers.anchors import Anchor, find_anchors
 from profilers.claims import MOVES, Original, claim, contradicted, edges
 
-__all__ = ["Mapping", "map_kernels"]
+__all__ = ["LEAVING", "Mapping", "map_kernels", "match_times"]
 
 LEAVING = frozenset({"MemcpyToHost", "ReorderOutput"})
 """Moves of what was computed; all other moves prepare what comes next."""
@@ -61,7 +61,7 @@ def map_kernels(graph: Graph, times: tuple[KernelTime, ...], optimized: tuple[No
     units = _place(original, optimized, anchors, claims)
     kernels = []
     overhead_s = 0.0
-    for index, (node, time) in enumerate(zip(optimized, _times(times, optimized), strict=True)):
+    for index, (node, time) in enumerate(zip(optimized, match_times(times, optimized), strict=True)):
         if units[index] and time is not None and index not in wrong:
             shares = _shares(original, claims[index], units[index])
             kernels.append(Kernel(node.name, node.op, time.seconds, units[index], shares, time.provider))
@@ -79,7 +79,7 @@ def _shares(original: Original, claimed: set[int], units: tuple[int, ...]) -> tu
     return tuple(macs / sum(work) for macs in work) if len(units) > 1 and any(work) else ()
 
 
-def _times(times: Sequence[KernelTime], optimized: Sequence[Node]) -> list[KernelTime | None]:
+def match_times(times: Sequence[KernelTime], optimized: Sequence[Node]) -> list[KernelTime | None]:
     """The time of each optimised node, None where the profile has none.
 
     Where nodes share a name, their times are taken in order if there is one for each; else each gets their mean.

@@ -1,0 +1,158 @@
+"""Kernels as any graph tells of them: from what a device timed, and from a graph that no device has run."""
+
+from collections.abc import Sequence
+
+from devices.connection import KernelTime
+from edgekit.graph import Graph, Node, Tensor
+from edgekit.grouping import HEAVY
+from edgekit.onnxio import Model, window
+from edgekit.samples import Fused, SampledKernel
+from profilers.anchors import find_anchors
+from profilers.claims import Original, claim, edges
+from profilers.fusing import FOLDED, Fusions, parts, signature, written
+from profilers.kernels import LEAVING, match_times
+
+__all__ = ["Timed", "expected", "main_op", "timed", "timed_by_unit"]
+
+Timed = tuple[tuple[SampledKernel, ...], tuple[tuple[str, str], ...]]
+"""Kernels with their seconds, and for each unit its signature with what of it was fused."""
+
+NORMS = frozenset({"LayerNormalization", "SkipLayerNormalization", "GroupNormalization", "InstanceNormalization", "RMSNormalization"})
+
+
+def main_op(ops: Sequence[str]) -> str:
+    """The operator that a kernel is called by: its product, else its normalisation, else its last."""
+    for wanted in (HEAVY, NORMS):
+        for op in ops:
+            if op in wanted:
+                return op
+    if "Erf" in ops and len(ops) > 1:
+        return "Gelu"
+    return ops[-1] if ops else ""
+
+
+def timed(graph: Graph, model: Model, times: tuple[KernelTime, ...], optimized: tuple[Node, ...]) -> Timed:
+    """The kernels that a device ran with their seconds, and for each unit what of it was fused.
+
+    Kernels that only move data count towards who reads them, or who feeds what leaves. Of a kernel that spans units, the
+    part with the most work has all its time, and no kernel is told of for the others.
+    """
+    original = Original(graph)
+    claims = claim(original, optimized, find_anchors(graph, optimized))
+    seconds = _with_moves(optimized, claims, [time.seconds if time else 0.0 for time in match_times(times, optimized)])
+    pieces: list[tuple[tuple[int, ...], float]] = []
+    kernel_of: dict[int, int] = {}
+    for claimed, spent in zip(claims, seconds, strict=True):
+        live = sorted(place for place in claimed if not graph.nodes[place].constant)
+        if not live:
+            continue
+        units = sorted({original.unit[place] for place in live})
+        inside = [tuple(place for place in live if original.unit[place] == unit) for unit in units]
+        own = max(inside, key=lambda places: (sum(graph.nodes[place].macs for place in places), places[-1]))
+        pieces.append((own, spent))
+        kernel_of |= dict.fromkeys(own, own[0])
+    described = _describe(graph, model, [places for places, _ in pieces])
+    fusions = []
+    for index, unit in enumerate(graph.units):
+        chosen = [kernel_of.get(place, FOLDED + unit.start) - unit.start for place in range(unit.start, unit.stop)]
+        fusions.append((signature(graph, index), written(chosen)))
+    kernels = tuple(SampledKernel(kernel, spent) for kernel, (_, spent) in zip(described, pieces, strict=True))
+    return kernels, tuple(dict.fromkeys(fusions))
+
+
+def timed_by_unit(graph: Graph, model: Model, times: tuple[KernelTime, ...]) -> Timed:
+    """As ``timed``, of a device that runs unit by unit and tells of no graph of its own."""
+    live = [
+        tuple(place for place in range(unit.start, unit.stop) if not graph.nodes[place].constant) or (unit.start,) for unit in graph.units
+    ]
+    described = _describe(graph, model, live)
+    fusions = [(signature(graph, i), written([0] * (unit.stop - unit.start))) for i, unit in enumerate(graph.units)]
+    kernels = tuple(SampledKernel(kernel, time.seconds) for kernel, time in zip(described, times, strict=True))
+    return kernels, tuple(dict.fromkeys(fusions))
+
+
+def expected(graph: Graph, model: Model, fusions: Fusions) -> tuple[tuple[Fused, int], ...]:
+    """The kernels that a device of these fusions would run, each with its unit."""
+    found = parts(graph, fusions)
+    described = _describe(graph, model, [places for _, places in found])
+    return tuple((kernel, unit) for kernel, (unit, _) in zip(described, found, strict=True))
+
+
+def _with_moves(optimized: Sequence[Node], claims: Sequence[set[int]], seconds: list[float]) -> list[float]:
+    """The seconds of each kernel, those without a claim handed to a neighbour that has one."""
+    feeding, reading = edges(optimized)
+    total = [spent if claimed else 0.0 for spent, claimed in zip(seconds, claims, strict=True)]
+    for index, node in enumerate(optimized):
+        if claims[index]:
+            continue
+        ways = (feeding, reading) if node.op in LEAVING else (reading, feeding)
+        home = next((found for way in ways if (found := _nearest(index, way, claims)) is not None), None)
+        if home is not None:
+            total[home] += seconds[index]
+    return total
+
+
+def _nearest(index: int, way: Sequence[Sequence[int]], claims: Sequence[set[int]]) -> int | None:
+    seen, stack = {index}, list(way[index])
+    while stack:
+        place = stack.pop(0)
+        if claims[place]:
+            return place
+        if place not in seen:
+            seen.add(place)
+            stack += way[place]
+    return None
+
+
+def _describe(graph: Graph, model: Model, pieces: Sequence[Sequence[int]]) -> list[Fused]:
+    names = [main_op([graph.nodes[place].op for place in places]) for places in pieces]
+    owner = {place: index for index, places in enumerate(pieces) for place in places}
+    before, after = edges(graph.nodes)
+    found = []
+    for index, places in enumerate(pieces):
+        nodes = [graph.nodes[place] for place in places]
+        made = dict.fromkeys(name for node in nodes for name in node.outputs if name)
+        read = dict.fromkeys(name for node in nodes for name in node.inputs if name and name not in made)
+        held = [graph.tensor(name) for name in read if graph.is_constant(name)]
+        moving = [graph.tensor(name) for name in read if not graph.is_constant(name)]
+        outside = {name for place in places for reader in after[place] if owner.get(reader) != index for name in graph.nodes[reader].inputs}
+        leaving = [graph.tensor(name) for name in made if name in outside or name in graph.outputs]
+        sources = {_through(graph, place, before, owner, names, index) for place in places}
+        readers = {_through(graph, place, after, owner, names, index) for place in places}
+        ends = {""} if any(name in graph.inputs for name in read) else set()
+        found.append(
+            Fused(
+                tuple(node.op for node in nodes),
+                _shapes(moving),
+                _shapes(leaving),
+                _shapes(held),
+                sum(node.macs for node in nodes),
+                next((sides for node in nodes if (sides := window(model, node.name))), ()),
+                tuple(sorted(set().union(ends, *sources))),
+                tuple(sorted(set().union(*readers, {""} if made.keys() & set(graph.outputs) else set()))),
+            )
+        )
+    return found
+
+
+def _through(
+    graph: Graph, place: int, way: Sequence[Sequence[int]], owner: dict[int, int], names: Sequence[str], index: int
+) -> frozenset[str]:
+    """The kernels next to a node, by name; nodes without a kernel are looked through."""
+    found: set[str] = set()
+    seen = {place}
+    stack = list(way[place])
+    while stack:
+        near = stack.pop()
+        if near in seen or graph.nodes[near].constant:
+            continue
+        seen.add(near)
+        if near not in owner:
+            stack += way[near]
+        elif owner[near] != index:
+            found.add(names[owner[near]])
+    return frozenset(found)
+
+
+def _shapes(tensors: Sequence[Tensor]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tensor.shape or () for tensor in tensors)

@@ -1,0 +1,94 @@
+"""Which nodes of a unit run as one kernel: learned from what a device was seen to fuse, by a rule where nothing like it was seen.
+
+    unit       Conv ── BatchNormalization ── Sigmoid ─┐         signature   Conv, BatchNormalization 0, Sigmoid 1, Mul 1 2
+                                        └─── Mul ─────┘         kernels     0 0 1 2
+
+A signature names the operators of a unit in order, with the positions within the unit of those that feed each. What is fused
+may also depend on what stands around: so behind an @ come the operators that feed the unit, and whether its channels, and those
+that it reads, come in eights, as blocked layouts want them.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from edgekit.graph import Graph, Node
+from edgekit.grouping import HEAVY
+
+__all__ = ["FOLDED", "Fusions", "learn", "parts", "signature", "written"]
+
+AROUND = "@"
+FOLDED = -1
+"""Stands for the kernel of a node that has none."""
+
+_TAILS = frozenset({"BatchNormalization", "Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"})
+"""What a convolution takes in where nothing was learned."""
+
+Fusions = Mapping[str, tuple[int, ...]]
+"""For each signature, the kernel of each node: the position of that kernel's first node, or FOLDED."""
+
+
+def signature(graph: Graph, index: int) -> str:
+    """The operators of a unit with the edges between them, and what stands around; sizes play no other part."""
+    nodes = graph.unit_nodes(index)
+    maker: dict[str, int] = {}
+    words = []
+    for place, node in enumerate(nodes):
+        words.append(" ".join([node.op, *(str(maker[name]) for name in node.inputs if name in maker)]))
+        maker |= dict.fromkeys(node.outputs, place)
+    outside = [name for name in dict.fromkeys(name for node in nodes for name in node.inputs) if name not in maker]
+    feeding = [graph.makers[name].op if name in graph.makers else "" for name in outside if not graph.is_constant(name)]
+    read = [graph.tensor(name).shape for name in outside if not graph.is_constant(name)]
+    made = [graph.tensor(name).shape for node in nodes[:1] for name in node.outputs]
+    eights = ["8" if shape and len(shape) > 1 and shape[1] % 8 == 0 else "-" for shape in (*read[:1], *made[:1])]
+    return f"{', '.join(words)} {AROUND} {' '.join([*sorted(feeding), *eights])}"
+
+
+def written(kernels: Sequence[int]) -> str:
+    """The kernel of each node as a word that a file holds."""
+    return " ".join(map(str, kernels))
+
+
+def learn(seen: Iterable[tuple[str, str]]) -> Fusions:
+    """For each signature, and for each without what stands around, what was seen most often."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for unit, kernels in seen:
+        counts[unit][kernels] += 1
+        counts[_alone(unit)][kernels] += 1
+    best = {unit: min(found, key=lambda word: (-found[word], word)) for unit, found in counts.items()}
+    return {unit: tuple(map(int, kernels.split())) for unit, kernels in best.items()}
+
+
+def _alone(unit: str) -> str:
+    return unit.partition(f" {AROUND} ")[0]
+
+
+def parts(graph: Graph, fusions: Fusions) -> list[tuple[int, tuple[int, ...]]]:
+    """The kernels of a graph in order: each with its unit and the positions of its nodes."""
+    found = []
+    for index, unit in enumerate(graph.units):
+        nodes = graph.unit_nodes(index)
+        unit_signature = signature(graph, index)
+        kernels = fusions.get(unit_signature) or fusions.get(_alone(unit_signature)) or _by_rule(nodes)
+        members: dict[int, list[int]] = defaultdict(list)
+        for place, kernel in enumerate(kernels):
+            if kernel != FOLDED and not nodes[place].constant:
+                members[kernel].append(unit.start + place)
+        found += [(index, tuple(positions)) for _, positions in sorted(members.items())]
+    return found
+
+
+def _by_rule(nodes: Sequence[Node]) -> list[int]:
+    """A convolution takes in what follows it and only it; all else is a kernel of its own."""
+    readers = Counter(name for node in nodes for name in node.inputs)
+    owner: dict[str, int] = {}
+    kernels = []
+    for place, node in enumerate(nodes):
+        feeding = {owner[name] for name in node.inputs if name in owner}
+        home = min(feeding, default=place)
+        lone = all(readers[name] == 1 for name in node.inputs if name in owner)
+        takes = nodes[home].op in HEAVY and "Conv" in nodes[home].op and (node.op in _TAILS or node.op == "Add")
+        kernel = home if len(feeding) == 1 and lone and takes else place
+        kernel = FOLDED if node.op in ("Dropout", "Identity") else kernel
+        kernels.append(kernel)
+        owner |= dict.fromkeys(node.outputs, home if kernel == FOLDED else kernel)
+    return kernels

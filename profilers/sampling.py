@@ -1,0 +1,122 @@
+"""Samples of what kernels cost on a device: random stacks run one after the other, each as a whole and kernel by kernel.
+
+The stacks come in the order of their seeds, which is random by kind and size, so that slow changes of the machine hit all
+alike. Every so often one and the same is run as a sentinel, which tells how much the machine changes. Machines have slow
+phases of seconds, in which no run is quick: so each stack is run again twice as a whole, later, and its fastest time counts.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+
+import msgspec
+import numpy as np
+
+from devices.connection import Connection, Measure
+from edgekit.device import Variant
+from edgekit.errors import DeviceError
+from edgekit.graph import Graph
+from edgekit.onnxio import Model, cut, kernel_nodes, load, normalise, read
+from edgekit.profile import changes
+from edgekit.samples import SampledNetwork, Samples
+from profilers.conditions import conditions_of
+from profilers.describing import Timed, timed, timed_by_unit
+from profilers.kernels import map_kernels
+from profilers.segments import request_for
+from profilers.stacks import draw_stack
+
+__all__ = ["sample_device", "sample_network"]
+
+Tell = Callable[[str], None]
+Keep = Callable[[Samples], None]
+
+SENTINEL, SENTINEL_EVERY = 23, 20
+LATER = (8, 20)
+"""After so many other stacks a stack is run again."""
+
+EACH_S = 0.4
+"""Time for a network, whole and by kernels each."""
+
+
+def sample_device(
+    connection: Connection,
+    budget_s: float,
+    tell: Tell,
+    keep: Keep,
+    before: Samples | None = None,
+    variant: Variant | None = None,
+    seeds: Iterable[int] | None = None,
+) -> Samples:
+    """Samples of a device, ``budget_s`` seconds of them in all; those of ``before`` are kept and count.
+
+    ``keep`` gets all there is after each network.
+
+    Raises:
+        DeviceError: the samples before were taken under other conditions.
+    """
+    variant = variant or (before.variant if before else connection.device.variant)
+    facts = connection.facts()
+    held = conditions_of(connection, facts, facts)
+    samples = before or Samples(connection.device.name, variant, held, (), connection.device.emulated)
+    if changed := changes(samples.conditions, held):
+        why = "; ".join(map(str, changed))
+        raise DeviceError(f"the samples of {samples.device} are stale: {why}; take them anew, into another file")
+    done = {network.source for network in samples.networks}
+    for seed in seeds if seeds is not None else range(1_000_000):
+        if samples.taken_s >= budget_s:
+            break
+        if f"stack {seed}" in done:
+            continue
+        if len(samples.networks) >= SENTINEL_EVERY * len(samples.sentinel_s):
+            sentinel = _sample(SENTINEL, connection, variant, kernels=False)[0].p10_s
+            samples = msgspec.structs.replace(samples, sentinel_s=(*samples.sentinel_s, sentinel))
+        tell(f"{samples.kernel_count} kernels of {len(samples.networks)} stacks, {samples.taken_s:.0f} of {budget_s:.0f} s")
+        network, base_bytes = _sample(seed, connection, variant)
+        networks = [*samples.networks, network]
+        for place in (len(networks) - 1 - back for back in LATER):
+            if place >= 0:
+                networks[place] = _again(networks[place], connection, variant)
+        samples = msgspec.structs.replace(samples, networks=tuple(networks), base_bytes=base_bytes)
+        keep(samples)
+    return samples
+
+
+def _sample(seed: int, connection: Connection, variant: Variant, kernels: bool = True) -> tuple[SampledNetwork, int]:
+    model = load(normalise(draw_stack(seed)))
+    return sample_network(f"stack {seed}", read(model), model, connection, variant, kernels=kernels)
+
+
+def _again(network: SampledNetwork, connection: Connection, variant: Variant) -> SampledNetwork:
+    """A stack run once more as a whole; what was faster is kept."""
+    other, _ = _sample(int(network.source.removeprefix("stack ")), connection, variant, kernels=False)
+    best = min(network, other, key=lambda one: one.p10_s)
+    taken = network.taken_s + other.taken_s
+    return msgspec.structs.replace(network, p10_s=best.p10_s, p50_s=best.p50_s, cpu_s=best.cpu_s, taken_s=taken)
+
+
+def sample_network(
+    source: str, graph: Graph, model: Model, connection: Connection, variant: Variant, each_s: float = EACH_S, kernels: bool = True
+) -> tuple[SampledNetwork, int]:
+    """One network run as a whole and, unless told not to, by kernels; and the memory of the process before that."""
+    begin = time.perf_counter()
+    whole = graph.segment(0, len(graph.units))
+    digest = connection.put(cut(model, graph, 0, len(graph.units)))
+    request = request_for(graph, whole, digest, connection, variant, each_s)
+    measured, _ = connection.measure(request)
+    p10, p50 = (float(value) for value in np.percentile(measured.samples_s, (10, 50)))
+    cpu = float(np.percentile(measured.cpu_s, 10)) if measured.cpu_s else p10
+    found, profiled_s = (((), ()), 0.0) if not kernels else _kernels(graph, model, connection, request)
+    taken = time.perf_counter() - begin
+    network = SampledNetwork(source, p10, p50, cpu, profiled_s, taken, *found)
+    return network, measured.base_bytes
+
+
+def _kernels(graph: Graph, model: Model, connection: Connection, request: Measure) -> tuple[Timed, float]:
+    """Its kernels and what was fused, none where they cannot be mapped whole; and the seconds of a run with the profiler on."""
+    measured, optimized = connection.measure(msgspec.structs.replace(request, mode="kernels"))
+    profiled_s = float(np.percentile(measured.samples_s, 10)) if measured.samples_s else 0.0
+    if not optimized and len(measured.kernels) == len(graph.units):
+        return timed_by_unit(graph, model, measured.kernels), profiled_s
+    nodes = kernel_nodes(optimized) if optimized else ()
+    if not nodes or map_kernels(graph, measured.kernels, nodes).coverage < 1:
+        return ((), ()), profiled_s
+    return timed(graph, model, measured.kernels, nodes), profiled_s
