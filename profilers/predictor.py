@@ -1,0 +1,214 @@
+"""A predictor for one device, fitted to samples of its kernels each time it is needed: a table, and a regression for each kind.
+
+    graph ──fusing──▶ kernels ──table, or the regression of their kind──▶ seconds ──sum, calibrated──▶ whole
+
+What was sampled is in the table and is taken as it was measured. Nothing fitted is ever stored, so that no version of any
+library can spoil it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import UsageError
+from edgekit.graph import Graph
+from edgekit.onnxio import Model
+from edgekit.samples import Fused, SampledNetwork, Samples
+from profilers.describing import expected
+from profilers.features import features, kind, terms
+from profilers.fusing import Fusions, learn
+from profilers.regression import Regression, fit
+
+__all__ = ["Error", "KernelGuess", "Predictor", "fit_predictor", "guess", "predict_kernels", "predict_whole", "settled"]
+
+Vector = NDArray[np.float64]
+
+FEWEST = 8
+"""Samples of a kind that a regression of its own takes; with fewer it shares the one of all such kinds."""
+
+PROFILING_S = 2.7e-6
+"""What the profiler adds to a kernel."""
+
+SHARE_LEFT = 0.2
+"""What is left of a kernel whose time is all the profiler's, at least."""
+
+CONTRADICTION = 1.6
+FOLDS = 5
+OTHER = "other"
+
+Row = tuple[Fused, int, float, int]
+"""A kernel, the bytes of the weights of its network, its seconds, and which network that is."""
+
+
+@dataclass(frozen=True)
+class KernelGuess:
+    """A kernel that a graph would run, with its unit, its seconds, and whether that very kernel was sampled."""
+
+    kernel: Fused
+    unit: int
+    seconds: float
+    deviation: float
+    sampled: bool = False
+
+
+@dataclass(frozen=True)
+class Error:
+    """How far predictions of whole networks were off that the predictor had not seen: relative, half of them and nine tenths
+    at most; and the shares within 5 and within 10 %."""
+
+    p50: float
+    p90: float
+    within_5: float
+    within_10: float
+    networks: int
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Regressions by kind, the table of kernels that were sampled, and how a network's kernels add up to it.
+
+    Attributes:
+        factor, each_s: the whole is its kernels' sum times the factor, and so much more for each kernel.
+        usual: how much longer than its lowest tenth a network's median run is.
+        error: cross-validated.
+    """
+
+    samples: Samples
+    fusions: Fusions
+    regressions: dict[str, Regression]
+    table: dict[Fused, float]
+    factor: float = 1.0
+    each_s: float = 0.0
+    usual: float = 1.0
+    error: Error = Error(0.0, 0.0, 0.0, 0.0, 0)
+
+
+def settled(network: SampledNetwork) -> list[float]:
+    """Seconds of its kernels without what the profiler added, such that they add up to the network run without it.
+
+    The same is taken from each kernel, as the profiler adds the same to each; what then remains is shared in proportion.
+    """
+    left = _without_profiler(network)
+    return [float(value) for value in left * network.p10_s / max(left.sum(), 1e-12)]
+
+
+def _without_profiler(network: SampledNetwork) -> Vector:
+    spent = np.array([kernel.seconds for kernel in network.kernels])
+    return np.maximum(spent - PROFILING_S, SHARE_LEFT * spent)
+
+
+def consistent(network: SampledNetwork) -> bool:
+    """Whether its kernels and its whole could be of the same machine: one of them may have been measured while that was busy."""
+    return 1 / CONTRADICTION <= _without_profiler(network).sum() / network.p10_s <= CONTRADICTION
+
+
+def fit_predictor(samples: Samples) -> Predictor:
+    """Fit to samples; the same samples give the same predictor.
+
+    Networks that contradict themselves are not looked at. The others are left out by fifths and predicted from the rest, which
+    tells how kernels add up, and how good it is.
+
+    Raises:
+        UsageError: they hold too few kernels.
+    """
+    networks = [network for network in samples.networks if network.kernels and consistent(network)]
+    if sum(len(network.kernels) for network in networks) < FEWEST:
+        raise UsageError(f"expected at least {FEWEST} sampled kernels, got {samples.kernel_count}; run: edgekit profile --learn")
+    predictor = _fitted(samples, networks)
+    usual = float(np.median([network.p50_s / network.p10_s for network in networks]))
+    if len(networks) < 2 * FOLDS:
+        return replace(predictor, usual=usual)
+    sums, counts, truths = np.empty(len(networks)), np.empty(len(networks)), np.array([network.p10_s for network in networks])
+    for fold in range(FOLDS):
+        part = _fitted(samples, [network for place, network in enumerate(networks) if place % FOLDS != fold], predictor)
+        for place in range(fold, len(networks), FOLDS):
+            guesses = guess(part, [(sampled.kernel, 0) for sampled in networks[place].kernels])
+            sums[place], counts[place] = sum(one.seconds for one in guesses), len(guesses)
+    factor, each_s = _calibrated(sums, counts, truths)
+    off = np.abs((factor * sums + each_s * counts) / truths - 1)
+    p50, p90 = (float(value) for value in np.percentile(off, (50, 90)))
+    error = Error(p50, p90, float(np.mean(off <= 0.05)), float(np.mean(off <= 0.1)), len(networks))
+    return replace(predictor, factor=factor, each_s=each_s, usual=usual, error=error)
+
+
+def _fitted(samples: Samples, networks: Sequence[SampledNetwork], like: Predictor | None = None) -> Predictor:
+    by_kind: dict[str, list[Row]] = defaultdict(list)
+    table: dict[Fused, list[float]] = defaultdict(list)
+    for number, network in enumerate(networks):
+        nbytes = weight_bytes(sampled.kernel for sampled in network.kernels)
+        for sampled, seconds in zip(network.kernels, settled(network), strict=True):
+            by_kind[kind(sampled.kernel)].append((sampled.kernel, nbytes, seconds, number))
+            table[sampled.kernel].append(seconds)
+    regressions: dict[str, Regression] = {}
+    known = like.regressions if like else {}
+    for name, found in by_kind.items():
+        if len(found) >= FEWEST and (like is None or name in known):
+            regressions[name] = _regression(found, known.get(name))
+    rare = [row for name, found in by_kind.items() if name not in regressions for row in found]
+    every = rare if len(rare) >= FEWEST else [row for found in by_kind.values() for row in found]
+    regressions[OTHER] = _regression(every, known.get(OTHER), bare=True)
+    fusions = learn(pair for network in networks for pair in network.fusions)
+    return Predictor(samples, fusions, regressions, {kernel: float(np.median(found)) for kernel, found in table.items()})
+
+
+def _calibrated(sums: Vector, counts: Vector, truths: Vector) -> tuple[float, float]:
+    """The factor and the seconds for each kernel that make the least relative error, deaf to outliers."""
+    weights = np.ones(len(truths))
+    factor = each = 0.0
+    for _ in range(20):
+        rows = np.stack([sums / truths, counts / truths], axis=1)
+        left = rows.T @ (rows * weights[:, None])
+        factor, each = (float(value) for value in np.linalg.solve(left + 1e-12 * np.eye(2) * left.max(), rows.T @ weights))
+        if each < 0:
+            factor, each = float((rows[:, 0] * weights).sum() / (rows[:, 0] ** 2 * weights).sum()), 0.0
+        weights = 1 / np.maximum(np.abs(rows @ np.array([factor, each]) - 1), 0.02)
+    return factor, each
+
+
+def _regression(found: Sequence[Row], like: Regression | None, bare: bool = False) -> Regression:
+    seconds, groups = (np.array([row[i] for row in found]) for i in (2, 3))
+    return fit(np.array([terms(row[0]) for row in found]), _columns(found, bare), seconds, groups, like)
+
+
+def weight_bytes(kernels: Iterable[Fused]) -> int:
+    """Of a network of these kernels, with four bytes a weight."""
+    return sum(4 * prod(shape) for kernel in kernels for shape in kernel.weights)
+
+
+def _columns(found: Sequence[Row], bare: bool) -> Vector:
+    if bare:
+        return np.asarray(np.log2(1 + np.array([terms(row[0])[1:] for row in found])))
+    return np.array([features(row[0], row[1]) for row in found])
+
+
+def predict_kernels(predictor: Predictor, graph: Graph, model: Model) -> list[KernelGuess]:
+    """The kernels that the device would run for a graph, in order."""
+    return guess(predictor, expected(graph, model, predictor.fusions))
+
+
+def guess(predictor: Predictor, kernels: Sequence[tuple[Fused, int]]) -> list[KernelGuess]:
+    """Seconds of the kernels of one network, each with its unit."""
+    nbytes = weight_bytes(kernel for kernel, _ in kernels)
+    by_kind: dict[str, list[int]] = defaultdict(list)
+    for place, (kernel, _) in enumerate(kernels):
+        name = kind(kernel)
+        by_kind[name if name in predictor.regressions else OTHER].append(place)
+    found: dict[int, KernelGuess] = {}
+    for name, places in by_kind.items():
+        rows = [(kernels[place][0], nbytes, 0.0, 0) for place in places]
+        columns = _columns(rows, name == OTHER)
+        seconds, deviations = predictor.regressions[name].predict(np.array([terms(row[0]) for row in rows]), columns)
+        for place, value, deviation in zip(places, seconds, deviations, strict=True):
+            kernel, unit = kernels[place]
+            known = predictor.table.get(kernel)
+            found[place] = KernelGuess(kernel, unit, known or float(value), float(deviation), known is not None)
+    return [found[place] for place in range(len(kernels))]
+
+
+def predict_whole(predictor: Predictor, guesses: Sequence[KernelGuess]) -> float:
+    """Seconds, the lowest tenth, of the network that runs these kernels."""
+    return predictor.factor * sum(one.seconds for one in guesses) + predictor.each_s * len(guesses)

@@ -1,0 +1,149 @@
+"""Regression of a kernel's seconds on its sizes: a roofline with no negative terms, and a Gaussian process for what it leaves.
+
+The process works on logarithms with one length for each feature (Rasmussen & Williams 2006, sections 2.2 and 5.1), so that
+it interpolates between kernels nearby and falls back on the roofline where there are none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Regression", "fit", "roofline"]
+
+Matrix = NDArray[np.floating[Any]]
+
+FITTED, KEPT = 320, 1400
+"""Samples that lengths are learned from, and samples at most that predictions look at."""
+
+STEPS = 50
+TOGETHER = 0.1
+"""The deviation, in logarithms, that samples of one group have in common."""
+
+FINEST_S = 5e-7
+"""What a kernel's time is uncertain by whatever its size: half of the microsecond that it is told in."""
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A fitted regression: seconds = roofline × exp(process)."""
+
+    weights: Matrix
+    centre: Matrix
+    lengths: Matrix
+    amplitude: float
+    points: Matrix
+    solved: Matrix
+    lower: Matrix
+    noise: float
+
+    def predict(self, terms: Matrix, features: Matrix) -> tuple[Matrix, Matrix]:
+        """Seconds, and the deviation of their logarithm."""
+        base = np.log(np.maximum(terms @ self.weights, 1e-9))
+        cross = self.amplitude * _matern((features - self.centre) / self.lengths, self.points)
+        half = np.linalg.solve(self.lower, cross.T)
+        left = np.maximum(self.amplitude - (half**2).sum(axis=0), 0.0) + self.noise
+        return np.exp(base + cross @ self.solved), np.sqrt(left)
+
+
+def fit(terms: Matrix, features: Matrix, seconds: Matrix, groups: Matrix | None = None, like: Regression | None = None) -> Regression:
+    """Fit to samples: terms of the roofline (samples × terms, none negative), features, and what was measured.
+
+    Samples of one group were taken at one time: what slowed one of them down is likely to have slowed down all.
+    With the lengths, the amplitude and the noise of another regression, where there is one ``like`` it: learning them is
+    most of the work.
+    """
+    weights = roofline(terms, seconds)
+    left = np.log(np.maximum(seconds, 1e-7)) - np.log(np.maximum(terms @ weights, 1e-9))
+    groups = np.arange(len(seconds)) if groups is None else groups
+    uncertain = (FINEST_S / np.maximum(seconds, FINEST_S)) ** 2
+    random = np.random.default_rng(0)
+    if like is None:
+        centre, spread = features.mean(axis=0), features.std(axis=0)
+        spread = np.where(spread > 1e-9, spread, 1.0)
+        some = np.sort(random.permutation(len(seconds))[:FITTED])
+        logs = _learned((features[some] - centre) / spread, left[some], np.diag(uncertain[some]) + _together(groups[some]))
+        lengths, amplitude, noise = np.exp(logs[:-2]) * spread, float(np.exp(2 * logs[-2])), float(np.exp(2 * logs[-1]))
+    else:
+        centre, lengths, amplitude, noise = like.centre, like.lengths, like.amplitude, like.noise
+    kept = np.sort(random.permutation(len(seconds))[:KEPT])
+    points = (features[kept] - centre) / lengths
+    lower = np.linalg.cholesky(amplitude * _matern(points, points) + np.diag(noise + uncertain[kept]) + _together(groups[kept]))
+    solved = np.linalg.solve(lower.T, np.linalg.solve(lower, left[kept]))
+    return Regression(weights, centre, lengths, amplitude, points, solved, lower, noise)
+
+
+def roofline(terms: Matrix, seconds: Matrix) -> Matrix:
+    """Weights, none negative, that make the least relative error; of all sets of terms the best one that needs no negative weight."""
+    scaled = terms / seconds[:, None]
+    size = np.maximum(scaled.max(axis=0), 1e-300)
+    scaled = scaled / size
+    count = terms.shape[1]
+    best, found = np.inf, np.zeros(count)
+    for length in range(1, count + 1):
+        for chosen in combinations(range(count), length):
+            part = scaled[:, chosen]
+            weights = np.linalg.lstsq(part, np.ones(len(part)), rcond=None)[0]
+            error = float(((part @ weights - 1) ** 2).sum())
+            if (weights >= 0).all() and error < best:
+                best, found = error, np.zeros(count)
+                found[list(chosen)] = weights
+    return np.asarray(found / size)
+
+
+def _together(groups: Matrix) -> Matrix:
+    return np.asarray(TOGETHER**2 * (groups[:, None] == groups[None]))
+
+
+def _matern(one: Matrix, other: Matrix) -> Matrix:
+    """Matérn's covariance of smoothness 5/2 between points in units of their lengths."""
+    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2 * one @ other.T
+    root = np.sqrt(5 * np.maximum(squares, 0))
+    return np.asarray((1 + root + root**2 / 3) * np.exp(-root))
+
+
+def _learned(points: Matrix, values: Matrix, uncertain: Matrix) -> Matrix:
+    """Logarithms of the lengths, the amplitude and the noise: steps by the sign of the likelihood's slope (Rprop), with a
+    prior that keeps lengths around 3 deviations where the samples do not tell."""
+    count = points.shape[1]
+    start = np.concatenate([np.full(count, np.log(3.0)), [np.log(max(0.05, float(values.std()))), np.log(0.05)]])
+    middle, width = start.copy(), np.concatenate([np.full(count, 1.0), [1.0, 0.7]])
+    logs, step, slope_before = start.copy(), np.full(count + 2, 0.15), np.zeros(count + 2)
+    best, best_logs = -np.inf, start
+    differences = [(points[:, i][:, None] - points[:, i][None]) ** 2 for i in range(count)]
+    for _ in range(STEPS):
+        value, slope = _likelihood(logs, differences, values, uncertain)
+        value -= float((((logs - middle) / width) ** 2).sum()) / 2
+        slope = slope - (logs - middle) / width**2
+        if value > best:
+            best, best_logs = value, logs.copy()
+        same = slope * slope_before
+        step = np.clip(np.where(same > 0, step * 1.2, np.where(same < 0, step * 0.5, step)), 1e-3, 0.5)
+        logs = logs + np.sign(slope) * step
+        slope_before = np.where(same < 0, 0.0, slope)
+    return best_logs
+
+
+def _likelihood(logs: Matrix, differences: Sequence[Matrix], values: Matrix, uncertain: Matrix) -> tuple[float, Matrix]:
+    """The logarithm of the marginal likelihood, and its slope."""
+    lengths, amplitude, noise = np.exp(logs[:-2]), np.exp(2 * logs[-2]), np.exp(2 * logs[-1])
+    squares = sum(d / length**2 for d, length in zip(differences, lengths, strict=True)) + np.zeros((len(values), len(values)))
+    root = np.sqrt(5 * squares)
+    decay = np.exp(-root)
+    shape = (1 + root + root**2 / 3) * decay
+    lower = np.linalg.cholesky(amplitude * shape + noise * np.eye(len(values)) + uncertain)
+    inverse = np.linalg.inv(lower)
+    inverse = inverse.T @ inverse
+    solved = inverse @ values
+    value = -float(values @ solved) / 2 - float(np.log(np.diag(lower)).sum())
+    outer = np.outer(solved, solved) - inverse
+    slope = np.empty(len(logs))
+    common = outer * (amplitude * 5 / 3 * (1 + root) * decay)
+    for i, (d, length) in enumerate(zip(differences, lengths, strict=True)):
+        slope[i] = float((common * d).sum()) / (2 * length**2)
+    slope[-2] = float((outer * shape).sum()) * amplitude
+    slope[-1] = float(np.trace(outer)) * noise
+    return value, slope

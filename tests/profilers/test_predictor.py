@@ -1,0 +1,126 @@
+"""Samples of a device, a predictor fitted to them, and profiles of networks that were never run there."""
+
+from functools import cache
+
+import msgspec
+import pytest
+
+from devices import connect
+from edgekit.device import Device, Roofline
+from edgekit.errors import DeviceError, UsageError
+from edgekit.files import decode, encode
+from edgekit.profile import Profile
+from edgekit.samples import Samples
+from partitioner.exact import solve
+from profilers.adapting import adapt
+from profilers.predicting import predict_profile
+from profilers.predictor import fit_predictor, settled
+from profilers.profiling import profile_graph
+from profilers.sampling import sample_device, sample_network
+from profilers.stacks import draw_stack
+from tests.models import net as read_net
+from tests.models import serial, simulated, skipping
+
+SLOW = Device("slow", "sim:", roofline=Roofline(2e9, 1e9, 2e-5))
+FAST = Device("fast", "sim:", roofline=Roofline(3e10, 4e9, 5e-6))
+STACKS = 24
+
+
+def taken(device: Device, stacks: int, before: Samples | None = None, seeds=None) -> Samples:
+    kept = []
+    with connect(device) as connection:
+        sample_device(connection, 1e9, lambda text: None, kept.append, before, seeds=range(stacks) if seeds is None else seeds)
+    return kept[-1]
+
+
+@cache
+def slow() -> Samples:
+    return taken(SLOW, STACKS)
+
+
+@cache
+def predictor():
+    return fit_predictor(slow())
+
+
+def measured(device: Device, net) -> Profile:
+    with connect(device) as connection:
+        return profile_graph(net.graph, net.model, connection, budget_s=0.1)
+
+
+def test_samples_come_back_from_their_file_as_they_were() -> None:
+    assert decode(encode(slow()), Samples) == slow()
+    assert len(slow().networks) == STACKS
+    assert slow().emulated
+
+
+def test_sampling_goes_on_where_it_stopped() -> None:
+    half = msgspec.structs.replace(slow(), networks=slow().networks[:-2])
+    again = taken(SLOW, STACKS, half)
+    assert again.networks[:2] == half.networks[:2]
+    assert [network.source for network in again.networks] == [network.source for network in slow().networks]
+
+
+def test_samples_of_other_conditions_are_not_mixed() -> None:
+    older = msgspec.structs.replace(slow(), conditions=msgspec.structs.replace(slow().conditions, onnxruntime="1.0"))
+    with pytest.raises(DeviceError, match="onnxruntime was 1.0"):
+        taken(SLOW, 1, older, seeds=[99])
+
+
+def test_the_budget_is_what_ends_it() -> None:
+    with connect(SLOW) as connection:
+        samples = sample_device(connection, 0.0, lambda text: None, lambda samples: None)
+    assert samples.networks == ()
+
+
+@pytest.mark.parametrize("seed", [1000, 1001, 1002, 1004])
+def test_a_network_that_was_never_run_is_predicted(seed) -> None:
+    net = read_net(draw_stack(seed))
+    guessed, true = predict_profile(net.graph, net.model, predictor()), measured(SLOW, net)
+    assert guessed.whole.p50_s == pytest.approx(true.whole.p50_s, rel=0.1)
+    assert guessed.badge == "estimated"
+    assert guessed.compute_s(0, 2)[1] == guessed.compute_s(0, len(net.graph.units))[1] == "estimated"
+    assert decode(encode(guessed), Profile) == guessed
+
+
+def test_the_partitioner_takes_a_predicted_profile_and_says_that_it_is_one() -> None:
+    net, cluster = serial(6), simulated("slow", "fast")
+    profiles = {name: msgspec.structs.replace(predict_profile(net.graph, net.model, predictor()), device=name) for name in ("slow", "fast")}
+    front = solve(net.graph, cluster, profiles)
+    assert {plan.predicted.badge for plan in front.plans if plan.predicted} <= {"estimated", "spec"}
+
+
+def test_the_same_samples_give_the_same_prediction_and_a_stated_error() -> None:
+    net = serial(6)
+    again = fit_predictor(decode(encode(slow()), Samples))
+    assert predict_profile(net.graph, net.model, again) == predict_profile(net.graph, net.model, predictor())
+    assert again.error.networks == STACKS
+    assert 0 < again.error.p50 < 0.2
+
+
+def test_without_samples_there_is_no_predictor() -> None:
+    with pytest.raises(UsageError, match="--learn"):
+        fit_predictor(msgspec.structs.replace(slow(), networks=()))
+
+
+def test_kernels_add_up_to_the_network_without_the_profiler() -> None:
+    network = msgspec.structs.replace(slow().networks[0], p10_s=0.8 * slow().networks[0].p10_s)
+    assert sum(settled(network)) == pytest.approx(network.p10_s)
+    assert min(settled(network)) > 0
+
+
+def test_a_few_networks_carry_a_predictor_over_to_another_device() -> None:
+    few = taken(FAST, 6)
+    carried = adapt(predictor(), few)
+    true = measured(FAST, skipping()).whole.p50_s
+    guessed = predict_profile(skipping().graph, skipping().model, carried)
+    before = predict_profile(skipping().graph, skipping().model, predictor()).whole.p50_s
+    assert guessed.device == "fast"
+    assert abs(guessed.whole.p50_s / true - 1) < 0.5 < abs(before / true - 1)
+
+
+def test_a_network_can_be_sampled_as_a_whole_only() -> None:
+    with connect(SLOW) as connection:
+        network, _ = sample_network("one", serial(4).graph, serial(4).model, connection, SLOW.variant, kernels=False)
+    assert network.kernels == ()
+    assert network.p10_s > 0
