@@ -14,6 +14,7 @@ with api.deploy(front.knee(), graph, model, cluster) as pipeline:
 from devices.inventory import known as all_devices
 from edgekit.api.demo import demo
 from edgekit.api.precisions import Quantized, quantize
+from edgekit.api.predictors import learn, predict_profiles, read_predictor
 from edgekit.api.runs import Run, report
 from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_plan, read_profile
 from edgekit.api.surveys import survey, take_survey, update_links
@@ -54,15 +55,18 @@ __all__ = [
     "home_of",
     "in_order",
     "kernels_csv",
+    "learn",
     "load",
     "partition",
     "perfetto",
     "predict",
+    "predict_profiles",
     "profile",
     "quantize",
     "read_cluster",
     "read_frames",
     "read_plan",
+    "read_predictor",
     "read_profile",
     "reconcile",
     "report",

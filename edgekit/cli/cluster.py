@@ -39,22 +39,38 @@ def profile(
     diff: Annotated[
         tuple[Path, Path] | None, typer.Option("--diff", metavar="BEFORE AFTER", help="Compare two profiles instead of measuring.")
     ] = None,
+    learn: Annotated[
+        float | None, typer.Option("--learn", metavar="SECONDS", help="Sample kernels of one device, to predict networks from.", min=0.1)
+    ] = None,
+    predict: Annotated[
+        list[Path] | None,
+        typer.Option("--predict", metavar="SAMPLES", help="Predict a device from its samples instead of measuring it; may be repeated."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure what a network costs on each device, kernel by kernel and as a whole."""
     from edgekit import api
     from edgekit.cli.kernels import energy_line, print_difference
+    from edgekit.cli.learning import learn as learn_device
     from edgekit.errors import UsageError
     from edgekit.files import encode
 
     if diff is not None:
         print_difference(*diff, json)
         return
-    if network is None or cluster is None or output is None:
+    if learn is not None:
+        learn_device(cluster, devices, output, learn)
+        return
+    if network is None or output is None or (cluster is None and not predict):
         raise UsageError("expected a network, its cluster and a folder; run: edgekit profile net.onnx -c cluster.toml -o run")
     graph, model = api.load(network)
-    with progress("profiling") as tell:
-        found = api.profile(graph, model, api.read_cluster(cluster), devices, seconds, tell, api.Run(output).keep, energy, full, rate)
+    found = api.predict_profiles(graph, model, map(api.read_predictor, predict or ()), api.Run(output).keep)
+    devices_at_hand = api.read_cluster(cluster) if cluster is not None else None
+    if devices_at_hand is not None:
+        rest = [name for name in devices or [device.name for device in devices_at_hand.devices] if name not in found]
+        with progress("profiling") as tell:
+            if rest:
+                found |= api.profile(graph, model, devices_at_hand, rest, seconds, tell, api.Run(output).keep, energy, full, rate)
     if json:
         print("[" + ",".join(encode(one).decode() for one in found.values()) + "]")
         return
@@ -68,7 +84,7 @@ def profile(
             print(f"{name}: {one.compute_units}")
         if one.energy is not None:
             print(f"{name}: {energy_line(one.energy)}")
-    print(f"next: edgekit partition {network} -c {cluster} -p {output} -o {output}/front.json --measure")
+    print(f"next: edgekit partition {network} -c {cluster or 'cluster.toml'} -p {output} -o {output}/front.json --measure")
 
 
 def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:

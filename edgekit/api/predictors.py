@@ -1,0 +1,57 @@
+"""Machines not at hand: samples of their kernels, taken once, and profiles of any network from those."""
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from edgekit.cluster import Cluster
+from edgekit.deploy.opening import connect_all
+from edgekit.errors import UsageError
+from edgekit.files import read, write
+from edgekit.graph import Graph
+from edgekit.onnxio import Model
+from edgekit.profile import Profile
+from edgekit.samples import Samples
+from profilers.predicting import predict_profile
+from profilers.predictor import Predictor, fit_predictor
+from profilers.sampling import sample_device
+
+__all__ = ["learn", "predict_profiles", "read_predictor"]
+
+
+def learn(cluster: Cluster, device: str, path: Path, budget_s: float, tell: Callable[[str], None]) -> Samples:
+    """Samples of a device's kernels, ``budget_s`` seconds of them in all; the file grows as they are taken, and is gone on with.
+
+    Raises:
+        DeviceError: the device cannot be reached, or what the file holds was sampled under other conditions.
+        UsageError: the file holds samples of another device.
+    """
+    before = read(path, Samples) if path.exists() else None
+    if before is not None and before.device != device:
+        raise UsageError(f"{path} holds samples of {before.device}; give another file for those of {device}")
+    with ExitStack() as stack:
+        connection = connect_all((cluster.device(device),), stack, purpose="samples")[device]
+        return sample_device(connection, budget_s, tell, lambda samples: write(path, samples), before)
+
+
+def read_predictor(path: str | Path) -> Predictor:
+    """A predictor, fitted to the samples in a file."""
+    return fit_predictor(read(path, Samples))
+
+
+def predict_profiles(
+    graph: Graph, model: Model, predictors: Iterable[Predictor], keep: Callable[[Profile], None] = lambda profile: None
+) -> dict[str, Profile]:
+    """What the graph is estimated to cost on each device, by its name; the partitioner takes it as what was measured.
+
+    Raises:
+        UsageError: two predictors are of one device.
+    """
+    found: dict[str, Profile] = {}
+    for predictor in predictors:
+        profile = predict_profile(graph, model, predictor)
+        if profile.device in found:
+            raise UsageError(f"there are two files of samples of {profile.device}; give one of them")
+        found[profile.device] = profile
+        keep(profile)
+    return found
