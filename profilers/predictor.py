@@ -103,7 +103,8 @@ def _without_profiler(network: SampledNetwork) -> Vector:
 
 def consistent(network: SampledNetwork) -> bool:
     """Whether its kernels and its whole could be of the same machine: one of them may have been measured while that was busy."""
-    return 1 / CONTRADICTION <= _without_profiler(network).sum() / network.p10_s <= CONTRADICTION
+    ratio = float(_without_profiler(network).sum()) / network.p10_s
+    return 1 / CONTRADICTION <= ratio <= CONTRADICTION
 
 
 def fit_predictor(samples: Samples) -> Predictor:
@@ -170,7 +171,7 @@ def _calibrated(sums: Vector, counts: Vector, truths: Vector) -> tuple[float, fl
 
 
 def _regression(found: Sequence[Row], like: Regression | None, bare: bool = False) -> Regression:
-    seconds, groups = (np.array([row[i] for row in found]) for i in (2, 3))
+    seconds, groups = np.array([row[2] for row in found]), np.array([row[3] for row in found])
     return fit(np.array([terms(row[0]) for row in found]), _columns(found, bare), seconds, groups, like)
 
 

@@ -49,7 +49,9 @@ class Regression:
         return np.exp(base + cross @ self.solved), np.sqrt(left)
 
 
-def fit(terms: Matrix, features: Matrix, seconds: Matrix, groups: Matrix | None = None, like: Regression | None = None) -> Regression:
+def fit(
+    terms: Matrix, features: Matrix, seconds: Matrix, groups: NDArray[np.intp] | None = None, like: Regression | None = None
+) -> Regression:
     """Fit to samples: terms of the roofline (samples × terms, none negative), features, and what was measured.
 
     Samples of one group were taken at one time: what slowed one of them down is likely to have slowed down all.
@@ -58,20 +60,20 @@ def fit(terms: Matrix, features: Matrix, seconds: Matrix, groups: Matrix | None 
     """
     weights = roofline(terms, seconds)
     left = np.log(np.maximum(seconds, 1e-7)) - np.log(np.maximum(terms @ weights, 1e-9))
-    groups = np.arange(len(seconds)) if groups is None else groups
+    taken = np.arange(len(seconds)) if groups is None else groups
     uncertain = (FINEST_S / np.maximum(seconds, FINEST_S)) ** 2
     random = np.random.default_rng(0)
     if like is None:
         centre, spread = features.mean(axis=0), features.std(axis=0)
         spread = np.where(spread > 1e-9, spread, 1.0)
         some = np.sort(random.permutation(len(seconds))[:FITTED])
-        logs = _learned((features[some] - centre) / spread, left[some], np.diag(uncertain[some]) + _together(groups[some]))
+        logs = _learned((features[some] - centre) / spread, left[some], np.diag(uncertain[some]) + _together(taken[some]))
         lengths, amplitude, noise = np.exp(logs[:-2]) * spread, float(np.exp(2 * logs[-2])), float(np.exp(2 * logs[-1]))
     else:
         centre, lengths, amplitude, noise = like.centre, like.lengths, like.amplitude, like.noise
     kept = np.sort(random.permutation(len(seconds))[:KEPT])
     points = (features[kept] - centre) / lengths
-    lower = np.linalg.cholesky(amplitude * _matern(points, points) + np.diag(noise + uncertain[kept]) + _together(groups[kept]))
+    lower = np.linalg.cholesky(amplitude * _matern(points, points) + np.diag(noise + uncertain[kept]) + _together(taken[kept]))
     solved = np.linalg.solve(lower.T, np.linalg.solve(lower, left[kept]))
     return Regression(weights, centre, lengths, amplitude, points, solved, lower, noise)
 
@@ -94,7 +96,7 @@ def roofline(terms: Matrix, seconds: Matrix) -> Matrix:
     return np.asarray(found / size)
 
 
-def _together(groups: Matrix) -> Matrix:
+def _together(groups: NDArray[np.intp]) -> Matrix:
     return np.asarray(TOGETHER**2 * (groups[:, None] == groups[None]))
 
 
