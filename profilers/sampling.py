@@ -55,7 +55,7 @@ def sample_device(
     """
     variant = variant or (before.variant if before else connection.device.variant)
     facts = connection.facts()
-    held = conditions_of(connection, facts, facts)
+    held = conditions_of(connection, facts, facts, (), variant)
     samples = before or Samples(connection.device.name, variant, held, (), connection.device.emulated)
     if changed := changes(samples.conditions, held):
         why = "; ".join(map(str, changed))
