@@ -17,7 +17,7 @@ from edgekit.errors import DeviceError, GraphError
 from edgekit.plan import Stage, chain
 from edgekit.runtime.executor import run_once
 from partitioner.cost import price
-from profilers.profiling import profile_graph
+from profilers import profiling
 from profilers.segments import measure_segments
 from tests.models import skipping
 
@@ -45,14 +45,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def test_a_segment_of_a_backend_is_measured_placed_and_served() -> None:
-    profiles = {}
-    for device in CLUSTER.devices:
-        with connect(device) as connection:
-            profile = profile_graph(NET.graph, NET.model, connection, budget_s=0.05)
-            ranges = [(3, COUNT)] if device.variant == REFERENCE else []
-            profiles[device.name] = measure_segments(NET.graph, NET.model, connection, profile, ranges, burst_s=0.02, most_s=0.0)
-    opaque = profiles["npu"]
+def test_a_segment_of_a_backend_is_measured_placed_and_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiling, "MOST_BURSTS", profiling.LEAST_BURSTS)
+    with connect(CLUSTER.device("npu")) as connection:
+        assert connection.facts().providers[-1] == "reference"
+        profile = profiling.profile_graph(NET.graph, NET.model, connection, budget_s=0.05)
+        opaque = measure_segments(NET.graph, NET.model, connection, profile, [(3, COUNT)], burst_s=0.02, most_s=0.0)
     assert opaque.profiled_s is None
     assert opaque.compute_units == "compute units: reference 1"
     assert opaque.segment(3, COUNT) is not None and opaque.conditions.wall_over_cpu is None
@@ -62,6 +60,7 @@ def test_a_segment_of_a_backend_is_measured_placed_and_served() -> None:
     assert (opaque.compute_s(3, COUNT)[1], opaque.compute_s(2, COUNT)[1]) == ("measured", "estimated")
 
     plan = chain(NET.graph, (Stage(0, 3, ("pi",)), Stage(3, COUNT, ("npu",), REFERENCE)))
+    profiles = {"npu": opaque, "pi": msgspec.structs.replace(opaque, device="pi", variant=Variant())}
     cost = price(plan, NET.graph, CLUSTER, profiles)
     assert {term.name: term.badge for term in cost.terms}["compute 1@npu"] == "measured"
     with deploy(plan, NET.graph, NET.model, CLUSTER) as pipeline, pipeline.client() as client:
@@ -80,9 +79,4 @@ def test_a_segment_of_a_backend_is_measured_placed_and_served() -> None:
 )
 def test_a_backend_that_is_not_there_or_does_not_want_a_segment_is_named(variant: Variant, error: type[Exception], expected: str) -> None:
     with connect(msgspec.structs.replace(CLUSTER.device("npu"), variant=variant)) as connection, pytest.raises(error, match=expected):
-        profile_graph(NET.graph, NET.model, connection, budget_s=0.05)
-
-
-def test_a_device_says_which_backends_it_has() -> None:
-    with connect(CLUSTER.device("npu")) as connection:
-        assert connection.facts().providers[-1] == "reference"
+        profiling.profile_graph(NET.graph, NET.model, connection, budget_s=0.05)
