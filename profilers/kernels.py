@@ -8,6 +8,7 @@ A kernel is anchored at the original nodes that it stands for, and claims them w
 kernel is anchored at. A kernel without an anchor only moves data, and goes with its neighbour.
 """
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Sequence
 
@@ -82,16 +83,29 @@ def _shares(original: Original, claimed: set[int], units: tuple[int, ...]) -> tu
 def match_times(times: Sequence[KernelTime], optimized: Sequence[Node]) -> list[KernelTime | None]:
     """The time of each optimised node, None where the profile has none.
 
-    Where nodes share a name, their times are taken in order if there is one for each; else each gets their mean.
+    Where nodes share a name, their times are taken in order if there is one for each; else each gets their mean. Nodes without
+    a name go by their type and a number, which the profile and the file do not agree on: they get theirs in order, or none.
     """
+    known = {(node.name, node.op) for node in optimized}
+    held = {(time.name, time.op) for time in times}
     found: dict[tuple[str, str], list[KernelTime]] = defaultdict(list)
     alike: dict[tuple[str, str], int] = defaultdict(int)
     for time in times:
-        found[time.name, time.op].append(time)
+        found[_called(time.name, time.op, known)].append(time)
     for node in optimized:
-        alike[node.name, node.op] += 1
-    queues = {key: deque(one if len(one) == alike[key] else [_mean(one)] * alike[key]) for key, one in found.items()}
-    return [queues[node.name, node.op].popleft() if (node.name, node.op) in queues else None for node in optimized]
+        alike[_called(node.name, node.op, held)] += 1
+    queues = {
+        key: deque(one if len(one) == alike[key] else [_mean(one)] * alike[key])
+        for key, one in found.items()
+        if key[0] or len(one) == alike[key]
+    }
+    keys = [_called(node.name, node.op, held) for node in optimized]
+    return [queues[key].popleft() if queues.get(key) else None for key in keys]
+
+
+def _called(name: str, op: str, others: set[tuple[str, str]]) -> tuple[str, str]:
+    """What a kernel goes by: its name and type, or its type alone where the name is made of that and is not among the ``others``."""
+    return ("", op) if (name, op) not in others and re.fullmatch(rf"{re.escape(op)}_\d+", name) else (name, op)
 
 
 def _mean(times: Sequence[KernelTime]) -> KernelTime:

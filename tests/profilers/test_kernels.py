@@ -51,6 +51,15 @@ def test_a_kernel_is_known_by_its_name_without_what_optimisers_append(name: str)
     assert drawn(mapped(CHAIN, f"c1:FusedConv x>b  {name}:QLinearConv b>t1  In:Transpose t1>t2")) == ["c1 0", f"{name} 1", "In 1"]
 
 
+def test_kernels_without_a_name_get_their_times_in_order_whatever_number_they_go_by() -> None:
+    original = graph("d1:Div x>a", "d2:Div a>b", "c1:Conv b>y")
+    nodes = draw("Div_0:Div x>a  Div_1:Div a>b  c1:Conv b>y")
+    times = (KernelTime("Div_33", "Div", 1.0), KernelTime("Div_36", "Div", 2.0), KernelTime("c1", "Conv", 4.0))
+    mapping = map_kernels(original, times, nodes)
+    assert [(kernel.units, kernel.seconds) for kernel in mapping.kernels] == [((0,), 1.0), ((1,), 2.0), ((2,), 4.0)]
+    assert map_kernels(original, times[1:], nodes).coverage < 1.0  # whose the other is cannot be told
+
+
 def test_a_name_made_of_the_operator_says_nothing() -> None:
     original = graph("Transpose:Transpose x>a  c1:Conv a>b", "c2:Conv b>y")
     mapping = mapped(original, "Transpose:Transpose x>a  c1:Conv a>b  Transpose_token_3:Transpose b>t1  c2:Conv t1>y")
