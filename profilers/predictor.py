@@ -23,7 +23,18 @@ from profilers.features import features, kind, terms
 from profilers.fusing import Fusions, learn
 from profilers.regression import Regression, fit
 
-__all__ = ["Error", "KernelGuess", "Predictor", "fit_predictor", "guess", "predict_kernels", "predict_whole", "settled"]
+__all__ = [
+    "Error",
+    "KernelGuess",
+    "Predictor",
+    "consistent",
+    "fit_predictor",
+    "guess",
+    "predict_kernels",
+    "predict_whole",
+    "settled",
+    "weight_bytes",
+]
 
 Vector = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgekit.onnxio.sketch import Sketch
 
-__all__ = ["draw_stack"]
+__all__ = ["Place", "Stack", "draw_stack"]
 
 MOST_MACS = 1.2e9
 MOST_WEIGHTS = 9e6
