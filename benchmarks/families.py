@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the light models are those of the tests
 
-from profilers.stacks import Place, Stack
+from profilers.stack import Place, Stack
 from tests.light import NAMES, shipped
 
 __all__ = ["DEV", "TEST", "draw", "light"]

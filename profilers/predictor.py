@@ -27,13 +27,13 @@ __all__ = [
     "Error",
     "KernelGuess",
     "Predictor",
-    "consistent",
+    "error_of",
     "fit_predictor",
     "guess",
     "predict_kernels",
     "predict_whole",
+    "profiling_s",
     "settled",
-    "weight_bytes",
 ]
 
 Vector = NDArray[np.float64]
@@ -41,8 +41,8 @@ Vector = NDArray[np.float64]
 FEWEST = 8
 """Samples of a kind that a regression of its own takes; with fewer it shares the one of all such kinds."""
 
-PROFILING_S = 2.7e-6
-"""What the profiler adds to a kernel."""
+SMALL_S = 3e-5
+"""A mean kernel below which a network tells what the profiler adds."""
 
 SHARE_LEFT = 0.2
 """What is left of a kernel whose time is all the profiler's, at least."""
@@ -98,23 +98,33 @@ class Predictor:
     error: Error = Error(0.0, 0.0, 0.0, 0.0, 0)
 
 
-def settled(network: SampledNetwork) -> list[float]:
+def profiling_s(networks: Iterable[SampledNetwork]) -> float:
+    """What the profiler adds to each kernel: by what networks of small kernels are slower with it."""
+    excess = []
+    for network in networks:
+        total = sum(kernel.seconds for kernel in network.kernels)
+        if network.kernels and network.p10_s < SMALL_S * len(network.kernels):
+            excess.append((total - network.p10_s) / len(network.kernels))
+    return max(0.0, float(np.median(excess))) if len(excess) >= FEWEST else 0.0
+
+
+def settled(network: SampledNetwork, added_s: float) -> list[float]:
     """Seconds of its kernels without what the profiler added, such that they add up to the network run without it.
 
     The same is taken from each kernel, as the profiler adds the same to each; what then remains is shared in proportion.
     """
-    left = _without_profiler(network)
+    left = _without(network, added_s)
     return [float(value) for value in left * network.p10_s / max(left.sum(), 1e-12)]
 
 
-def _without_profiler(network: SampledNetwork) -> Vector:
+def _without(network: SampledNetwork, added_s: float) -> Vector:
     spent = np.array([kernel.seconds for kernel in network.kernels])
-    return np.maximum(spent - PROFILING_S, SHARE_LEFT * spent)
+    return np.maximum(spent - added_s, SHARE_LEFT * spent)
 
 
-def consistent(network: SampledNetwork) -> bool:
+def consistent(network: SampledNetwork, added_s: float) -> bool:
     """Whether its kernels and its whole could be of the same machine: one of them may have been measured while that was busy."""
-    ratio = float(_without_profiler(network).sum()) / network.p10_s
+    ratio = float(_without(network, added_s).sum()) / network.p10_s
     return 1 / CONTRADICTION <= ratio <= CONTRADICTION
 
 
@@ -127,32 +137,38 @@ def fit_predictor(samples: Samples) -> Predictor:
     Raises:
         UsageError: they hold too few kernels.
     """
-    networks = [network for network in samples.networks if network.kernels and consistent(network)]
+    added_s = profiling_s(samples.networks)
+    networks = [network for network in samples.networks if network.kernels and consistent(network, added_s)]
     if sum(len(network.kernels) for network in networks) < FEWEST:
         raise UsageError(f"expected at least {FEWEST} sampled kernels, got {samples.kernel_count}; run: edgekit profile --learn")
-    predictor = _fitted(samples, networks)
+    predictor = _fitted(samples, networks, added_s)
     usual = float(np.median([network.p50_s / network.p10_s for network in networks]))
     if len(networks) < 2 * FOLDS:
         return replace(predictor, usual=usual)
     sums, counts, truths = np.empty(len(networks)), np.empty(len(networks)), np.array([network.p10_s for network in networks])
     for fold in range(FOLDS):
-        part = _fitted(samples, [network for place, network in enumerate(networks) if place % FOLDS != fold], predictor)
+        part = _fitted(samples, [network for place, network in enumerate(networks) if place % FOLDS != fold], added_s, predictor)
         for place in range(fold, len(networks), FOLDS):
             guesses = guess(part, [(sampled.kernel, 0) for sampled in networks[place].kernels])
             sums[place], counts[place] = sum(one.seconds for one in guesses), len(guesses)
     factor, each_s = _calibrated(sums, counts, truths)
-    off = np.abs((factor * sums + each_s * counts) / truths - 1)
-    p50, p90 = (float(value) for value in np.percentile(off, (50, 90)))
-    error = Error(p50, p90, float(np.mean(off <= 0.05)), float(np.mean(off <= 0.1)), len(networks))
+    error = error_of((factor * sums + each_s * counts) / truths)
     return replace(predictor, factor=factor, each_s=each_s, usual=usual, error=error)
 
 
-def _fitted(samples: Samples, networks: Sequence[SampledNetwork], like: Predictor | None = None) -> Predictor:
+def error_of(ratios: Vector) -> Error:
+    """Of predicted over measured."""
+    off = np.abs(ratios - 1)
+    p50, p90 = (float(value) for value in np.percentile(off, (50, 90)))
+    return Error(p50, p90, float(np.mean(off <= 0.05)), float(np.mean(off <= 0.1)), len(off))
+
+
+def _fitted(samples: Samples, networks: Sequence[SampledNetwork], added_s: float, like: Predictor | None = None) -> Predictor:
     by_kind: dict[str, list[Row]] = defaultdict(list)
     table: dict[Fused, list[float]] = defaultdict(list)
     for number, network in enumerate(networks):
         nbytes = weight_bytes(sampled.kernel for sampled in network.kernels)
-        for sampled, seconds in zip(network.kernels, settled(network), strict=True):
+        for sampled, seconds in zip(network.kernels, settled(network, added_s), strict=True):
             by_kind[kind(sampled.kernel)].append((sampled.kernel, nbytes, seconds, number))
             table[sampled.kernel].append(seconds)
     regressions: dict[str, Regression] = {}

@@ -14,12 +14,12 @@ from edgekit.samples import Samples
 from partitioner.exact import solve
 from profilers.adapting import adapt
 from profilers.predicting import predict_profile
-from profilers.predictor import fit_predictor, settled
+from profilers.predictor import fit_predictor, profiling_s, settled
 from profilers.profiling import profile_graph
 from profilers.sampling import sample_device, sample_network
 from profilers.stacks import draw_stack
 from tests.models import net as read_net
-from tests.models import serial, simulated, skipping
+from tests.models import serial, simulated
 
 SLOW = Device("slow", "sim:", roofline=Roofline(2e9, 1e9, 2e-5))
 FAST = Device("fast", "sim:", roofline=Roofline(3e10, 4e9, 5e-6))
@@ -105,18 +105,34 @@ def test_without_samples_there_is_no_predictor() -> None:
 
 def test_kernels_add_up_to_the_network_without_the_profiler() -> None:
     network = msgspec.structs.replace(slow().networks[0], p10_s=0.8 * slow().networks[0].p10_s)
-    assert sum(settled(network)) == pytest.approx(network.p10_s)
-    assert min(settled(network)) > 0
+    assert sum(settled(network, 1e-5)) == pytest.approx(network.p10_s)
+    assert min(settled(network, 1e-5)) > 0
+
+
+def test_what_the_profiler_adds_is_learned_from_networks_of_small_kernels() -> None:
+    small = [network for network in slow().networks if network.kernels]
+    longer = [
+        msgspec.structs.replace(
+            network,
+            p10_s=1e-5 * len(network.kernels),
+            kernels=tuple(msgspec.structs.replace(kernel, seconds=1.4e-5) for kernel in network.kernels),
+        )
+        for network in small
+    ]
+    assert profiling_s(longer) == pytest.approx(4e-6)
+    assert profiling_s(longer[:2]) == 0.0
 
 
 def test_a_few_networks_carry_a_predictor_over_to_another_device() -> None:
     few = taken(FAST, 6)
     carried = adapt(predictor(), few)
-    true = measured(FAST, skipping()).whole.p50_s
-    guessed = predict_profile(skipping().graph, skipping().model, carried)
-    before = predict_profile(skipping().graph, skipping().model, predictor()).whole.p50_s
+    net = read_net(draw_stack(1001))
+    true = measured(FAST, net).whole.p50_s
+    guessed = predict_profile(net.graph, net.model, carried)
+    before = predict_profile(net.graph, net.model, predictor()).whole.p50_s
     assert guessed.device == "fast"
-    assert abs(guessed.whole.p50_s / true - 1) < 0.5 < abs(before / true - 1)
+    assert carried.error.networks == 6
+    assert abs(guessed.whole.p50_s / true - 1) < 0.25 < 0.5 < abs(before / true - 1)
 
 
 def test_a_network_can_be_sampled_as_a_whole_only() -> None:
