@@ -4,9 +4,9 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from edgekit.device import Device
-from edgekit.runtime.verbs import FactsReply, KernelTime, Loaded, LogsReply, Measure, Measured, Probe, Probed, Run, StageSpec, works
+from edgekit.runtime.verbs import FactsReply, KernelTime, Loaded, LogsReply, Measure, Measured, Probe, Probed, Run, StageSpec, Work, works
 
-__all__ = ["Connection", "FactsReply", "KernelTime", "Measure", "Measured", "Probe", "Probed", "works"]
+__all__ = ["Connection", "FactsReply", "KernelTime", "Measure", "Measured", "Probe", "Probed", "Work", "works"]
 
 
 class Connection(Protocol):

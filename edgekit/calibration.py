@@ -5,8 +5,9 @@ segment  =  Σ kernels  ( overhead + MACs · s_per_mac[kind] + activation bytes 
 """
 
 from collections.abc import Iterable
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from edgekit.device import Variant
 from edgekit.errors import UsageError
@@ -49,8 +50,8 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fo
     weight_s_per_byte: Seconds
     stream_s_per_byte: Seconds
     cache_bytes: Bytes
-    error: float
-    worst_error: float
+    error: Annotated[float, Meta(ge=0)]
+    worst_error: Annotated[float, Meta(ge=0)]
     networks: tuple[Fitted, ...]
     memory_bytes: Bytes | None = None
     version: int = 1

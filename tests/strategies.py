@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from edgekit.accuracy import Accuracy
+from edgekit.calibration import Calibration
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.device import Device
 from edgekit.energy import Energy
@@ -31,7 +32,7 @@ def nouns(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     return {Cluster: clusters, Profile: profiles}.get(kind, lambda: _struct(kind))()
 
 
-NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy, Residuals, Accuracy, Tuning)
+NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy, Residuals, Accuracy, Tuning, Calibration)
 
 
 @st.composite

@@ -1,6 +1,9 @@
 """Devices that are reached over SSH: known by name, looked at, made ready, and left as they were."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from msgspec import structs
 
 from devices import connect, inventory
 from devices.describing import Board, boards
@@ -8,11 +11,25 @@ from devices.facts import machine_of
 from devices.hostkeys import fingerprint
 from devices.login import Ask, known, login, offered, trust
 from devices.setup import Outcome, remove, setup
-from edgekit.device import Device
+from edgekit.calibration import Calibration
+from edgekit.deploy.opening import connect_all
+from edgekit.device import Device, Variant
 from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
+from profilers.calibrating import calibrate
 
-__all__ = ["Board", "Outcome", "add_device", "device_facts", "forget_device", "known_devices", "remove_device", "set_up", "stock_boards"]
+__all__ = [
+    "Board",
+    "Outcome",
+    "add_device",
+    "calibrated",
+    "device_facts",
+    "forget_device",
+    "known_devices",
+    "remove_device",
+    "set_up",
+    "stock_boards",
+]
 
 
 def known_devices(names: Sequence[str] = ()) -> tuple[Device, ...]:
@@ -27,6 +44,21 @@ def known_devices(names: Sequence[str] = ()) -> tuple[Device, ...]:
 def stock_boards() -> dict[str, Board]:
     """Machines that are described by their data sheets, to plan for before they are at hand: ``address = "sim:NAME"``."""
     return boards()
+
+
+def calibrated(
+    name: str,
+    threads: int = 1,
+    budget_s: float = 0.3,
+    cores: tuple[int, ...] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Calibration:
+    """What kernels cost on a device that was added, or on this machine (``local:``), fitted to micro-networks that run there."""
+    device = Device("local", name) if name == "local:" else inventory.find([name])[0]
+    with ExitStack() as stack:
+        pinned = structs.replace(device, cores=cores or device.cores, variant=Variant(threads=threads))
+        connection = connect_all((pinned,), stack, purpose="a calibration")[device.name]
+        return calibrate(connection, budget_s=budget_s, tell=tell)
 
 
 def add_device(device: Device, expected: str | None = None, confirm: Callable[[str], bool] | None = None, ask: Ask | None = None) -> None:

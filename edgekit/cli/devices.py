@@ -1,6 +1,7 @@
-"""Commands about devices: add, list, check, setup, facts, remove."""
+"""Commands about devices: add, list, check, setup, facts, calibrate, remove."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from edgekit.api.devices import Board, Outcome
     from edgekit.machine import Machine
 
-__all__ = ["add", "check", "facts", "list_devices", "remove", "set_up"]
+__all__ = ["add", "calibrate", "check", "facts", "list_devices", "remove", "set_up"]
 
 devices = typer.Typer(no_args_is_help=True, help="Machines that are reached over SSH: add them once, set them up, look at them.")
 app.add_typer(devices, name="devices")
@@ -91,6 +92,41 @@ def facts(names: Names = None, json: Json = False) -> None:
     for name, (machine, onnxruntime, providers) in found.items():
         rows = [*_facts(machine), ("onnxruntime", f"{onnxruntime} ({', '.join(providers)})" if onnxruntime else "not set up")]
         table(name, ["", "is"], [[key, value] for key, value in rows if value], words=2)
+
+
+@command("calibrate", devices)
+def calibrate(
+    name: Annotated[str, typer.Argument(help="A device that was added, or local: for this machine.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the calibration, a .json.")],
+    threads: Annotated[int, typer.Option(help="Threads of the stages that it is for.", min=1)] = 1,
+    seconds: Annotated[float, typer.Option(help="Time for each of about forty micro-networks.", min=0.01)] = 0.3,
+    json: Json = False,
+) -> None:
+    """Learn from a short run what kernels cost on a device, to predict any network for it while it is away."""
+    from edgekit.api import devices as api
+    from edgekit.errors import UsageError
+    from edgekit.files import encode, write
+
+    if output.suffix != ".json":
+        raise UsageError(f"expected a place that ends in .json, got {output}; name it {output.with_suffix('.json')}")
+    with progress(f"calibrating {name}") as tell:
+        found = api.calibrated(name, threads, seconds, tell=tell)
+    write(output, found)
+    if json:
+        print(encode(found).decode())
+        return
+    rows = [
+        [
+            cost.kind,
+            f"{1e-9 / cost.s_per_mac:.1f}" if cost.s_per_mac else "-",
+            f"{1e-9 / cost.s_per_byte:.1f}" if cost.s_per_byte else "-",
+        ]
+        for cost in found.costs
+    ]
+    table(f"{found.device}, estimated", ["kind", "GMAC/s", "activations GB/s"], rows)
+    print(f"{found.overhead_s * 1e6:.1f} µs for each kernel | cache {mib(found.cache_bytes)}", end="")
+    print(f" | off by {found.error:.0%} in the median, {found.worst_error:.0%} at worst, on the {len(found.networks)} networks fitted to")
+    print(f'next: address = "sim:{output}" in cluster.toml')
 
 
 @command("remove", devices)

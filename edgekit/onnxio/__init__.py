@@ -2,9 +2,10 @@
 
 from edgekit.onnxio.batching import batched
 from edgekit.onnxio.cutting import cut
+from edgekit.onnxio.drafting import Layer, draft
 from edgekit.onnxio.loading import Model, load
 from edgekit.onnxio.normalise import normalise
 from edgekit.onnxio.reading import kernel_nodes, read
 from edgekit.onnxio.windows import window
 
-__all__ = ["Model", "batched", "cut", "kernel_nodes", "load", "normalise", "read", "window"]
+__all__ = ["Layer", "Model", "batched", "cut", "draft", "kernel_nodes", "load", "normalise", "read", "window"]

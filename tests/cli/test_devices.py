@@ -72,6 +72,11 @@ def test_stock_devices_are_listed_without_any_being_added() -> None:
     assert all(source["url"] and source["arithmetic"] for board in boards.values() for source in board["sources"])
 
 
+def test_a_calibration_is_written_to_a_json_file_only(tmp_path: Path) -> None:
+    done = edgekit_run("devices", "calibrate", "local:", "-o", str(tmp_path / "here"))
+    assert (done.code, "expected a place that ends in .json" in done.message) == (2, True)
+
+
 @pytest.mark.nightly  # it fetches onnxruntime
 def test_a_bare_machine_is_set_up_used_and_left_as_it_was(lab: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
