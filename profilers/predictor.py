@@ -27,6 +27,7 @@ __all__ = [
     "Error",
     "KernelGuess",
     "Predictor",
+    "consistent",
     "error_of",
     "fit_predictor",
     "guess",
@@ -34,6 +35,7 @@ __all__ = [
     "predict_whole",
     "profiling_s",
     "settled",
+    "weight_bytes",
 ]
 
 Vector = NDArray[np.float64]
