@@ -92,7 +92,7 @@ MOMENTS = [
     (PROFILE, "profiling: near", 1.5),
     (SURVEY, "surveying: near → far", 0.0),
     (SURVEY, "surveying: near → far", 0.6),
-    (PARTITION, "partitioning: far: round 1", 0.3),
+    (PARTITION, "partitioning: far: round 1", 0.0),
     (DEPLOY, "deploying: connecting", 0.0),
     (DEPLOY, "deploying: loading stages", 0.3),
     (DEPLOY, "deploying: comparing", 0.0),
