@@ -45,7 +45,10 @@ def terms(kernel: Fused) -> Vector:
         made, (channels, _) = kernel.weights[0][0], _groups(kernel)
         padded = round(kernel.macs * _in_eights(made) / max(1, made))
         ragged = kernel.macs if made % 4 or (channels % 4 and channels > 4) else 0
-    return np.array([1.0, padded, ragged, moved, sum(map(prod, kernel.weights))], dtype=float)
+    held = sum(map(prod, kernel.weights))
+    if not kind(kernel).startswith(("Conv", "Product")):  # a weight costs there what any element does; few samples hold many
+        moved, held = moved + held, 0
+    return np.array([1.0, padded, ragged, moved, held], dtype=float)
 
 
 def features(kernel: Fused, network_bytes: int) -> Vector:
