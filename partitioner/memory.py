@@ -1,6 +1,6 @@
 """What a stage process takes of its host's memory where nobody has measured that segment: while it loads, and while it runs.
 
-    load  =  base + libraries + Σ copies · weights + 3 · largest weight
+    load  =  base + libraries + Σ copies · weights + 3 · largest weight of a convolution
     run   =  base + libraries + Σ copies · weights + what crosses both ends + 2 · activations
 
     copies        3 of a convolution's weights: onnxruntime keeps what it parsed, the tensor made of it, and that tensor in blocks
@@ -52,8 +52,10 @@ class Footprints:
         self.load: Sizes = np.zeros((count + 1, count + 1), np.int64)
         self.run: Sizes = np.zeros((count + 1, count + 1), np.int64)
         used = [graph.segment(unit, unit + 1).weights for unit in range(count)]
-        held = _held_table(graph, [[weight.name for weight in weights] for weights in used])
-        largest = np.array([max((weight.nbytes for weight in weights), default=0) for weights in used], np.int64)
+        copies = _copies(graph)
+        held = _held_table(graph, copies, [[weight.name for weight in weights] for weights in used])
+        blocked = [[weight.nbytes for weight in weights if weight.name in copies] for weights in used]
+        largest = np.array([max(sizes, default=0) for sizes in blocked], np.int64)
         steps = np.array(graph.step_bytes, np.int64)
         ends = np.array([cut.nbytes for cut in graph.cuts], np.int64)
         for start in range(count):
@@ -99,13 +101,12 @@ def _corrected(needs: Sizes, fixed: int, measured: Iterable[tuple[SegmentTime, i
     return table
 
 
-def _held_table(graph: Graph, used: list[list[str]]) -> Sizes:
+def _held_table(graph: Graph, copies: dict[str, int], used: list[list[str]]) -> Sizes:
     """[units + 1, units + 1]: bytes of all copies of the distinct weights that units ``[i, j)`` use.
 
     A weight used by several units counts once a segment: for each i it counts from its next use onwards.
     """
     count = len(used)
-    copies = _copies(graph)
     uses: dict[str, list[int]] = {}
     for unit, names in enumerate(used):
         for name in names:

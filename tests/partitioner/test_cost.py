@@ -64,15 +64,15 @@ def test_a_split_costs_its_computes_and_messages():
 
 def test_memory_is_the_larger_peak_of_each_process_and_two_buffers_at_each_end():
     #   pi   1000 + 1.25 · (2·80        + (400 + 200) + 2·(400 + 200))  running   + 2·(400 + 200)
-    #   nano 3000 + 1.25 · (2·(160+320) + 3·320)                        loading   + 2·(200 + 40)
+    #   nano 3000 + 1.25 · (2·(160+320) + (200 + 40) + 2·(200 + 100))  running   + 2·(200 + 40)
     cost = cost_of((0, 1, "pi"), (1, 3, "nano"))
-    assert {m.host: m.nbytes for m in cost.memory} == {"pi": 1000 + 2450 + 1200, "nano": 3000 + 2400 + 480}
-    assert cost.peak_memory_bytes == 5880
+    assert {m.host: m.nbytes for m in cost.memory} == {"pi": 1000 + 2450 + 1200, "nano": 3000 + 2250 + 480}
+    assert cost.peak_memory_bytes == 5730
 
 
 def test_devices_of_one_host_share_its_memory():
     box = Cluster((Device("pi", host="box"), Device("nano", host="box")), LINKS)
-    assert [(m.host, m.nbytes) for m in cost_of((0, 1, "pi"), (1, 3, "nano"), cluster=box).memory] == [("box", 4650 + 5880)]
+    assert [(m.host, m.nbytes) for m in cost_of((0, 1, "pi"), (1, 3, "nano"), cluster=box).memory] == [("box", 4650 + 5730)]
 
 
 def test_a_measured_segment_replaces_what_was_estimated():

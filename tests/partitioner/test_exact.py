@@ -146,9 +146,9 @@ def refused(graph=HALVES, cluster=CLUSTER, profiles=PAIR, **rest):
 
 
 def test_a_memory_cap_that_binds_is_named_with_the_bytes_that_lack():
-    #   each half: 100 + 1.25 · (2 + 3) · 4096 + 2 · (256 + 256) = 26724 bytes;  right has 24 too few, left 724
-    devices = (Device("left", memory_bytes=26_000), Device("right", memory_bytes=26_700))
-    assert "at best host left needs 26724 bytes and has 26000, 724 too few" in refused(cluster=Cluster(devices, FAST_LINKS))
+    #   each half: 100 + 1.25 · (2 · 4096 + 3 · (256 + 256)) + 2 · (256 + 256) = 13284 bytes;  right has 14 too few, left 284
+    devices = (Device("left", memory_bytes=13_000), Device("right", memory_bytes=13_270))
+    assert "at best host left needs 13284 bytes and has 13000, 284 too few" in refused(cluster=Cluster(devices, FAST_LINKS))
 
 
 def test_devices_that_cannot_be_reached_are_named():
@@ -158,7 +158,7 @@ def test_devices_that_cannot_be_reached_are_named():
 
 def test_a_limit_that_cannot_be_met_is_named_with_the_best_there_is():
     assert "period ≤ 0.5 s, the least possible is 1.25;" in refused(limits={"period": 0.5})
-    together = refused(limits={"period": 1.25, "memory": 27_000})
+    together = refused(limits={"period": 1.25, "memory": 13_500})
     assert "no plan meets all limits together (period, memory)" in together
 
 
