@@ -13,6 +13,7 @@ with api.deploy(front.knee(), graph, model, cluster) as pipeline:
 
 from devices.inventory import known as all_devices
 from edgekit.api.demo import demo
+from edgekit.api.memory import needs
 from edgekit.api.precisions import Quantized, quantize
 from edgekit.api.predictors import learn, predict_profiles, read_predictor
 from edgekit.api.runs import Run, report
@@ -57,6 +58,7 @@ __all__ = [
     "kernels_csv",
     "learn",
     "load",
+    "needs",
     "partition",
     "perfetto",
     "predict",

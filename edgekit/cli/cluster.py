@@ -21,6 +21,10 @@ UNSTEADY = 0.05
 
 NetworkFile = Annotated[Path, typer.Argument(help="An exported network.")]
 ClusterFile = Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
+CONTENDED_HINT = (
+    "contended: something else used its processor meanwhile, so its times are too long; stop that (top shows it) or pin the device "
+    "to cores of its own (cores in cluster.toml), then profile again"
+)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -76,10 +80,12 @@ def profile(
         return
     table(
         f"{graph.name}, whole network in {graph.precision}",
-        ["device", "p50", "p10", "p90", "samples", "kernels", "mapped", "flags"],
+        ["device", "p50", "p10", "p90", "samples", "load peak", "run peak", "kernels", "mapped", "flags"],
         _profile_rows(found),
     )
     for name, one in found.items():
+        if one.conditions.contended:
+            print(f"{name}: {CONTENDED_HINT}")
         if one.compute_units:
             print(f"{name}: {one.compute_units}")
         if one.energy is not None:
@@ -101,8 +107,9 @@ def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
             *held.throttled,
             *([unsupported(one)] if one.widened else []),
         ]
+        peaks = ["" if nbytes is None else mib(nbytes) for nbytes in (whole.load_peak_bytes, whole.run_peak_bytes)]
         times = [ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s)]
-        rows.append([name, *times, str(whole.samples), str(len(one.kernels)), f"{one.coverage:.0%}", ", ".join(flags)])
+        rows.append([name, *times, str(whole.samples), *peaks, str(len(one.kernels)), f"{one.coverage:.0%}", ", ".join(flags)])
     return rows
 
 
@@ -144,6 +151,8 @@ def partition(
         print(encode(front).decode())
         return
     _print_front(front, run)
+    if not measure:
+        print("memory of segments that were not measured is predicted, with a margin; --measure replaces it by what they take")
     print(f"next: edgekit deploy {output} -g {network} -c {cluster}")
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.cli.console import ms, table
+from edgekit.cli.console import mib, ms, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +77,7 @@ def _print(profile: "Profile") -> None:
     print(f"whole network: {spread}, MAD {ms(whole.mad_s)}, {whole.samples} samples{apart}", end="")
     print(f" | {profile.coverage:.0%} of the optimised nodes mapped, {profile.folded} original ones folded")
 
+    print(_memory_line(profile))
     if profile.energy is not None:
         print(energy_line(profile.energy))
     if profile.widened:
@@ -86,6 +87,14 @@ def _print(profile: "Profile") -> None:
 def unsupported(profile: "Profile") -> str:
     """That a device lacks the kernels of a precision."""
     return f"{profile.variant.precision} not supported: {profile.widened} kernels run in fp32"
+
+
+def _memory_line(profile: "Profile") -> str:
+    whole = profile.whole
+    named = (("loading", whole.load_peak_bytes), ("running", whole.run_peak_bytes), ("at the most", whole.memory_bytes))
+    peaks = ", ".join(f"{name} {mib(nbytes)}" for name, nbytes in named if nbytes is not None)
+    shared = "" if whole.proportional_bytes is None else f", {mib(whole.proportional_bytes)} after it with shared libraries in parts"
+    return f"memory: {peaks}{shared} | the process before its model {mib(profile.base_bytes)}" if peaks else "memory: not told"
 
 
 def energy_line(energy: "Energy") -> str:

@@ -123,10 +123,17 @@ def _print_types(graph: "Graph") -> None:
 
 
 def _print_sums(graph: "Graph") -> None:
-    weights = sum(weight.nbytes for weight in graph.weights)
+    from edgekit import api
+
+    found = api.needs(graph)
     elements = sum(prod(weight.shape or ()) for weight in graph.weights if weight.dtype in ("float32", "float16", "int8"))
-    print(f"\nMACs {graph.macs / 1e6:.1f} million | parameters {elements / 1e6:.2f} million, {mib(weights)} | {graph.precision}", end="")
-    print(f" | peak activation {mib(graph.peak_bytes(0, len(graph.units)))} | opset {graph.opset}\n")
+    print(
+        f"\nMACs {graph.macs / 1e6:.1f} million | parameters {elements / 1e6:.2f} million, {mib(found.weight_bytes)} | {graph.precision}",
+        end="",
+    )
+    print(f" | activations at least {mib(found.live_bytes)}, in an arena {mib(found.arena_bytes)} | opset {graph.opset}")
+    print(f"memory in one stage, predicted: at most {mib(found.load_bytes)} while loading and {mib(found.run_bytes)} while running,")
+    print("beside the stage process and its libraries; edgekit profile measures it\n")
 
 
 def _print_cuts(graph: "Graph") -> None:

@@ -94,6 +94,7 @@ def surveyed(folder: Path) -> Path:
 def front(folder: Path, surveyed: Path) -> Path:
     net, runs, front = folder / "net.onnx", folder / "runs", folder / "runs" / "front.json"
     outcome = done("profile", net, "-c", surveyed, "-o", runs, "--seconds", "0.1")
+    assert "load peak" in outcome.out and "run peak" in outcome.out
     assert "near" in outcome.out and "far" in outcome.out and "emulated" in outcome.out
     outcome = done("partition", net, "-c", surveyed, "-p", runs, "-o", front, "-O", "latency,period", "--measure")
     assert "← knee" in outcome.out and "exact" in outcome.out
@@ -153,6 +154,7 @@ def check_verdict(outcome: Outcome) -> dict:
 
 def test_a_network_is_shown(folder: Path) -> None:
     outcome = done("inspect", folder / "net.onnx")
+    assert "activations at least" in outcome.out and "memory in one stage, predicted: at most" in outcome.out
     assert "net: 3 nodes" in outcome.out and "2 cut candidates in 3 units" in outcome.out
     assert json.loads(done("inspect", folder / "net.onnx", "--json").out)["format"] == "edgekit.graph"
 
