@@ -73,18 +73,18 @@ def measure_segments(
     bursts: dict[Range, list[Measured]] = {}
     whole = graph.segment(0, len(graph.units))
 
-    def measured(part: Segment, seconds: float, speed: float) -> Measured:
+    def measured(part: Segment, seconds: float) -> Measured:
         digest = connection.put(cut(model, graph, part.start, part.stop))
         request = request_for(graph, part, digest, connection, profile.variant, seconds, profile.conditions.rate_per_s)
-        return connection.measure(msgspec.structs.replace(request, speed=speed, least=LEAST_RUNS))[0]
+        return connection.measure(msgspec.structs.replace(request, least=LEAST_RUNS))[0]
 
     def burst(key: Range) -> Sequence[float]:
         made = bursts.setdefault(key, [])
-        made.append(measured(graph.segment(*key), burst_s, connection.device.speed))
+        made.append(measured(graph.segment(*key), burst_s))
         return made[-1].samples_s
 
-    def sentinel() -> float:  # at full speed: it watches the machine, which also carries the device that it plays
-        return statistics.median(measured(whole, min(SENTINEL_S, burst_s), 1.0).samples_s)
+    def sentinel() -> float:
+        return statistics.median(measured(whole, min(SENTINEL_S, burst_s)).samples_s)
 
     def settled(key: Range, state: Settled) -> None:
         nonlocal profile
