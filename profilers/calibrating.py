@@ -123,7 +123,7 @@ def nonnegative(a: Array, b: Array) -> Array:
 
 
 def _measure(micro: Micro, connection: Connection, variant: Variant, budget_s: float) -> tuple[Sample, Measured]:
-    model = load(draft(*micro))
+    model = load(draft(micro.shape, micro.layers))
     graph = read(model)
     whole = graph.segment(0, len(graph.units))
     digest = connection.put(cut(model, graph, 0, len(graph.units)))

@@ -12,7 +12,7 @@ from edgekit.onnxio import Model, cut, kernel_nodes
 from edgekit.profile import Kernel, Profile
 from profilers.conditions import conditions_of
 from profilers.kernels import map_kernels
-from profilers.rounds import AGREE, LEAST_BURSTS, MOST_BURSTS, repeatability
+from profilers.rounds import AGREE, LEAST_BURSTS, MOST_BURSTS, repeatability, unhindered
 from profilers.segments import request_for, summarize
 from profilers.widening import widened
 
@@ -43,9 +43,9 @@ def profile_graph(
     before = connection.facts()
     bursts = [connection.measure(request)[0]]
     timed, optimized = connection.measure(msgspec.structs.replace(request, mode="kernels", budget_s=budget_s))
-    while len(bursts) < LEAST_BURSTS or (len(bursts) < MOST_BURSTS and repeatability([burst.samples_s for burst in bursts]) > AGREE):
+    while not _repeats(kept := _counting(bursts, connection)) and len(bursts) < MOST_BURSTS:
         bursts.append(connection.measure(request)[0])
-    conditions = conditions_of(connection, before, connection.facts(), bursts, variant)
+    conditions = conditions_of(connection, before, connection.facts(), kept, variant)
     kernels, folded, coverage = _kernels(graph, timed, optimized)
     return Profile(
         graph.digest,
@@ -54,7 +54,7 @@ def profile_graph(
         variant,
         msgspec.structs.replace(conditions, rate_per_s=rate_per_s),
         kernels,
-        (summarize(0, count, bursts),),
+        (summarize(0, count, kept),),
         folded,
         coverage,
         bursts[0].base_bytes,
@@ -64,6 +64,17 @@ def profile_graph(
         library_bytes=max(burst.library_bytes for burst in bursts),
         widened=widened(graph, kernel_nodes(optimized)) if optimized else 0,
     )
+
+
+def _counting(bursts: list[Measured], connection: Connection) -> list[Measured]:
+    """Those that nothing hindered, where this machine only plays the device; else all."""
+    if not connection.device.emulated:
+        return bursts
+    return [bursts[index] for index in unhindered([burst.samples_s for burst in bursts])]
+
+
+def _repeats(bursts: list[Measured]) -> bool:
+    return len(bursts) >= LEAST_BURSTS and repeatability([burst.samples_s for burst in bursts]) <= AGREE
 
 
 def with_energy(profile: Profile, graph: Graph, model: Model, connection: Connection) -> Profile:

@@ -5,6 +5,9 @@
 
 Whatever disturbs the machine for a while so hits all alike, or is seen. A thing is settled once its odd and its even
 bursts agree (split-half repeatability). Each burst is a stage process of its own, as each deployment will be.
+
+A device that this machine only plays has no sentinel: what hinders this machine would not hinder the one that is played.
+There the quickest bursts count, once two of them agree.
 """
 
 import random
@@ -13,7 +16,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-__all__ = ["AGREE", "DRIFT", "LEAST_BURSTS", "MOST_BURSTS", "Settled", "in_rounds", "repeatability"]
+__all__ = ["AGREE", "DRIFT", "LEAST_BURSTS", "MOST_BURSTS", "Settled", "in_rounds", "repeatability", "unhindered"]
 
 Key = TypeVar("Key", bound=Hashable)
 Samples = Sequence[float]
@@ -42,7 +45,7 @@ class Settled(NamedTuple):
 def in_rounds(
     keys: Iterable[Key],
     burst: Callable[[Key], Samples],
-    sentinel: Callable[[], float],
+    sentinel: Callable[[], float] | None,
     settled: Callable[[Key, Settled], None],
     most_s: float = float("inf"),
     seed: int = 0,
@@ -53,7 +56,7 @@ def in_rounds(
 
     Args:
         burst: samples of one key, in seconds.
-        sentinel: seconds of the work that is always the same.
+        sentinel: seconds of the work that is always the same; None for a device that is only played.
         settled: is told each key once, as soon as it needs no more bursts.
         most_s: when it is spent, what has been measured at least once is taken as it is.
     """
@@ -62,7 +65,7 @@ def in_rounds(
     steady: dict[Key, list[int]] = {key: [] for key in waiting}
     draw, end = random.Random(seed), clock() + most_s
     total, turn = len(waiting), 0
-    quickest = before = sentinel() if waiting else 0.0
+    quickest = before = sentinel() if sentinel and waiting else 0.0
     while waiting:
         turn += 1
         order = draw.sample(waiting, len(waiting))
@@ -70,7 +73,7 @@ def in_rounds(
             tell(f"round {turn}: {total - len(waiting)} of {total} settled")
             for key in block:
                 bursts[key].append(burst(key))
-            after = sentinel()
+            after = sentinel() if sentinel else 0.0
             quickest = min(quickest, after)
             if max(before, after) <= quickest * (1 + DRIFT):
                 for key in block:
@@ -78,19 +81,35 @@ def in_rounds(
             before = after
             over = clock() > end
             for key in block:
-                if (state := _state(bursts[key], steady[key], over)) is not None:
+                last = over or len(bursts[key]) >= MOST_BURSTS
+                state = _state(bursts[key], steady[key], last) if sentinel else _played(bursts[key], last)
+                if state is not None:
                     settled(key, state)
                     waiting.remove(key)
 
 
-def _state(bursts: list[Samples], steady: list[int], over: bool) -> Settled | None:
+def _state(bursts: list[Samples], steady: list[int], last: bool) -> Settled | None:
     """What is known of a key once it needs no more bursts. Bursts beside a sentinel that drifted count only where there is no other."""
-    last = over or len(bursts) >= MOST_BURSTS
     kept = steady if len(steady) >= LEAST_BURSTS or not last else list(range(len(bursts)))
     if len(kept) < LEAST_BURSTS and not last:
         return None
     apart = repeatability([bursts[index] for index in kept])
     return Settled(tuple(kept), apart) if apart <= AGREE or last else None
+
+
+def _played(bursts: list[Samples], last: bool) -> Settled | None:
+    kept = unhindered(bursts)
+    return Settled(kept, repeatability([bursts[index] for index in kept])) if len(kept) >= LEAST_BURSTS or last else None
+
+
+def unhindered(bursts: Sequence[Samples]) -> tuple[int, ...]:
+    """Which bursts nothing hindered: those within 2 % of the quickest.
+
+    >>> unhindered([(1.2, 1.2), (1.0, 1.0), (1.01, 1.01)])
+    (1, 2)
+    """
+    medians = [statistics.median(burst) for burst in bursts]
+    return tuple(index for index, median in enumerate(medians) if median <= min(medians) * (1 + AGREE))
 
 
 def repeatability(bursts: Sequence[Samples]) -> float:

@@ -92,7 +92,7 @@ def measure_segments(
         profile = msgspec.structs.replace(profile, segments=tuple(found[key] for key in sorted(found)))
         keep(profile)
 
-    in_rounds([key for key in ranges if key not in found], burst, sentinel, settled, most_s, tell=tell)
+    in_rounds([key for key in ranges if key not in found], burst, None if profile.emulated else sentinel, settled, most_s, tell=tell)
     return profile
 
 

@@ -50,7 +50,7 @@ def test_a_part_costs_its_overhead_its_products_and_its_bytes() -> None:
 
 
 def test_there_is_a_micro_network_of_every_kind() -> None:
-    graphs = [graph_of(load(draft(*micro))) for micro in small()]
+    graphs = [graph_of(load(draft(micro.shape, micro.layers))) for micro in small()]
     assert {part.kind for graph in graphs for unit in range(len(graph.units)) for part in parts_of(graph, unit)} == set(KINDS)
 
 

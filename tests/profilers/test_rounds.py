@@ -63,6 +63,19 @@ def test_a_machine_that_became_slow_for_good_is_measured_as_it_is() -> None:
     assert bench.measure() == {"a": Settled(tuple(range(MOST_BURSTS)), 0.0)}
 
 
+def test_on_a_device_that_is_only_played_the_quickest_bursts_count() -> None:
+    bench = Bench({"a": [9.0, 5.0, 7.0, 5.05], "b": [3.0, 3.0]})
+    in_rounds(bench.samples, bench.burst, None, bench.settled)
+    assert bench.done["a"].kept == (1, 3) and bench.done["b"].kept == (0, 1)
+    assert "S" not in bench.order
+
+
+def test_a_played_device_that_never_repeats_is_as_quick_as_it_was_once() -> None:
+    bench = Bench({"a": [5.0, 6.0, 7.0, 8.0, 9.0, 10.0]})
+    in_rounds(bench.samples, bench.burst, None, bench.settled)
+    assert bench.done["a"] == Settled((0,), float("inf"))
+
+
 def test_when_time_is_over_each_has_been_measured_once() -> None:
     bench = Bench({name: [5.0] for name in "abcdefgh"}, sentinels=[1.0])
     states = bench.measure(most_s=2.0)
