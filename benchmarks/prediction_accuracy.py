@@ -59,8 +59,8 @@ CLUSTER = Cluster(
 METHODS = ("segments", "kernels", "prefixes")
 DRIFT = 0.03
 Tell = Callable[[str], None]
-TRIES = 4
-SETTLE_S = 4.0
+TRIES = 3
+SETTLE_S = 2.0
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -189,7 +189,7 @@ def certified(
     sentinel: Sentinel,
     seconds: float = 1.5,
 ) -> Point:
-    """Deploy and certify, again where the machine drifted; of four tries the steadiest counts."""
+    """Deploy and certify, again where the machine drifted; of three tries the steadiest counts."""
     tries: list[Point] = []
     for number in range(TRIES):
         before = sentinel.drift()
