@@ -1,11 +1,12 @@
 """What a stage process takes of its host's memory where nobody has measured that segment: while it loads, and while it runs.
 
     load  =  base + libraries + Σ copies · weights + 3 · largest weight of a convolution
-    run   =  base + libraries + Σ copies · weights + what crosses both ends + 2 · activations
+    run   =  load + what crosses both ends + 2 · activations
 
     copies        3 of a convolution's weights: onnxruntime keeps what it parsed, the tensor made of it, and that tensor in blocks
                   of channels; 2 of any other: pre-packing frees each tensor, but the heap keeps the pages
-    3 · largest   while one weight is put into blocks, its source, its result and the description of the result exist besides
+    3 · largest   while one weight is put into blocks, its source, its result and the description of the result exist besides;
+                  the heap keeps their pages too, and tensors are large enough to get pages of their own
     2 · activ.    the first run allocates each tensor apart, those after it all in one arena, and the pages of the first stay
 
 The equations hold for onnxruntime 1.31 on a processor, with one thread and all optimisations. Segments of the profile that were
@@ -62,7 +63,7 @@ class Footprints:
             behind = np.s_[start, start + 1 :]
             self.load[behind] = held[behind] + TRANSIENT * np.maximum.accumulate(largest[start:])
             most = np.maximum.accumulate(steps[start:])
-            self.run[behind] = held[behind] + ends[start] + ends[start + 1 :] + ACTIVATIONS * most
+            self.run[behind] = self.load[behind] + ends[start] + ends[start + 1 :] + ACTIVATIONS * most
         self._tables: dict[int, tuple[Profile, Floats]] = {}
 
     def stage_bytes(self, profile: Profile, start: int, stop: int) -> int:
