@@ -48,7 +48,7 @@ receiver = "client"
 ELSEWHERE = """
 import os
 from edgekit.runtime.machine.reading import Here
-Here.__init__.__defaults__ = (os.environ["PLANTED_ROOT"], None)
+Here.__init__.__defaults__ = (os.environ["PLANTED_ROOT"], *Here.__init__.__defaults__[1:])
 """
 GOVERNOR = "sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
 BUSY_S = 30
