@@ -74,6 +74,7 @@ class Samples(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format
     emulated: bool = False
     base_bytes: Bytes = 0
     sentinel_s: tuple[Seconds, ...] = ()
+    library_bytes: Bytes = 0
     version: Annotated[int, Meta(ge=1)] = 1
 
     @property

@@ -34,4 +34,5 @@ def predict_profile(graph: Graph, model: Model, predictor: Predictor) -> Profile
         base_bytes=samples.base_bytes,
         emulated=samples.emulated,
         badge="estimated",
+        library_bytes=samples.library_bytes,
     )

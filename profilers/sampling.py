@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import numpy as np
 
-from devices.connection import Connection, Measure
+from devices.connection import Connection, Measure, Measured
 from edgekit.device import Variant
 from edgekit.errors import DeviceError
 from edgekit.graph import Graph
@@ -70,17 +70,22 @@ def sample_device(
             sentinel = _sample(SENTINEL, connection, variant, kernels=False)[0].p10_s
             samples = msgspec.structs.replace(samples, sentinel_s=(*samples.sentinel_s, sentinel))
         tell(f"{samples.kernel_count} kernels of {len(samples.networks)} stacks, {samples.taken_s:.0f} of {budget_s:.0f} s")
-        network, base_bytes = _sample(seed, connection, variant)
+        network, whole = _sample(seed, connection, variant)
         networks = [*samples.networks, network]
         for place in (len(networks) - 1 - back for back in LATER):
             if place >= 0:
                 networks[place] = _again(networks[place], connection, variant)
-        samples = msgspec.structs.replace(samples, networks=tuple(networks), base_bytes=base_bytes)
+        samples = msgspec.structs.replace(
+            samples,
+            networks=tuple(networks),
+            base_bytes=whole.base_bytes,
+            library_bytes=max(samples.library_bytes, whole.library_bytes),
+        )
         keep(samples)
     return samples
 
 
-def _sample(seed: int, connection: Connection, variant: Variant, kernels: bool = True) -> tuple[SampledNetwork, int]:
+def _sample(seed: int, connection: Connection, variant: Variant, kernels: bool = True) -> tuple[SampledNetwork, Measured]:
     model = load(normalise(draw_stack(seed)))
     return sample_network(f"stack {seed}", read(model), model, connection, variant, kernels=kernels)
 
@@ -95,8 +100,8 @@ def _again(network: SampledNetwork, connection: Connection, variant: Variant) ->
 
 def sample_network(
     source: str, graph: Graph, model: Model, connection: Connection, variant: Variant, each_s: float = EACH_S, kernels: bool = True
-) -> tuple[SampledNetwork, int]:
-    """One network run as a whole and, unless told not to, by kernels; and the memory of the process before that."""
+) -> tuple[SampledNetwork, Measured]:
+    """One network run as a whole and, unless told not to, by kernels; and the whole as it was measured."""
     begin = time.perf_counter()
     whole = graph.segment(0, len(graph.units))
     digest = connection.put(cut(model, graph, 0, len(graph.units)))
@@ -107,7 +112,7 @@ def sample_network(
     found, profiled_s = (((), ()), 0.0) if not kernels else _kernels(graph, model, connection, request)
     taken = time.perf_counter() - begin
     network = SampledNetwork(source, p10, p50, cpu, profiled_s, taken, *found)
-    return network, measured.base_bytes
+    return network, measured
 
 
 def _kernels(graph: Graph, model: Model, connection: Connection, request: Measure) -> tuple[Timed, float]:
