@@ -36,7 +36,7 @@ from edgekit.onnxio import Model
 from edgekit.plan import Plan, Stage, chain
 from edgekit.profile import Profile
 
-CLUSTER = Cluster(devices=(Device("slow", speed=0.45), Device("quick", speed=0.75)), links=(Link(ANY, ANY, 0.0005, 50e6, shaped=True),))
+CLUSTER = Cluster(devices=(Device("slow", speed=0.3), Device("quick", speed=0.5)), links=(Link(ANY, ANY, 0.0005, 25e6, shaped=True),))
 NEAR = 1.5
 SECONDS = 1.0
 

@@ -7,11 +7,14 @@ from msgspec.structs import replace
 
 from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share
 
-__all__ = ["OF_FP32", "Device", "Roofline", "Variant"]
+__all__ = ["FAITHFUL", "OF_FP32", "Device", "Roofline", "Variant"]
 
 
 OF_FP32 = frozenset({"fp32", "tf32"})
 """Precisions that a network in fp32 can be run in; any other is made by another network."""
+
+FAITHFUL = frozenset({"CPUExecutionProvider", "CUDAExecutionProvider"})
+"""Providers that compute in the precision of the network; others compile it, in whichever they are asked for."""
 
 
 class Variant(Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,12 +25,14 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     threads: Annotated[int, Meta(ge=1)] = 1
 
     def on(self, precision: str) -> "Variant":
-        """This variant for a network of that precision, which it keeps to wherever it has no choice.
+        """This variant for a network of that precision, which it keeps to wherever it has no choice: compilers have one.
 
         >>> Variant(threads=4).on("int8").precision, Variant("tf32").on("fp32").precision
         ('int8', 'tf32')
+        >>> Variant("int8").on("fp32").precision, Variant("int8", "hailo").on("fp32").precision
+        ('fp32', 'int8')
         """
-        free = precision == "fp32" and self.precision in OF_FP32
+        free = precision == "fp32" and (self.precision in OF_FP32 or self.provider not in FAITHFUL)
         return self if free or self.precision == precision else replace(self, precision=precision)
 
 

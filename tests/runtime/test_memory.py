@@ -13,7 +13,7 @@ MIB = 2**20
 
 
 def touched(mebibytes: int) -> int:
-    """Memory that was there for a moment."""
+    """Memory that was there for a moment; above 32 MiB it never comes out of a heap that is resident already."""
     return int(np.ones(mebibytes * MIB, np.uint8)[-1])
 
 
@@ -24,10 +24,10 @@ def test_what_loading_left_behind_is_not_counted_as_running() -> None:
     before = resident_bytes()
     touched(96)
     watch.loaded()
-    touched(32)
+    touched(40)
     load, run, proportional, library = watch.ran()
     assert run is not None and before + 90 * MIB < load
-    assert before + 26 * MIB < run < load - 50 * MIB
+    assert before + 34 * MIB < run < load - 45 * MIB
     assert proportional is None or 0 < proportional <= run
     assert 0 <= library < 8 * MIB
     assert watch.ran().most == load
