@@ -4,6 +4,8 @@ import functools
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Annotated, Any, ParamSpec
 
@@ -15,6 +17,9 @@ from edgekit.errors import EdgekitError
 __all__ = ["VERBOSE", "app", "command", "main"]
 
 INTERRUPTED = 130
+
+WAKE_S = 0.05
+"""Time that the main thread has to act on a signal before it is woken for it."""
 
 P = ParamSpec("P")
 
@@ -78,6 +83,7 @@ def main() -> None:
     """Run the command line. SIGTERM cleans up as Ctrl-C does."""
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
+    threading.Thread(target=_insist, args=(_signals(),), name="signals", daemon=True).start()
     import edgekit.cli.cluster
     import edgekit.cli.devices
     import edgekit.cli.doctor
@@ -95,3 +101,22 @@ def _interrupt(number: int, frame: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _signals() -> int:
+    """Where the number of each signal can be read, whichever thread it was delivered to."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    return reader
+
+
+def _insist(reader: int) -> None:
+    """Wake the main thread for its signal: one that another thread took leaves it waiting for a lock."""
+    main = threading.main_thread().ident or 0
+    while True:
+        number = os.read(reader, 1)[0]
+        time.sleep(WAKE_S)
+        while signal.getsignal(number) is _interrupt:
+            signal.pthread_kill(main, number)
+            time.sleep(WAKE_S)

@@ -25,6 +25,7 @@ from queue import SimpleQueue
 
 from edgekit.errors import DeviceError, EdgekitError, ProtocolError
 from edgekit.runtime.control import Channel, Failure
+from edgekit.runtime.ending import on_sigterm
 from edgekit.runtime.lease import Lease
 from edgekit.runtime.notify import READY, STOPPING, keep_alive, notify
 from edgekit.runtime.sockets import arrivals
@@ -51,7 +52,7 @@ def serve(folder: Path, store: Path | None = None, follow: bool = False, daemon:
         _detach()  # whoever started the agent need not be its parent, and may now dial it
     (folder / "agent.pid").write_text(f"{os.getpid()}\n")
     farewell: Farewell = SimpleQueue()
-    signal.signal(signal.SIGTERM, lambda *_: farewell.put(None))
+    on_sigterm(lambda: farewell.put(None))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     supervisor.bring_back()
     threading.Thread(target=_accept, args=(listener, supervisor, store.parent / "lease", farewell), daemon=True).start()

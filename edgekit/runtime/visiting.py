@@ -8,7 +8,6 @@ import contextlib
 import os
 import select
 import shutil
-import signal
 import socket
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import NoReturn
 
 from edgekit.errors import EdgekitError, ProtocolError
 from edgekit.runtime.control import Channel, Failure
+from edgekit.runtime.ending import on_sigterm
 from edgekit.runtime.lease import Lease
 from edgekit.runtime.supervisor import Supervisor
 from edgekit.runtime.verbs import Alive, Claim, Done, Hold, Request, Stop
@@ -64,7 +64,7 @@ def visit(base: Path, store: Path) -> NoReturn:
     sys.stderr = (folder / "agent.log").open("a", buffering=1)
     supervisor = Supervisor(folder, store)
     lease = Lease(store.parent / "lease")
-    signal.signal(signal.SIGTERM, lambda *_: _leave(supervisor, folder))
+    on_sigterm(lambda: _leave(supervisor, folder))
     requests: Queue[tuple[Request, bytes]] = Queue(1)  # what is sent ahead waits outside
     threading.Thread(target=_follow, args=(channel, requests, supervisor, folder), daemon=True).start()
     while True:
