@@ -4,7 +4,8 @@
 
 Random two- and three-stage plans over local devices of unequal speed (emulated; together they ask for half of two cores,
 which leaves room for the emulated links) are predicted, deployed and certified. A sentinel runs between them: a pipeline
-during which the machine drifted by more than 3 % is done again. In the same run the same plans are predicted in two other ways:
+during which the machine drifted by more than 3 % is done again, and so is one during which a hypervisor took away more than
+2 % of the processors' time. In the same run the same plans are predicted in two other ways:
 
     segments    each stage measured as a segment on its device, as edgekit does
     kernels     sums of kernel times that are scaled to the whole, as profilers usually predict
@@ -42,6 +43,8 @@ from edgekit.profile import Profile
 from edgekit.residuals import interval
 from edgekit.runtime.executor import Executor, sample_inputs
 from edgekit.runtime.frames import Layout
+from edgekit.runtime.machine.stolen import Stolen
+from profilers.calm import STOLEN
 from profilers.segments import Range, measure_segments
 from tests.light import FOLDER as LIGHT
 
@@ -59,9 +62,10 @@ CLUSTER = Cluster(
 METHODS = ("segments", "kernels", "prefixes")
 DRIFT = 0.03
 Tell = Callable[[str], None]
-TRIES = 3
+TRIES = 5
 RUNS = 15
 SETTLE_S = 2.0
+PATIENCE_S = 40.0
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -73,6 +77,7 @@ class Point(msgspec.Struct, frozen=True):
     period_s: float
     predicted: dict[str, tuple[float, float]]
     drift: float
+    stolen: float = 0.0
 
 
 class Sentinel:
@@ -148,6 +153,7 @@ def examine(name: str, count: int, folder: Path, tell: Tell) -> list[Point]:
         api.export(NETWORKS[name], path)
     graph, model = api.load(path)
     if not (folder / "cluster.json").is_file():
+        wait_for_calm()
         write(folder / "cluster.json", api.survey(CLUSTER, graph, tell))
     cluster = read(folder / "cluster.json", Cluster)
     plans = list(random_plans(graph, count, seed=len(name)))
@@ -185,17 +191,33 @@ def certified(
     sentinel: Sentinel,
     seconds: float = 1.5,
 ) -> Point:
-    """Deploy and certify, again where the machine drifted; of three tries the steadiest counts."""
+    """Deploy and certify, again where the machine drifted or was robbed; of five tries the steadiest counts."""
     tries: list[Point] = []
-    for number in range(TRIES):
-        before = sentinel.seconds()
+    for _ in range(TRIES):
+        wait_for_calm()
+        before, stolen = sentinel.seconds(), Stolen()
         with deploy(plan, graph, model, cluster) as pipeline:
             cost = certify(pipeline, seconds=seconds, fractions=()).measured
-        tries.append(Point(name, plan.describe(), cost.latency_s, cost.period_s, predicted, abs(sentinel.seconds() / before - 1)))
-        if tries[-1].drift <= DRIFT:
+        taken, drift = stolen.share(), abs(sentinel.seconds() / before - 1)
+        tries.append(Point(name, plan.describe(), cost.latency_s, cost.period_s, predicted, drift, taken))
+        if steady(tries[-1]):
             break
-        time.sleep(SETTLE_S * (number < TRIES - 1))
-    return min(tries, key=lambda point: point.drift)
+    return min(tries, key=lambda point: max(point.drift / DRIFT, point.stolen / STOLEN))
+
+
+def steady(point: Point) -> bool:
+    """Whether the machine was the same before and after, and its own meanwhile."""
+    return point.drift <= DRIFT and point.stolen <= STOLEN
+
+
+def wait_for_calm() -> None:
+    """Wait until nobody takes the processors away for two seconds, as far as patience goes."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        stolen = Stolen()
+        time.sleep(SETTLE_S)
+        if stolen.share() <= STOLEN:
+            return
 
 
 def errors(points: list[Point], method: str, which: int) -> list[float]:
@@ -216,7 +238,7 @@ def row(point: Point) -> str:
     parts = [f"{point.latency_s * 1e3:8.2f} ms {point.period_s * 1e3:8.2f} ms"]
     for method in METHODS:
         parts.append(f"{errors([point], method, 0)[0]:+7.1%} {errors([point], method, 1)[0]:+7.1%}")
-    return f"{point.network:12} {point.plan:46} {' | '.join(parts)} | drift {point.drift:.1%}"
+    return f"{point.network:12} {point.plan:46} {' | '.join(parts)} | drift {point.drift:.1%} stolen {point.stolen:.1%}"
 
 
 def summary(points: list[Point]) -> dict[str, dict[str, float]]:
@@ -246,7 +268,7 @@ def main() -> int:
     for quantity, (inside, told) in coverage.items():
         print(f"{quantity}: {inside} of {told} in the interval for nine in ten")
     met = all(found[f"segments {quantity}"]["median"] <= 0.05 and found[f"segments {quantity}"]["p90"] <= 0.10 for quantity in coverage)
-    drifted = sum(point.drift > DRIFT for point in points)
+    drifted = sum(not steady(point) for point in points)
     print(json.dumps({"pipelines": len(points), "drifted": drifted, "errors": found, "covered": coverage, "met": met}))
     return 0 if met else 1
 

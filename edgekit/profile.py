@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, structs
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.errors import UsageError
-from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, least
+from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share, least
 
 __all__ = ["VALIDITY", "Change", "Conditions", "Kernel", "Profile", "SegmentTime", "changes"]
 
@@ -48,6 +48,7 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
         load_average: of the minute before.
         rate_per_s: at which frames came in, as in a stream; None: one as soon as the one before was done.
         wall_over_cpu: above 1.1 something else used the processor; known with one thread only.
+        stolen: share of the processors' time that a hypervisor took away in the worst burst that counts; None: nothing.
     """
 
     machine: str
@@ -68,6 +69,7 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
     temperature_c: tuple[float, ...] = ()
     gpus: tuple[str, ...] = ()
     rate_per_s: Rate | None = None
+    stolen: Share | None = None
 
     @property
     def contended(self) -> bool:

@@ -34,6 +34,7 @@ def conditions_of(
     return msgspec.structs.replace(
         first,
         wall_over_cpu=wall / busy if busy and alone else None,
+        stolen=max((burst.stolen for burst in bursts), default=0.0) or None,
         clock_hz=(*first.clock_hz, *last.clock_hz),
         temperature_c=(*first.temperature_c, *last.temperature_c),
     )

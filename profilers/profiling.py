@@ -10,6 +10,7 @@ from edgekit.energy import Energy
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut, kernel_nodes
 from edgekit.profile import Kernel, Profile
+from profilers import calm
 from profilers.conditions import conditions_of
 from profilers.kernels import map_kernels
 from profilers.rounds import AGREE, LEAST_BURSTS, MOST_BURSTS, repeatability, unhindered
@@ -41,10 +42,10 @@ def profile_graph(
     digest = connection.put(cut(model, graph, 0, count))
     request = request_for(graph, graph.segment(0, count), digest, connection, variant, budget_s / LEAST_BURSTS, rate_per_s)
     before = connection.facts()
-    bursts = [connection.measure(request)[0]]
+    bursts = [calm.measured(connection, request)]
     timed, optimized = connection.measure(msgspec.structs.replace(request, mode="kernels", budget_s=budget_s))
     while not _repeats(kept := _counting(bursts, connection)) and len(bursts) < MOST_BURSTS:
-        bursts.append(connection.measure(request)[0])
+        bursts.append(calm.measured(connection, request))
     conditions = conditions_of(connection, before, connection.facts(), kept, variant)
     kernels, folded, coverage = _kernels(graph, timed, optimized)
     return Profile(

@@ -11,6 +11,7 @@ from edgekit.device import Variant
 from edgekit.graph import Graph, Segment
 from edgekit.onnxio import Model, cut
 from edgekit.profile import Profile, SegmentTime
+from profilers import calm
 from profilers.rounds import Settled, in_rounds, repeatability
 
 __all__ = ["BURST_S", "Range", "ends", "measure_segments", "request_for", "summarize"]
@@ -76,7 +77,7 @@ def measure_segments(
     def measured(part: Segment, seconds: float) -> Measured:
         digest = connection.put(cut(model, graph, part.start, part.stop))
         request = request_for(graph, part, digest, connection, profile.variant, seconds, profile.conditions.rate_per_s)
-        return connection.measure(msgspec.structs.replace(request, least=LEAST_RUNS))[0]
+        return calm.measured(connection, msgspec.structs.replace(request, least=LEAST_RUNS))
 
     def burst(key: Range) -> Sequence[float]:
         made = bursts.setdefault(key, [])

@@ -18,6 +18,7 @@ from edgekit.errors import GraphError
 from edgekit.runtime.executor import Arrays, Executor, open_session, sample_inputs, session_options
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.machine.stolen import Stolen
 from edgekit.runtime.memory import Watch, peak_bytes
 from edgekit.runtime.power import spending
 from edgekit.runtime.providers import is_onnxruntime, of_gpu
@@ -41,6 +42,7 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
     due = time.perf_counter()
     end = due + request.budget_s
     interval_s = 1 / request.rate_per_s if request.rate_per_s else 0.0
+    stolen = Stolen()
     while len(samples) < request.least or time.perf_counter() < end:
         begin = time.perf_counter()
         executor.run(inputs, outputs)
@@ -49,6 +51,7 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
         if interval_s:
             due = max(due + interval_s, begin)
             time.sleep(max(due - time.perf_counter(), 0.0))
+    share = stolen.share()
     peaks = watch.ran()
     return Measured(
         tuple(samples),
@@ -62,6 +65,7 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
         run_peak_bytes=peaks.run,
         proportional_bytes=peaks.proportional,
         library_bytes=peaks.library,
+        stolen=share,
     )
 
 

@@ -221,6 +221,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     ``peak_bytes`` is the most that was resident at all; ``load_peak_bytes`` while the model was loaded, ``run_peak_bytes`` after
     that, both with what a GPU holds where it shares the memory. ``proportional_bytes`` counts what other processes have too in parts;
     ``library_bytes`` is by how much more of the libraries was in memory after the run than before the load.
+    ``stolen`` is the share of the machine's processor time that a hypervisor took away during the runs.
     """
 
     samples_s: tuple[Seconds, ...]
@@ -236,6 +237,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     run_peak_bytes: Bytes | None = None
     proportional_bytes: Bytes | None = None
     library_bytes: Bytes = 0
+    stolen: float = 0.0
 
 
 class Probe(Struct, frozen=True, tag="probe"):
