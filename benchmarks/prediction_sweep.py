@@ -11,7 +11,7 @@ deployed and certified; so are the unsplit network on each device. Beside that s
     tau           Kendall's, of predicted and measured among plans within 1.5 of the best           at least 0.8
 
 A sentinel runs between the pipelines, and one beside which the machine drifted by more than 3 %, or was robbed of more than
-2 % of its time by a hypervisor, is done again. What was measured is kept in FOLDER, and an interrupted run goes on from
+4 % of its time by a hypervisor, is done again. What was measured is kept in FOLDER, and an interrupted run goes on from
 there. The last line is JSON; exit code 1 where a bar is missed.
 """
 

@@ -7,15 +7,15 @@ from devices.connection import Connection, Measure, Measured
 
 __all__ = ["STOLEN", "measured"]
 
-STOLEN = 0.02
+STOLEN = 0.04
 """Share of the processors' time that may be taken away without a word."""
 
-TRIES = 5
+TRIES = 4
 PAUSE_S = 0.5
 
 
 def measured(connection: Connection, request: Measure, pause: Callable[[float], None] = time.sleep) -> Measured:
-    """One burst; where much of its time was taken away the least disturbed of five, with growing pauses between them."""
+    """One burst; where much of its time was taken away the least disturbed of four, with growing pauses between them."""
     best = connection.measure(request)[0]
     for number in range(1, TRIES):
         if best.stolen <= STOLEN:

@@ -19,7 +19,7 @@ __all__ = ["demo", "partition", "profile", "report"]
 UNSTEADY = 0.05
 """Difference between two halves of the samples that is worth a word."""
 
-STOLEN = 0.02
+STOLEN = 0.04
 """Share of the processors' time that is worth a word when a hypervisor takes it."""
 
 NetworkFile = Annotated[Path, typer.Argument(help="An exported network.")]
