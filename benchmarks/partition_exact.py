@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the instances are those of the tests
 
 from edgekit.errors import PlanError
-from edgekit.front import OBJECTIVES
+from edgekit.front import USUAL as OBJECTIVES
 from partitioner.exact import solve
 from tests.partitioner.instances import every_plan, large_instance, naive_front, points_of, random_instance
 

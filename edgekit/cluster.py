@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from edgekit.device import Device
 from edgekit.errors import PlanError, UsageError
@@ -23,6 +24,12 @@ class LinkPoint(Struct, frozen=True, forbid_unknown_fields=True):
     p50_s: Seconds
     p90_s: Seconds
     samples: Annotated[int, Meta(ge=1)]
+
+    def at(self, quantile: float) -> float:
+        """Seconds that so many of the messages took at most, from 0.1 to 0.9."""
+        if quantile <= 0.5:
+            return self.p10_s + (self.p50_s - self.p10_s) * (quantile - 0.1) / 0.4
+        return self.p50_s + (self.p90_s - self.p50_s) * (quantile - 0.5) / 0.4
 
 
 class Shape(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +97,18 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
             return low_s + (nbytes - before[-1].nbytes) / self.bytes_per_s
         share = (nbytes - before[-1].nbytes) / (after[0].nbytes - before[-1].nbytes)
         return low_s + share * max(after[0].p50_s - low_s, 0.0)
+
+    def at_quantile(self, quantile: float) -> "Link":
+        """The link with messages as slow as that share of them at most were, as far as they were measured: 0.5 is the median.
+
+        Raises:
+            UsageError: between 0.1 and 0.9 is what is kept of the measurements.
+        """
+        if not 0.1 <= quantile <= 0.9:
+            raise UsageError(f"expected a quantile from 0.1 to 0.9, which is what surveys keep, got {quantile:g}; change it")
+        points = tuple(replace(point, p50_s=point.at(quantile)) for point in self.points)
+        slower = points[-1].p50_s / self.points[-1].p50_s if points and self.points[-1].p50_s else 1.0
+        return replace(self, points=points, bytes_per_s=self.bytes_per_s / slower)
 
 
 class Cluster(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.cluster"):

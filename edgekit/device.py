@@ -24,6 +24,13 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     provider: Name = "CPUExecutionProvider"
     threads: Annotated[int, Meta(ge=1)] = 1
 
+    def __str__(self) -> str:
+        """
+        >>> str(Variant("int8", threads=4))
+        'int8 CPU ×4'
+        """
+        return f"{self.precision} {self.provider.removesuffix('ExecutionProvider')} ×{self.threads}"
+
     def on(self, precision: str) -> "Variant":
         """This variant for a network of that precision, which it keeps to wherever it has no choice: compilers have one.
 

@@ -1,33 +1,57 @@
 """The plans that no other plan dominates, with the certificate of the method that found them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from edgekit.errors import PlanError
 from edgekit.plan import Cost, Plan
 from edgekit.quantity import Count, Name
 
-__all__ = ["OBJECTIVES", "Certificate", "Front", "Objective", "value"]
+__all__ = ["OBJECTIVES", "USUAL", "Certificate", "Front", "Objective", "cost_of", "value"]
 
-Objective = Literal["latency", "period", "memory"]
+Objective = Literal["latency", "period", "memory", "energy", "loss", "devices"]
 
-OBJECTIVES: tuple[Objective, ...] = ("latency", "period", "memory")
-"""Quantities to minimise: seconds of a frame alone, seconds per frame in a full pipeline, peak bytes of a host."""
+OBJECTIVES: tuple[Objective, ...] = ("latency", "period", "memory", "energy", "loss", "devices")
+"""Quantities to minimise: seconds of a frame alone, seconds per frame in a full pipeline, peak bytes of a host, joules
+per frame, accuracy lost, devices used."""
+
+USUAL: tuple[Objective, ...] = ("latency", "period", "memory")
+"""Those that every profile tells."""
 
 
 def value(cost: Cost, objective: Objective) -> float:
-    """One objective of a cost, in SI units."""
-    return {"latency": cost.latency_s, "period": cost.period_s, "memory": float(cost.peak_memory_bytes)}[objective]
+    """One objective of a cost, in SI units.
+
+    Raises:
+        PlanError: its joules are not known.
+    """
+    if objective == "energy":
+        if cost.energy_j is None:
+            raise PlanError("its joules are not known, because a device has no meter; leave energy out of the objectives")
+        return cost.energy_j
+    return {
+        "latency": cost.latency_s,
+        "period": cost.period_s,
+        "memory": float(cost.peak_memory_bytes),
+        "loss": cost.accuracy_loss,
+        "devices": float(cost.device_count),
+    }[objective]
 
 
 class Certificate(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is known of the front: exact under the stated model, with the size of the search."""
+    """What is known of the front: exact under the stated model, with the size of the search.
+
+    Attributes:
+        gap: each plan there is has one on the front that is no worse than ``1 + gap`` times its value in every objective;
+            None: nothing is known of that.
+    """
 
     kind: Literal["exact", "bounded"]
     model: str
     cuts: Count
     labels: Count
+    gap: Annotated[float, Meta(ge=0)] | None = 0.0
 
 
 class Front(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.front"):
@@ -43,20 +67,25 @@ class Front(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format",
 
     def best(self, objective: Objective) -> Plan:
         """The plan that is best in one objective."""
-        return min(self.plans, key=lambda plan: value(_cost(plan), objective))
+        return min(self.plans, key=lambda plan: value(cost_of(plan), objective))
 
     def knee(self) -> Plan:
         """The plan nearest to the ideal point, with every objective scaled to the span of the front."""
-        spans = {o: [value(_cost(plan), o) for plan in self.plans] for o in self.objectives}
+        spans = {o: [value(cost_of(plan), o) for plan in self.plans] for o in self.objectives}
 
         def distance(plan: Plan) -> float:
-            parts = ((value(_cost(plan), o) - min(v)) / ((max(v) - min(v)) or 1.0) for o, v in spans.items())
+            parts = ((value(cost_of(plan), o) - min(v)) / ((max(v) - min(v)) or 1.0) for o, v in spans.items())
             return sum(part * part for part in parts)
 
         return min(self.plans, key=distance)
 
 
-def _cost(plan: Plan) -> Cost:
+def cost_of(plan: Plan) -> Cost:
+    """What a plan is predicted to cost.
+
+    Raises:
+        PlanError: it was never priced.
+    """
     if plan.predicted is None:
         raise PlanError(f"plan {plan.describe()} carries no prediction; price it first")
     return plan.predicted

@@ -7,7 +7,9 @@ from math import prod
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
+from edgekit.errors import PlanError
 from edgekit.quantity import Count, Name
 
 __all__ = ["ITEMSIZE", "Cut", "Graph", "Node", "Segment", "Tensor", "Unit"]
@@ -107,7 +109,10 @@ class Segment(Struct, frozen=True):
 
 
 class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.graph"):
-    """A network; ``digest`` names it. Positions are unit indices: cut ``i`` lies before unit ``i``."""
+    """A network; ``digest`` names it. Positions are unit indices: cut ``i`` lies before unit ``i``.
+
+    ``order``: where the units stand in another order than their own, the number that each has in that (see ``in_order``).
+    """
 
     name: Name
     digest: Name
@@ -118,7 +123,43 @@ class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fiel
     inputs: tuple[Name, ...]
     outputs: tuple[Name, ...]
     opset: Count = 0
+    order: tuple[Count, ...] = ()
     version: int = 1
+
+    @cached_property
+    def unit_edges(self) -> tuple[tuple[int, int], ...]:
+        """Which unit makes what which other reads, constants too, as (maker, reader)."""
+        makers = {name: unit for unit in range(len(self.units)) for node in self.unit_nodes(unit) for name in node.outputs if name}
+        reads = ((name, unit) for unit in range(len(self.units)) for node in self.unit_nodes(unit) for name in node.inputs)
+        return tuple(sorted({(makers[name], unit) for name, unit in reads if makers.get(name, unit) != unit}))
+
+    def in_order(self, order: tuple[int, ...]) -> "Graph":
+        """The same network with its units in another order, given by the numbers that they have in their own; empty: in their own.
+
+        Raises:
+            PlanError: not every unit once, or one comes before what it reads.
+        """
+        count = len(self.units)
+        own = tuple(range(count))
+        before = self.order or own
+        after = order or own
+        if before == after:
+            return self
+        if tuple(sorted(after)) != own:
+            raise PlanError(f"the order names {len(set(after))} units, expected each of {count} once; partition the graph again")
+        at = {unit: position for position, unit in enumerate(before)}
+        rank = {unit: position for position, unit in enumerate(after)}
+        for maker, reader in self.unit_edges:
+            if rank[before[maker]] > rank[before[reader]]:
+                raise PlanError(f"unit {before[reader]} comes before unit {before[maker]}, which it reads; partition the graph again")
+        spans = [self.units[at[unit]] for unit in after]
+        stops = tuple(accumulate(span.stop - span.start for span in spans))
+        return replace(
+            self,
+            nodes=tuple(node for span in spans for node in self.nodes[span.start : span.stop]),
+            units=tuple(Unit(stop - (span.stop - span.start), stop) for span, stop in zip(spans, stops, strict=True)),
+            order=() if after == own else after,
+        )
 
     @cached_property
     def _by_name(self) -> dict[str, Tensor]:

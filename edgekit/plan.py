@@ -60,9 +60,14 @@ class Memory(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cost(Struct, frozen=True, forbid_unknown_fields=True):
-    """A plan in numbers: one frame alone, a frame in a full pipeline, and the hosts' memory.
+    """A plan in numbers: one frame alone, a frame in a full pipeline, the hosts' memory, joules of a frame, accuracy lost.
 
-    ``badge`` is that of the least trusted term.
+    Attributes:
+        energy_j: net joules of the work on one frame, and what the machines take at rest until the next; None where a
+            device has no meter. Attributed by time, so never more than estimated.
+        accuracy_loss: summed over variants and codecs, in the unit of the measure of accuracy.
+        device_count: how many devices are used.
+        badge: of the least trusted term of the latency.
     """
 
     latency_s: Seconds
@@ -73,12 +78,16 @@ class Cost(Struct, frozen=True, forbid_unknown_fields=True):
     memory: tuple[Memory, ...]
     badge: Badge = "estimated"
     emulated: bool = False
+    energy_j: Annotated[float, Meta(ge=0)] | None = None
+    accuracy_loss: Annotated[float, Meta(ge=0)] = 0.0
+    device_count: Annotated[int, Meta(ge=1)] = 1
 
 
 class Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.plan"):
     """Stages that cover one graph exactly once, and every tensor that is sent between them.
 
-    A plan written by hand may leave ``transfers`` empty: then each cut is relayed along the stages.
+    A plan written by hand may leave ``transfers`` empty: then each cut is relayed along the stages. ``order`` holds the
+    graph's units in the order in which the stages count them, where branches are split otherwise than they stand in the graph.
     """
 
     graph: Name
@@ -86,6 +95,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", 
     transfers: tuple[Transfer, ...] = ()
     predicted: Cost | None = None
     name: str = ""
+    order: tuple[Count, ...] = ()
     version: int = 1
 
     @property
@@ -111,7 +121,10 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", 
 
 
 def chain(graph: Graph, stages: tuple[Stage, ...], name: str = "") -> Plan:
-    """The plan whose stages form a line: all that crosses a cut goes to the next stage, relayed if need be."""
+    """The plan whose stages form a line: all that crosses a cut goes to the next stage, relayed if need be.
+
+    The stages count units as the graph does, which may be one with its units in another order.
+    """
     ends: list[int | Literal["client"]] = [CLIENT, *range(len(stages)), CLIENT]
     cuts = [*(stage.start for stage in stages), len(graph.units)]
     transfers = tuple(
@@ -120,7 +133,7 @@ def chain(graph: Graph, stages: tuple[Stage, ...], name: str = "") -> Plan:
         if cut <= len(graph.units)
         for tensor in graph.cuts[cut].tensors
     )
-    return Plan(graph.digest, stages, transfers, name=name)
+    return Plan(graph.digest, stages, transfers, name=name, order=graph.order)
 
 
 def validate(plan: Plan, graph: Graph) -> Plan:
@@ -132,6 +145,7 @@ def validate(plan: Plan, graph: Graph) -> Plan:
     """
     if plan.graph != graph.digest:
         raise PlanError(f"the plan is for graph {plan.graph[:12]}, this is {graph.digest[:12]} ({graph.name}); partition this graph again")
+    graph = graph.in_order(plan.order)
     position = 0
     for index, stage in enumerate(plan.stages):
         if stage.start != position or stage.stop <= stage.start:
@@ -145,7 +159,7 @@ def validate(plan: Plan, graph: Graph) -> Plan:
         raise PlanError(f"the stages cover units [0, {position}), the graph has {len(graph.units)}; let the last stage stop there")
     plan = _in_precision(plan, graph)
     if not plan.transfers:
-        return Plan(plan.graph, plan.stages, chain(graph, plan.stages).transfers, plan.predicted, plan.name)
+        return replace(plan, transfers=chain(graph, plan.stages).transfers)
     _validate_transfers(plan, graph)
     return plan
 

@@ -1,5 +1,6 @@
 """What one graph costs on one device: kernels to search by, segments to decide by, and the conditions of both."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import accumulate
 from typing import Annotated, NamedTuple
@@ -11,7 +12,7 @@ from edgekit.energy import Energy
 from edgekit.errors import UsageError
 from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share, least
 
-__all__ = ["VALIDITY", "Change", "Conditions", "Kernel", "Profile", "SegmentTime", "changes"]
+__all__ = ["VALIDITY", "Change", "Conditions", "Kernel", "Profile", "Profiles", "SegmentTime", "changes", "variants"]
 
 CONTENDED = 1.1
 
@@ -127,6 +128,7 @@ class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):
         repeatability: relative difference between the medians of odd and even bursts; None where there is one burst.
         bursts: raw samples, those of each stage process apart.
         build_s: what its engine took to build, once; None where it has none.
+        units: which they are, where they are no range in the graph's own order; ``start`` and ``stop`` then only enclose them.
     """
 
     start: Count
@@ -146,6 +148,12 @@ class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):
     load_peak_bytes: Bytes | None = None
     run_peak_bytes: Bytes | None = None
     proportional_bytes: Bytes | None = None
+    units: tuple[Count, ...] = ()
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Its units, ascending."""
+        return self.units or tuple(range(self.start, self.stop))
 
 
 class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.profile"):
@@ -165,6 +173,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         library_bytes: by how much more of its libraries is resident once it has run one.
         estimates_times: by which sums of kernels are multiplied; below 1 for a profile of what is hoped for.
         badge: what the times of its segments are worth; less than measured where the device is only described.
+        resident_bytes: of each unit, where they are given and not predicted; those of a segment add up.
     """
 
     graph: Name
@@ -184,6 +193,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     badge: Badge = "measured"
     library_bytes: Bytes = 0
     widened: Count = 0
+    resident_bytes: tuple[Bytes, ...] = ()
     version: int = 1
 
     def __post_init__(self) -> None:
@@ -198,7 +208,12 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
 
     @cached_property
     def _measured(self) -> dict[tuple[int, int], SegmentTime]:
-        return {(segment.start, segment.stop): segment for segment in self.segments}
+        return {(segment.start, segment.stop): segment for segment in self.ranges}
+
+    @property
+    def ranges(self) -> tuple[SegmentTime, ...]:
+        """What was measured as a range of units in the order of the graph."""
+        return tuple(segment for segment in self.segments if not segment.units)
 
     def segment(self, start: int, stop: int) -> SegmentTime | None:
         """The measurement of units ``[start, stop)``, if there is one."""
@@ -246,13 +261,31 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
             return (whole_s / self.unit_count,) * self.unit_count
         return tuple(value * whole_s / total for value in seconds)
 
+    def in_order(self, order: tuple[int, ...]) -> "Profile":
+        """The profile of the graph with its units in another order."""
+        if not order:
+            return self
+        rank = {unit: position for position, unit in enumerate(order)}
+        kernels = tuple(structs.replace(kernel, units=tuple(rank[unit] for unit in kernel.units)) for kernel in self.kernels)
+        segments = tuple(_spanning(segment, sorted(rank[unit] for unit in segment.members)) for segment in self.segments)
+        resident = tuple(self.resident_bytes[unit] for unit in order) if self.resident_bytes else ()
+        return structs.replace(self, kernels=kernels, segments=segments, resident_bytes=resident)
+
+    def with_segments(self, ordered: "Profile", order: tuple[int, ...]) -> "Profile":
+        """This profile and what was measured of the graph in another order."""
+        found = {segment.members: segment for segment in self.segments}
+        for segment in ordered.segments:
+            units = sorted(order[position] for position in segment.members) if order else list(segment.members)
+            found[tuple(units)] = _spanning(segment, units)
+        return structs.replace(self, segments=tuple(found[units] for units in sorted(found)))
+
     def optimistic(self) -> "Profile":
         """The profile with estimates as low as segments have turned out to be: nine in ten took longer.
 
         Where fewer than ten were measured, a quarter less, which is what sums of kernels are usually wrong by.
         """
         sums = tuple(accumulate(self.unit_s, initial=0.0))
-        pairs = ((segment.p50_s, sums[segment.stop] - sums[segment.start]) for segment in self.segments if segment != self.whole)
+        pairs = ((segment.p50_s, sums[segment.stop] - sums[segment.start]) for segment in self.ranges if segment != self.whole)
         ratios = sorted(measured / estimated for measured, estimated in pairs if estimated > 0)
         lowest = ratios[len(ratios) // 10] if len(ratios) >= LEAST_RATIOS else USUAL
         return structs.replace(self, estimates_times=self.estimates_times * min(lowest, 1.0))
@@ -267,3 +300,24 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         if segment is not None:
             return segment.p50_s, self.badge
         return self._sums[stop] - self._sums[start], least((self.badge, "estimated"))
+
+    def active_j(self, start: int, stop: int) -> float | None:
+        """Net joules of units ``[start, stop)``, attributed: the share of the whole that they have in its time. None: not metered."""
+        joules = self.energy.net_j_per_inference if self.energy else None
+        return None if joules is None else max(joules, 0.0) * self.compute_s(start, stop)[0] / (self.whole.p50_s or 1.0)
+
+
+def _spanning(segment: SegmentTime, units: list[int]) -> SegmentTime:
+    """The measurement as one of these units."""
+    start, stop = units[0], units[-1] + 1
+    return structs.replace(segment, start=start, stop=stop, units=() if len(units) == stop - start else tuple(units))
+
+
+Profiles = Mapping[str, Profile | tuple[Profile, ...]]
+"""By device name: of one graph, in one variant or in several."""
+
+
+def variants(profiles: Profiles, name: str) -> tuple[Profile, ...]:
+    """The profiles of a device, one for each variant; none where it has not been profiled."""
+    found = profiles.get(name, ())
+    return (found,) if isinstance(found, Profile) else found

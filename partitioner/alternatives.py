@@ -1,14 +1,18 @@
 """Plans to compare: whole on one device, round robin on several, the best split at each cut; each with a short name."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import combinations, pairwise
 
 import numpy as np
 
+from edgekit.device import Variant
 from edgekit.graph import Graph
 from edgekit.plan import Plan, Stage, chain
-from edgekit.profile import Profile
-from partitioner.labels import Chain
+from edgekit.profile import Profiles, variants
+from partitioner.kinds import Kinds
+from partitioner.labels import Chain, Hop
+from partitioner.places import Places
 from partitioner.tables import Tables
 
 __all__ = ["relayed", "replicas", "sampled_splits", "wholes"]
@@ -19,66 +23,90 @@ _ALL_SUBSETS = 6
 _SAMPLES = 200
 
 
-def wholes(graph: Graph, tables: Tables, profiles: Mapping[str, Profile]) -> Iterator[Plan]:
+def wholes(places: Places, tables: Tables, kinds: Kinds) -> Iterator[Plan]:
     """The whole network on each device that the client reaches and that reaches the client."""
-    for device in _served(tables):
-        yield relayed(graph, tables, profiles, ((device, 0, len(tables.positions) - 1),))
+    for number in _served(tables):
+        yield relayed(places, tables, kinds, (Hop(number, 0, len(tables.positions) - 1),))
 
 
-def replicas(graph: Graph, tables: Tables, profiles: Mapping[str, Profile]) -> Iterator[Plan]:
+def replicas(graph: Graph, tables: Tables, kinds: Kinds, profiles: Profiles) -> Iterator[Plan]:
     """The whole network on several devices in turn. One stage has one variant, so only devices of one variant join."""
-    served = [tables.names[device] for device in _served(tables)]
-    for variant in dict.fromkeys(profiles[name].variant for name in served):
-        names = [name for name in served if profiles[name].variant == variant]
-        for chosen in _subsets(names, profiles):
+    served = [(name, tables.executors[number].variant) for number in _served(tables) for name in kinds[tables.executors[number].devices[0]]]
+    for variant in dict.fromkeys(variant for _, variant in served):
+        names = [name for name, each in served if each == variant]
+        for chosen in _subsets(names, profiles, variant):
             stage = Stage(0, len(graph.units), chosen, variant)
-            yield chain(graph, (stage,), name=f"{len(chosen)} replicas {'|'.join(chosen)}")
+            yield chain(graph, (stage,), name=f"{len(chosen)} replicas {'|'.join(chosen)}{_told(tables, (variant,))}")
 
 
-def sampled_splits(graph: Graph, tables: Tables, profiles: Mapping[str, Profile]) -> Iterator[Plan]:
+def sampled_splits(places: Places, tables: Tables, kinds: Kinds) -> Iterator[Plan]:
     """For up to 200 cuts, evenly spread, the pair of devices with the lowest latency."""
-    client, last = len(tables.names), len(tables.positions) - 1
-    pairs = np.array(list(combinations(range(client), 2)), np.intp).reshape(-1, 2).T
+    client, last = len(tables.executors), len(tables.positions) - 1
+    alone = [number for number, who in enumerate(tables.executors) if len(who.devices) == 1]
+    pairs = [(a, b) for a in alone for b in alone if tables.follows[a, b]]
     cuts = np.arange(1, last)
-    for cut in cuts if len(cuts) <= _SAMPLES else cuts[np.linspace(0, len(cuts) - 1, _SAMPLES).astype(int)]:
-        first, second = pairs
-        messages = tables.message_s[0, client, first] + tables.message_s[cut, first, second] + tables.message_s[last, second, client]
-        over = tables.memory_bytes[first, 0, cut] - tables.caps[first], tables.memory_bytes[second, cut, last] - tables.caps[second]
-        seconds = np.where(np.maximum(*over) <= 0, messages + tables.compute_s[first, 0, cut] + tables.compute_s[second, cut, last], np.inf)
-        if np.isfinite(seconds).any():
-            best = int(seconds.argmin())
-            yield relayed(graph, tables, profiles, ((int(first[best]), 0, int(cut)), (int(second[best]), int(cut), last)))
+    if not pairs:
+        return
+    first, second = np.array(pairs, np.intp).T
+    seconds = [who.latency_s for who in tables.executors]
+    message_s = tables.channels[0].message_s
+    ends = message_s[0, client, first] + message_s[last, second, client]
+    for cut in (cuts if len(cuts) <= _SAMPLES else cuts[np.linspace(0, len(cuts) - 1, _SAMPLES).astype(int)]).tolist():
+        halves = np.array([seconds[a][0, cut] + seconds[b][cut, last] for a, b in pairs])
+        fits = np.array([_fits(tables, a, 0, cut) and _fits(tables, b, cut, last) for a, b in pairs])
+        total = np.where(fits, ends + message_s[cut, first, second] + halves, np.inf)
+        if np.isfinite(total).any():
+            a, b = pairs[int(total.argmin())]
+            yield relayed(places, tables, kinds, (Hop(a, 0, cut), Hop(b, cut, last)))
 
 
-def relayed(graph: Graph, tables: Tables, profiles: Mapping[str, Profile], stages: Chain) -> Plan:
-    """The plan of a chain of (device number, first position, last position), named after its cuts."""
-    names = [tables.names[device] for device, _, _ in stages]
-    at = [tables.positions[stop] for _, _, stop in stages[:-1]]
+def relayed(places: Places, tables: Tables, kinds: Kinds, hops: Chain) -> Plan:
+    """The plan of a chain, named after its cuts; of devices of one kind each is taken in turn."""
+    taken: Counter[int] = Counter()
+    crews = []
+    for hop in hops:
+        crew = []
+        for kind in tables.executors[hop.executor].devices:
+            crew.append(kinds[kind][taken[kind]])
+            taken[kind] += 1
+        crews.append(tuple(crew))
+    used = [tables.executors[hop.executor].variant for hop in hops]
+    graph, bounds = places.layout([0, *(hop.stop for hop in hops)])
+    stages = tuple(Stage(*ends, crew, variant) for ends, crew, variant in zip(pairwise(bounds), crews, used, strict=True))
+    at = ", ".join(str(stage.stop) for stage in stages[:-1])
+    words = ["|".join(crew) for crew in crews]
     if not at:
-        name = f"whole on {names[0]}"
+        name = f"whole on {words[0]}" if len(crews[0]) == 1 else f"{len(crews[0])} replicas {words[0]}"
     else:
-        some = "" if len(names) == len(tables.names) else f" on {', '.join(names)}"
-        name = f"{len(names)} stages at {', '.join(map(str, at))}{some}"
-    return chain(
-        graph,
-        tuple(
-            Stage(tables.positions[start], tables.positions[stop], (name,), profiles[name].variant)
-            for name, (_, start, stop) in zip(names, stages, strict=True)
-        ),
-        name=name,
-    )
+        usual = [name for kind in kinds for name in kind]
+        some = "" if words == usual else f" on {', '.join(words)}"
+        name = f"{len(stages)} stages at {at}{some}{' of branches' if graph.order else ''}"
+    return chain(graph, stages, name=name + _told(tables, used))
+
+
+def _told(tables: Tables, used: Sequence[Variant]) -> str:
+    """The variants of a plan, where a device has a choice."""
+    alone = [who.devices[0] for who in tables.executors if len(who.devices) == 1]
+    return f" as {', '.join(map(str, used))}" if len(set(alone)) < len(alone) else ""
+
+
+def _fits(tables: Tables, executor: int, start: int, stop: int) -> bool:
+    return all(nbytes[start, stop] <= tables.caps[host] for host, nbytes in tables.executors[executor].memory)
 
 
 def _served(tables: Tables) -> list[int]:
-    client = len(tables.names)
-    return [device for device in range(client) if np.isfinite(tables.message_s[0, client, device] + tables.message_s[-1, device, client])]
+    """Devices alone, in each of their variants, that the client reaches and that reach the client."""
+    client, message_s = len(tables.executors), tables.channels[0].message_s
+    reached = np.isfinite(message_s[0, client, :client] + message_s[-1, :client, client])
+    return [number for number, who in enumerate(tables.executors) if len(who.devices) == 1 and reached[number]]
 
 
-def _subsets(names: Sequence[str], profiles: Mapping[str, Profile]) -> Iterator[tuple[str, ...]]:
+def _subsets(names: Sequence[str], profiles: Profiles, variant: Variant) -> Iterator[tuple[str, ...]]:
     if len(names) <= _ALL_SUBSETS:
         for size in range(2, len(names) + 1):
             yield from combinations(names, size)
         return
-    fastest = sorted(names, key=lambda name: profiles[name].whole.p50_s)
+    seconds = {name: profile.whole.p50_s for name in names for profile in variants(profiles, name) if profile.variant == variant}
+    fastest = sorted(names, key=lambda name: seconds[name])
     for size in range(2, len(names) + 1):
         yield tuple(name for name in names if name in fastest[:size])

@@ -4,6 +4,7 @@
     message  =  link latency + bytes / rate                   (all tensors of one source and receiver travel together)
     period   =  the largest load per frame of a device, a directed link, or a medium that links share
     memory   =  of a host: Σ over its stages (the peak of its process, see memory.py, + send and receive buffers)
+    energy   =  Σ net joules of the stages + Σ watts at rest of the machines in use · seconds between two frames
 
 Every solver and every plan written by hand is priced here.
 """
@@ -14,20 +15,24 @@ from math import gcd, lcm
 from typing import Literal, NamedTuple
 
 from edgekit.cluster import Cluster, Link
+from edgekit.device import Variant
 from edgekit.errors import PlanError
 from edgekit.graph import Graph
-from edgekit.plan import CLIENT, Cost, Load, Memory, Plan, Stage, Term, validate
-from edgekit.profile import Profile
+from edgekit.plan import CLIENT, Cost, Load, Memory, Plan, Term, validate
+from edgekit.profile import Profile, Profiles, variants
 from edgekit.quantity import Badge, least
 from partitioner.memory import Footprints
 
-__all__ = ["QUEUE_SLOTS", "known_profile", "price", "price_valid"]
+__all__ = ["QUEUE_SLOTS", "idle_w", "known_profiles", "meeting", "price", "price_valid", "profile_in"]
 
 QUEUE_SLOTS = 2
 """Messages that a stage holds at each end: one in use, one under way."""
 
 
 _Ends = tuple[int | Literal["client"], int | Literal["client"]]
+
+_Used = list[dict[str, Profile]]
+"""For each stage the profiles of its devices in its variant."""
 
 
 class _Hop(NamedTuple):
@@ -44,7 +49,7 @@ class _Hop(NamedTuple):
         return self.link.transfer_s(self.nbytes) if self.link else 0.0
 
 
-def price(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile]) -> Cost:
+def price(plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles, interval_s: float | None = None) -> Cost:
     """The predicted cost of any valid plan: split, replicated, with direct transfers, visiting devices twice.
 
     Frame i of a stage on r devices goes to device i mod r. The latency of a frame alone is then that of the worst
@@ -53,65 +58,91 @@ def price(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Pro
     stages of one device nothing travels over a network, unless a link from that device to itself is described.
 
     Args:
-        profiles: by device name; of this graph, in the variant of the stages.
+        profiles: by device name; of this graph, in the variants of the stages.
+        interval_s: seconds between two frames that come in, for energy at rest; None: as fast as the pipeline takes them.
 
     Raises:
         PlanError: the plan does not fit the graph, a device has no profile in that variant, or two devices that
             have to talk have no link.
     """
     plan = validate(plan, graph)
-    return price_valid(plan, graph, cluster, profiles, Footprints(graph))
+    graph = graph.in_order(plan.order)
+    return price_valid(plan, graph, cluster, profiles, Footprints(graph), interval_s)
 
 
-def price_valid(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile], footprints: Footprints) -> Cost:
-    """As ``price``, for a plan whose transfers are filled in and known to be valid, with the footprints of its graph."""
-    for stage in plan.stages:
-        for name in stage.devices:
-            known_profile(name, graph, profiles, stage)
+def price_valid(
+    plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles, footprints: Footprints, interval_s: float | None = None
+) -> Cost:
+    """As ``price``, for a valid plan whose transfers are filled in, with the graph and its footprints in its order."""
+    used = [{name: profile_in(name, graph, profiles, stage.variant) for name in stage.devices} for stage in plan.stages]
     messages = {ends: _hops(plan, ends, sum(graph.tensor(n).nbytes for n in names), cluster) for ends, names in plan.messages().items()}
-    terms = _terms(plan, messages, profiles)
-    loads = _loads(plan, [hop for hops in messages.values() for hop in hops], profiles)
-    memory = _memory(plan, messages, cluster, profiles, footprints)
+    timed = [{name: profile.in_order(plan.order) for name, profile in stage.items()} for stage in used]
+    terms = _terms(plan, messages, timed)
+    loads = _loads(plan, [hop for hops in messages.values() for hop in hops], timed)
+    memory = _memory(plan, messages, cluster, used, footprints)
+    period_s = max(load.seconds for load in loads)
     return Cost(
         latency_s=sum(term.seconds for term in terms),
-        period_s=max(load.seconds for load in loads),
+        period_s=period_s,
         peak_memory_bytes=max(host.nbytes for host in memory),
         terms=terms,
         loads=loads,
         memory=memory,
         badge=least(term.badge for term in terms),
-        emulated=any(profiles[name].emulated for name in plan.devices),
+        emulated=any(profile.emulated for stage in used for profile in stage.values()),
+        energy_j=_energy(plan, cluster, profiles, timed, period_s if interval_s is None else interval_s),
+        device_count=len(plan.devices),
     )
 
 
-def known_profile(name: str, graph: Graph, profiles: Mapping[str, Profile], stage: Stage | None = None) -> Profile:
-    """The profile of a device, checked to be of this graph and, where a stage is given, in its variant."""
-    if name not in profiles:
+def known_profiles(name: str, graph: Graph, profiles: Profiles) -> tuple[Profile, ...]:
+    """The profiles of a device, checked to be of this graph."""
+    found = variants(profiles, name)
+    if not found:
         raise PlanError(f"no profile of {name}, only of {', '.join(profiles) or 'nothing'}; profile {graph.name} on {name} first")
-    profile = profiles[name]
-    if profile.graph != graph.digest or profile.unit_count != len(graph.units):
-        raise PlanError(f"the profile of {name} is of graph {profile.graph[:12]}, expected {graph.digest[:12]} ({graph.name}); profile it")
-    if stage is not None and stage.variant != profile.variant:
-        raise PlanError(f"a stage on {name} runs as {stage.variant}, its profile was taken as {profile.variant}; make them the same")
-    return profile
+    for profile in found:
+        if profile.graph != graph.digest or profile.unit_count != len(graph.units):
+            raise PlanError(
+                f"the profile of {name} is of graph {profile.graph[:12]}, expected {graph.digest[:12]} ({graph.name}); profile it"
+            )
+    return found
+
+
+def profile_in(name: str, graph: Graph, profiles: Profiles, variant: Variant) -> Profile:
+    """The profile of a device in a variant, checked to be of this graph."""
+    found = known_profiles(name, graph, profiles)
+    for profile in found:
+        if profile.variant == variant:
+            return profile
+    taken = " and ".join(str(profile.variant) for profile in found)
+    raise PlanError(f"a stage on {name} runs as {variant}, its profile was taken as {taken}; make them the same")
+
+
+def idle_w(host: str, cluster: Cluster, profiles: Profiles) -> float | None:
+    """What a machine takes at rest, as the meter of one of its devices saw it; None where none has one."""
+    of_host = (profile for d in cluster.devices if d.machine == host for profile in variants(profiles, d.name))
+    watts = [profile.energy.idle_w for profile in of_host if profile.energy is not None]
+    return max((each for each in watts if each is not None), default=None)
 
 
 def _hops(plan: Plan, ends: _Ends, nbytes: int, cluster: Cluster) -> list[_Hop]:
-    """The pairs of replicas that meet: replica a of r and b of s share a frame where i ≡ a (mod r), i ≡ b (mod s).
-
-    r = 2, s = 4      frame 0 1 2 3      pairs (0,0) (1,1) (0,2) (1,3), each one frame in lcm(2, 4) = 4
-    """
+    """The messages between the replicas of two ends that meet."""
     sources, receivers = ((cluster.client,) if end == CLIENT else plan.stages[end].devices for end in ends)
-    step, turn = gcd(len(sources), len(receivers)), lcm(len(sources), len(receivers))
-    return [
-        _Hop(source, receiver, nbytes, 1 / turn, cluster.channel(source, receiver))
-        for a, source in enumerate(sources)
-        for b, receiver in enumerate(receivers)
-        if (a - b) % step == 0
-    ]
+    pairs, share = meeting(len(sources), len(receivers))
+    return [_Hop(sources[a], receivers[b], nbytes, share, cluster.channel(sources[a], receivers[b])) for a, b in pairs]
 
 
-def _terms(plan: Plan, messages: Mapping[_Ends, list[_Hop]], profiles: Mapping[str, Profile]) -> tuple[Term, ...]:
+def meeting(sources: int, receivers: int) -> tuple[list[tuple[int, int]], float]:
+    """Pairs of replicas that share frames, and which share of all frames each has: i ≡ a (mod r) and i ≡ b (mod s).
+
+    >>> meeting(2, 4)  # frames 0, 1, 2 and 3
+    ([(0, 0), (0, 2), (1, 1), (1, 3)], 0.25)
+    """
+    step = gcd(sources, receivers)
+    return [(a, b) for a in range(sources) for b in range(receivers) if (a - b) % step == 0], 1 / lcm(sources, receivers)
+
+
+def _terms(plan: Plan, messages: Mapping[_Ends, list[_Hop]], used: _Used) -> tuple[Term, ...]:
     """The summands of a frame's latency, in the order in which it passes them."""
     terms: dict[str, Term] = {}
     for end in (*range(len(plan.stages)), CLIENT):
@@ -122,19 +153,19 @@ def _terms(plan: Plan, messages: Mapping[_Ends, list[_Hop]], profiles: Mapping[s
             terms[name] = Term(name, before.seconds + hop.seconds, least((before.badge, badge)))
         if end != CLIENT:
             stage = plan.stages[end]
-            times = {device: profiles[device].compute_s(stage.start, stage.stop) for device in stage.devices}
+            times = {device: profile.compute_s(stage.start, stage.stop) for device, profile in used[end].items()}
             worst = max(times, key=lambda device: times[device][0])
             badge = least(badge for _, badge in times.values())
             terms[f"compute {end}@{worst}"] = Term(f"compute {end}@{worst}", times[worst][0], badge)
     return tuple(terms.values())
 
 
-def _loads(plan: Plan, hops: list[_Hop], profiles: Mapping[str, Profile]) -> tuple[Load, ...]:
+def _loads(plan: Plan, hops: list[_Hop], used: _Used) -> tuple[Load, ...]:
     """Seconds per frame for which each device, link and medium is busy; latency does not occupy a link."""
     busy: defaultdict[str, float] = defaultdict(float)
-    for stage in plan.stages:
-        for name in stage.devices:
-            busy[f"device {name}"] += profiles[name].compute_s(stage.start, stage.stop)[0] / len(stage.devices)
+    for stage, by_name in zip(plan.stages, used, strict=True):
+        for name, profile in by_name.items():
+            busy[f"device {name}"] += profile.compute_s(stage.start, stage.stop)[0] / len(stage.devices)
     for hop in hops:
         if hop.link is None:
             continue
@@ -148,13 +179,24 @@ def _loads(plan: Plan, hops: list[_Hop], profiles: Mapping[str, Profile]) -> tup
     return tuple(Load(resource, seconds) for resource, seconds in busy.items())
 
 
-def _memory(
-    plan: Plan, messages: Mapping[_Ends, list[_Hop]], cluster: Cluster, profiles: Mapping[str, Profile], footprints: Footprints
-) -> tuple[Memory, ...]:
+def _memory(plan: Plan, messages: Mapping[_Ends, list[_Hop]], cluster: Cluster, used: _Used, footprints: Footprints) -> tuple[Memory, ...]:
     """Peak bytes of each host: all its stages are resident at once, each with its buffers."""
     hosts: defaultdict[str, int] = defaultdict(int)
     for index, stage in enumerate(plan.stages):
         buffers = QUEUE_SLOTS * sum(hops[0].nbytes for ends, hops in messages.items() for end in ends if end == index)
-        for name in stage.devices:
-            hosts[cluster.device(name).machine] += footprints.stage_bytes(profiles[name], stage.start, stage.stop) + buffers
+        for name, profile in used[index].items():
+            hosts[cluster.device(name).machine] += footprints.stage_bytes(profile, stage.start, stage.stop) + buffers
     return tuple(Memory(host, nbytes) for host, nbytes in hosts.items())
+
+
+def _energy(plan: Plan, cluster: Cluster, profiles: Profiles, used: _Used, interval_s: float) -> float | None:
+    """Each frame is worked on by one device of each stage, and each machine in use is paid for at rest once."""
+    joules = [
+        active / len(stage.devices) if (active := profile.active_j(stage.start, stage.stop)) is not None else None
+        for stage, by_name in zip(plan.stages, used, strict=True)
+        for profile in by_name.values()
+    ]
+    watts = [idle_w(host, cluster, profiles) for host in dict.fromkeys(cluster.device(name).machine for name in plan.devices)]
+    known = [each for each in joules if each is not None]
+    rest = [each for each in watts if each is not None]
+    return sum(known) + sum(rest) * interval_s if len(known) == len(joules) and len(rest) == len(watts) else None

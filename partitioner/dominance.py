@@ -7,6 +7,9 @@ __all__ = ["front"]
 
 _BLOCK = 256
 
+_SCOUTS = 24
+"""Rows that are low all round, against which all others are held first: most are beaten by one of them."""
+
 
 def front(points: NDArray[np.float64]) -> NDArray[np.intp]:
     """Indices, ascending, of the rows of ``points`` [n, m] that no other row dominates; smaller is better.
@@ -46,14 +49,26 @@ def _blocks(rest: NDArray[np.float64]) -> NDArray[np.intp]:
     """
     kept = np.empty(0, np.intp)
     stayed = rest[:0]
-    for start in range(0, len(rest), _BLOCK):
-        block = np.arange(start, min(start + _BLOCK, len(rest)))
+    open_ = np.arange(len(rest)) if len(rest) <= _BLOCK else _unscouted(rest)
+    for start in range(0, len(open_), _BLOCK):
+        block = open_[start : start + _BLOCK]
         block = block[~_covered(rest[block], stayed).any(axis=1)]
         within = np.tril(_covered(rest[block], rest[block]), -1)
         block = block[~within.any(axis=1)]
         kept = np.concatenate([kept, block])
         stayed = rest[kept]
     return kept
+
+
+def _unscouted(rest: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Rows that none of the scouts before them covers."""
+    low, high = rest.min(axis=0), rest.max(axis=0)
+    heights = ((rest - low) / np.where(high > low, high - low, 1.0)).sum(axis=1) + np.linspace(0.0, 1.0, len(rest))
+    scouts = np.argpartition(heights, _SCOUTS)[:_SCOUTS]
+    covered = np.zeros(len(rest), bool)
+    for scout in scouts:
+        covered[scout + 1 :] |= (rest[scout] <= rest[scout + 1 :]).all(axis=1)
+    return np.flatnonzero(~covered)
 
 
 def _covered(rows: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.bool_]:

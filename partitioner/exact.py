@@ -1,34 +1,49 @@
-"""The exact front of a network on an ordered line of devices: every split that nothing beats, and proof that it was worth splitting."""
+"""The exact front of a network on a cluster: every split that nothing beats, and proof that it was worth splitting."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
-from msgspec import structs
+from msgspec.structs import replace
 
 from edgekit.cluster import Cluster
+from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.errors import PlanError
-from edgekit.front import OBJECTIVES, Certificate, Front, Objective, value
+from edgekit.front import OBJECTIVES, USUAL, Certificate, Front, Objective, cost_of, value
 from edgekit.graph import Graph
-from edgekit.plan import Cost, Plan
-from edgekit.profile import Profile
+from edgekit.plan import Plan
+from edgekit.profile import Profiles, variants
 from partitioner.alternatives import relayed, replicas, sampled_splits, wholes
-from partitioner.cost import known_profile, price_valid
+from partitioner.asking import FREE, Order, named, require_known, require_metered, usable
+from partitioner.branches import branches
 from partitioner.dominance import front
-from partitioner.labels import Limits, chains
+from partitioner.ideals import MOST
+from partitioner.kinds import kinds
+from partitioner.labels import chains
 from partitioner.memory import Footprints
+from partitioner.places import Places, cuts
+from partitioner.pricing import Pricing
 from partitioner.refusal import refusal
-from partitioner.tables import Tables, tabulate
+from partitioner.slicing import gap, orders
+from partitioner.tabulating import tabulate
 
 __all__ = ["solve"]
+
+Groups = Sequence[Sequence[int]]
 
 
 def solve(
     graph: Graph,
     cluster: Cluster,
-    profiles: Mapping[str, Profile],
-    order: Sequence[str] | None = None,
-    objectives: Sequence[Objective] = OBJECTIVES,
-    limits: Mapping[Objective, float] | None = None,
+    profiles: Profiles,
+    order: Order = None,
+    objectives: Sequence[Objective] = USUAL,
+    constraints: Constraints = UNCONSTRAINED,
+    team: int = 1,
+    epsilon: float = 0.0,
+    known: Sequence[Plan] = (),
+    split_branches: bool = False,
+    most_places: int = MOST,
 ) -> Front:
     """The plans that no other plan dominates, exact over relayed chains, with whole-network plans in the comparison.
 
@@ -38,85 +53,84 @@ def solve(
     splits as background. Of plans with equal objectives the simplest is kept.
 
     Args:
-        profiles: by device name; a device without one is left out, and the certificate says so.
-        order: devices in the order of the pipeline; default: that of the cluster.
+        profiles: by device name, in one variant or in several to choose from; a device without one is left out, and the
+            certificate says so.
+        order: devices in the order of the pipeline; ``"free"``: any order; default: that of the cluster.
         objectives: what to minimise; the plans are sorted by the first.
-        limits: the most of an objective that a plan may have, in its SI unit. Memory caps of devices always hold.
+        constraints: what every plan keeps to. Memory caps of devices always hold.
+        team: how many devices may take frames in turn in one stage of a chain.
+        epsilon: above 0 the front is only found up to a factor of ``1 + epsilon`` in every objective, but sooner.
+        known: plans that may be good, such as those of a front under other conditions; they only save time.
+        split_branches: also cut branches of the graph apart, wherever they stand: exact over all orders of its units up to
+            ``most_places`` places to be cut, beyond that over some orders, with a proven gap.
 
     Raises:
-        PlanError: no profile at all, or no plan meets the caps, limits and links; the message says what binds.
+        PlanError: no profile at all, or no plan meets the caps, constraints and links; the message says what binds.
     """
-    if not objectives:
-        raise PlanError(f"expected at least one objective among {', '.join(OBJECTIVES)}, got none; name one")
-    names, left_out = _usable(graph, cluster, profiles, order)
-    limits = dict(limits or {})
-    footprints = Footprints(graph)
-    tables = tabulate(graph, cluster, profiles, names, footprints)
-
-    def priced(plan: Plan) -> Plan:
-        cost = price_valid(plan, graph, cluster, profiles, footprints)
-        return structs.replace(plan, predicted=cost)
-
-    found = chains(tables, {*_known(objectives), *_known(limits)}, _bounds(tables, limits))
-    splits = sorted((stages for stages in found.chains if len(stages) > 1), key=len)
-    unsplit = [priced(plan) for plan in (*wholes(graph, tables, profiles), *replicas(graph, tables, profiles))]
-    unsplit = [plan for plan in unsplit if _fits(plan, tables)]
-    plans = _within(limits, (*unsplit, *(priced(relayed(graph, tables, profiles, stages)) for stages in splits)))
-    if not plans:
-        raise PlanError(refusal(tables, limits, [_cost(plan) for plan in unsplit]))
-    best, beaten = _parted(plans, objectives)
-    shown = {plan.stages for plan in plans}
-    samples = [priced(plan) for plan in sampled_splits(graph, tables, profiles) if plan.stages not in shown]
-    beaten += _within(limits, [plan for plan in samples if _fits(plan, tables)])
-    model = "exact over relayed chains in the given device order, plus whole-network replicas"
-    model += f"; left out for want of a profile: {', '.join(left_out)}" if left_out else ""
-    certificate = Certificate("exact", model, len(graph.candidates), found.labels)
-    return Front(graph.digest, cluster.name, tuple(objectives), tuple(best), certificate, tuple(beaten))
-
-
-def _usable(graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile], order: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    """Devices in order that have a profile, and those that have none."""
-    names = [cluster.device(name).name for name in order] if order is not None else [device.name for device in cluster.devices]
-    if len(set(names)) != len(names):
-        raise PlanError(f"the order {', '.join(names)} names a device twice; a chain visits each once, so name each once")
-    usable = [name for name in names if name in profiles]
-    if not usable:
-        raise PlanError(f"no profile for any of {', '.join(names) or 'no devices'}; profile {graph.name} on at least one of them first")
-    for name in usable:
-        known_profile(name, graph, profiles)
-    return usable, [name for name in names if name not in profiles]
+    names, left_out = usable(graph, cluster, profiles, order, constraints)
+    require_known([*objectives, *(limit.objective for limit in constraints.limits)] if objectives else ())
+    if "energy" in objectives or any(limit.objective == "energy" for limit in constraints.limits):
+        require_metered(names, cluster, profiles)
+    pricing = Pricing(graph, cluster, profiles, constraints)
+    groups = kinds(cluster, profiles, names, [*named(constraints)]) if order == FREE and team == 1 else tuple((n,) for n in names)
+    ways, exact = _ways(graph, pricing.footprints, constraints.together, split_branches, most_places)
+    given, plans, compared, labels = pricing.kept(known), list[Plan](), list[Plan](), 0
+    for places in ways:
+        tables = tabulate(places, cluster, profiles, groups, constraints, order != FREE, team)
+        found = chains(tables, objectives, epsilon, _points((*given, *plans), objectives))
+        labels += found.labels
+        if places is ways[0]:
+            unsplit = [pricing.priced(plan) for plan in (*wholes(places, tables, groups), *replicas(graph, tables, groups, profiles))]
+            plans += filter(pricing.allows, unsplit)
+            compared = pricing.kept(sampled_splits(places, tables, groups))
+        plans += pricing.kept(relayed(places, tables, groups, hops) for hops in sorted(found.chains, key=len) if len(hops) > 1)
+        if not plans and places is ways[-1]:
+            raise PlanError(refusal(tables, constraints, [cost_of(plan) for plan in unsplit], cluster))
+    best, beaten = _parted([*plans, *given], objectives)
+    shown = {(plan.stages, plan.order) for plan in plans}
+    beaten += [plan for plan in compared if (plan.stages, plan.order) not in shown]
+    model = _model(order, team, split_branches, left_out)
+    certificate = Certificate("bounded" if epsilon else "exact", model, len(ways[0].names) - 2, labels, epsilon)
+    result = Front(graph.digest, cluster.name, tuple(objectives), tuple(best), certificate, tuple(beaten))
+    return result if exact else _bounded(result, profiles, len(names), len(ways), epsilon)
 
 
-def _known(objectives: Iterable[Objective]) -> list[Objective]:
-    asked = list(objectives)
-    if strange := [objective for objective in asked if objective not in OBJECTIVES]:
-        raise PlanError(f"expected objectives among {', '.join(OBJECTIVES)}, got {', '.join(strange)}; leave it out")
-    return asked
+def _ways(graph: Graph, footprints: Footprints, together: Groups, split_branches: bool, most: int) -> tuple[list[Places], bool]:
+    """Where the graph can be cut: in one order, in all at once, or in some; and whether that is all there is."""
+    if not split_branches:
+        return [cuts(graph, footprints, together)], True
+    try:
+        return [branches(graph, footprints, together, most)], True
+    except PlanError:
+        return [cuts(ordered, Footprints(ordered), together) for ordered in orders(graph)], False
 
 
-def _bounds(tables: Tables, limits: Mapping[Objective, float]) -> Limits:
-    """Limits for the search, wider by what sums in another order may differ; priced plans are held to the letter."""
-    latency_s, period_s, memory_bytes = (limits.get(objective, np.inf) * (1 + 1e-12) for objective in OBJECTIVES)
-    return Limits(latency_s, period_s, memory_bytes, tables.caps, np.zeros(len(tables.names)))
+def _points(plans: Sequence[Plan], objectives: Sequence[Objective]) -> list[tuple[float, ...]]:
+    """What plans cost, in the order in which a search has its objectives."""
+    return [tuple(value(cost_of(plan), objective) for objective in OBJECTIVES if objective in objectives) for plan in plans]
 
 
-def _fits(plan: Plan, tables: Tables) -> bool:
-    caps = dict(zip(tables.hosts, tables.caps, strict=True))
-    return all(memory.nbytes <= caps[memory.host] for memory in _cost(plan).memory)
+def _bounded(found: Front, profiles: Profiles, devices: int, ways: int, epsilon: float) -> Front:
+    """The front with how far it can be from one over all orders of the units."""
+    least = {name: min(profile.base_bytes for profile in variants(profiles, name)) for name in profiles if variants(profiles, name)}
+    share = gap(found, profiles, devices, least)
+    model = found.certificate.model.replace("exact over", f"over {ways} orders of the units:", 1)
+    known = max(share, epsilon) if isfinite(share) else None
+    certificate = replace(found.certificate, kind="bounded", model=model, gap=known)
+    return replace(found, certificate=certificate)
 
 
-def _within(limits: Mapping[Objective, float], plans: Iterable[Plan]) -> list[Plan]:
-    return [plan for plan in plans if all(value(_cost(plan), objective) <= most for objective, most in limits.items())]
+def _model(order: Order, team: int, split_branches: bool, left_out: Sequence[str]) -> str:
+    model = f"exact over relayed chains in {'any' if order == FREE else 'the given'} device order"
+    model += ", of stages that may split branches" if split_branches else ""
+    model += f" with up to {team} devices in turn in a stage" if team > 1 else ""
+    model += ", plus whole-network replicas"
+    return model + (f"; left out for want of a profile: {', '.join(left_out)}" if left_out else "")
 
 
 def _parted(plans: list[Plan], objectives: Sequence[Objective]) -> tuple[list[Plan], list[Plan]]:
     """The plans that none dominates, sorted, and the others; of equal ones the first stays."""
-    points = np.array([[value(_cost(plan), objective) for objective in objectives] for plan in plans])
+    points = np.array([[value(cost_of(plan), objective) for objective in objectives] for plan in plans])
     kept = front(points).tolist()
     best = sorted(kept, key=lambda i: points[i].tolist())
     return [plans[i] for i in best], [plan for i, plan in enumerate(plans) if i not in set(kept)]
-
-
-def _cost(plan: Plan) -> Cost:
-    assert plan.predicted is not None
-    return plan.predicted

@@ -1,7 +1,7 @@
-"""Pareto label setting over a chain of cuts: every relayed chain that may matter, none that cannot.
+"""Pareto label setting over cuts: every relayed chain that may matter, none that cannot.
 
 A label is a way to run the units before a cut: its costs so far, with the message that crosses the cut already
-at the device that runs on from there. Labels meet in states (cut, next device); one that another beats in every
+at the executor that runs on from there. Labels meet in states (cut, next executor); one that another beats in every
 coordinate that the future can still touch is dropped, which is exact because costs only add up or take maxima
 (Martins 1984, label setting for multi-objective shortest paths).
 
@@ -9,38 +9,50 @@ coordinate that the future can still touch is dropped, which is exact because co
     client ────▶ a ──────▶ b ───────────▶ c ────────▶ client
                          │←  segment   →│
                   label at (p, b)   label at (q, c):   b's receive + compute + send is now complete
+
+Cuts may be those of a chain or the down-sets of a graph; what is not nested takes infinitely long. Where the order of the
+devices is free, how many of each kind are in use is a coordinate too: who has used fewer can do whatever others can.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.front import Objective
+from edgekit.front import OBJECTIVES, Objective
+from partitioner.bounds import Bounds
+from partitioner.columns import Columns
 from partitioner.dominance import front
-from partitioner.tables import Floats, Tables
+from partitioner.tables import Channel, Floats, Tables, thinned
 
-__all__ = ["Chain", "Found", "Limits", "chains"]
-
-Chain = tuple[tuple[int, int, int], ...]
-"""Stages as (device number, first position, last position)."""
-
-_LATENCY, _PERIOD, _MEMORY, _RECEIVE, _SUMS = range(5)
+__all__ = ["Chain", "Found", "Hop", "chains"]
 
 
-class Limits(NamedTuple):
-    """Bounds that no label may pass. Memory is counted above ``floors`` [K], 0 unless caps are being questioned."""
+class Hop(NamedTuple):
+    """A stage by numbers: its executor, its two positions, and the channel by which its results go on."""
 
-    latency_s: float
-    period_s: float
-    memory_bytes: float
-    caps: Floats
-    floors: Floats
+    executor: int
+    start: int
+    stop: int
+    channel: int = 0
+
+
+Chain = tuple[Hop, ...]
+Indices = NDArray[np.intp]
+
+MERGE = 32
+"""From so many labels on, those that have just run are screened before they are sent to every receiver."""
+
+COARSER = 3
+"""One in so many positions is searched first: its plans tell which labels of the whole lead nowhere."""
+
+FEW = 12
+"""Positions that are searched at once."""
 
 
 class Found(NamedTuple):
-    """Chains with their costs [n, 3] in the order of ``OBJECTIVES``, exact in those asked for, and how many labels were set."""
+    """Chains with their costs [n, 6] in the order of ``OBJECTIVES``, exact in those asked for, and how many labels were set."""
 
     chains: list[Chain]
     costs: Floats
@@ -48,22 +60,22 @@ class Found(NamedTuple):
 
 
 class _Shelf:
-    """The labels that wait at one device, in the order of their cuts; grows by doubling."""
+    """The labels that wait at one executor, in the order of their cuts; grows by doubling."""
 
     def __init__(self, columns: int):
         self.count = 0
         self._values = np.empty((64, columns))
-        self._links = np.empty((64, 3), np.intp)  # position, device before, its label there
+        self._links = np.empty((64, 4), np.intp)  # position, executor before, its label there, channel
 
     @property
     def values(self) -> Floats:
         return self._values[: self.count]
 
     @property
-    def links(self) -> NDArray[np.intp]:
+    def links(self) -> Indices:
         return self._links[: self.count]
 
-    def add(self, values: Floats, links: NDArray[np.intp]) -> None:
+    def add(self, values: Floats, links: Indices) -> None:
         stop = self.count + len(values)
         while stop > len(self._values):
             self._values = np.concatenate([self._values, np.empty_like(self._values)])
@@ -72,111 +84,131 @@ class _Shelf:
         self.count = stop
 
 
-class _Search(NamedTuple):
-    """What stays the same while labels are set: which columns matter at each receiver, and where hosts keep their sums."""
+def chains(tables: Tables, objectives: Collection[Objective], epsilon: float = 0.0, known: Sequence[Sequence[float]] = ()) -> Found:
+    """The chains that no other chain dominates in ``objectives`` within the limits of the tables.
 
-    tables: Tables
-    limits: Limits
-    matters: tuple[list[int], ...]
-    host_column: tuple[int | None, ...]
-    columns: int
+    Of chains with equal costs one stays. With ``epsilon`` each chain that is left out is within a factor of
+    ``1 + epsilon`` of one that stays, in every objective (Warburton 1987).
 
-
-def chains(tables: Tables, objectives: Collection[Objective], limits: Limits) -> Found:
-    """The chains that no other chain dominates in ``objectives`` within ``limits``.
-
-    Each device runs at most one stage, in the order of the tables. Of chains with equal costs one stays.
+    Args:
+        known: what chains that there are cost, in the objectives as ``OBJECTIVES`` has them in order; it only saves time.
     """
-    search = _prepare(tables, objectives, limits)
-    client, last = len(tables.names), len(tables.positions) - 1
-    shelves = [_Shelf(search.columns) for _ in range(client + 1)]
-    for device in range(client):
-        start = np.zeros((1, search.columns))
-        start[:, _MEMORY] = -np.inf
-        _settle(search, shelves, device, [_sent(search, start, np.zeros(1), client, device, 0)], [np.array([[0, client, -1]])])
+    columns = Columns(tables, objectives)
+    half = float(np.sqrt(1 + epsilon) - 1)  # what is lost among labels, and what is lost beside plans that are known, multiply
+    coarse = Found([], np.empty((0, len(OBJECTIVES))), 0) if known else _coarse(tables, objectives, epsilon)
+    points = np.concatenate([np.array(known, np.float64).reshape(-1, len(columns.objectives)), columns.asked(coarse.costs)])
+    search = _Search(tables, columns, Bounds(tables, columns, points, half), half)
+    client, last = len(tables.executors), len(tables.positions) - 1
+    begin = np.zeros((1, search.columns.count))
+    begin[:, Columns.MEMORY] = -np.inf
+    search.send(0, begin, np.array([client]), np.array([-1]), range(client))
     for position in range(1, last + 1):
-        ran = [_run(search, shelves[device], device, position) for device in range(client)]
-        for receiver in [client] if position == last else range(1, client):
+        ran = [search.run(executor, position) for executor in range(client)]
+        values = np.concatenate([values for _, values in ran])
+        if len(values):
+            rows = np.concatenate([rows for rows, _ in ran])
+            sources = np.repeat(np.arange(client), [len(rows) for rows, _ in ran])
+            search.send(position, values, sources, rows, [client] if position == last else range(client))
+    shelf = search.shelves[client]
+    found = [search.trace(row) for row in range(shelf.count)]
+    costs, labels = search.columns.costs(shelf.values), sum(shelf.count for shelf in search.shelves)
+    found, costs = found + coarse.chains, np.concatenate([costs, coarse.costs])  # what is known stands for what was left out
+    best = front(columns.asked(costs)).tolist()
+    return Found([found[i] for i in best], costs[best], labels)
+
+
+def _coarse(tables: Tables, objectives: Collection[Objective], epsilon: float) -> Found:
+    """Chains that are cut at some of the positions only."""
+    last = len(tables.positions) - 1
+    if last < FEW:
+        return Found([], np.empty((0, len(OBJECTIVES))), 0)
+    at = [*range(0, last, COARSER), last]
+    found = chains(thinned(tables, np.array(at)), objectives, epsilon)
+    placed = [tuple(hop._replace(start=at[hop.start], stop=at[hop.stop]) for hop in hops) for hops in found.chains]
+    return found._replace(chains=placed)
+
+
+class _Search:
+    """Labels in the making."""
+
+    def __init__(self, tables: Tables, columns: Columns, bounds: Bounds, epsilon: float):
+        self.tables, self.columns, self.bounds = tables, columns, bounds
+        self.step = np.log1p(epsilon) / (tables.most_stages + 1)
+        self.shelves = [_Shelf(columns.count) for _ in range(len(tables.executors) + 1)]
+
+    def run(self, executor: int, position: int) -> tuple[Indices, Floats]:
+        """Run every waiting label's segment up to ``position``: its rows that fit in memory, with the executor's load so far."""
+        columns, shelf, who = self.columns, self.shelves[executor], self.tables.executors[executor]
+        starts = shelf.links[:, 0]
+        seconds = who.latency_s[starts, position]
+        fits = np.isfinite(seconds)
+        held = []
+        for host, nbytes in who.memory:
+            sums = columns.host[host]
+            held.append(nbytes[starts, position] + (shelf.values[:, sums] if sums is not None else 0.0))
+            fits &= held[-1] <= self.tables.caps[host]
+        rows = np.flatnonzero(fits)
+        starts, values = starts[rows], shelf.values[rows]
+        values[:, Columns.LATENCY] += seconds[rows]
+        for (host, _), nbytes in zip(who.memory, held, strict=True):
+            values[:, Columns.MEMORY] = np.maximum(values[:, Columns.MEMORY], nbytes[rows] - self.tables.floors[host])
+            if (sums := columns.host[host]) is not None:
+                values[:, sums] = nbytes[rows]
+        for number, load in enumerate(who.load_s):
+            values[:, columns.receive + number] += load[starts, position]
+        if who.active_j is not None:
+            values[:, Columns.ACTIVE] += who.active_j[starts, position]
+        if who.loss is not None:
+            values[:, Columns.LOSS] += who.loss[starts, position]
+        hopes = np.flatnonzero(~self.bounds.hopeless(values, executor, position, ran=True))
+        rows, values = rows[hopes], values[hopes]
+        if len(rows) >= MERGE:
+            kept = front(columns.judged(values, executor, 0.0))
+            rows, values = rows[kept], values[kept]
+        return rows, values
+
+    def send(self, position: int, values: Floats, sources: Indices, rows: Indices, receivers: Collection[int]) -> None:
+        """Send what crosses ``position`` to each receiver that may follow, and keep what nothing beats there."""
+        for receiver in receivers:
+            may = np.flatnonzero(self.tables.follows[sources, receiver])
             arrived, links = [], []
-            for device in range(receiver):
-                rows, values, load = ran[device]
-                if len(rows):
-                    arrived.append(_sent(search, values, load, device, receiver, position))
-                    links.append(np.column_stack([np.full_like(rows, position), np.full_like(rows, device), rows]))
-            _settle(search, shelves, receiver, arrived, links)
-    found = [_trace(shelves, client, row, last) for row in range(shelves[client].count)]
-    return Found(found, shelves[client].values[:, [_LATENCY, _PERIOD, _MEMORY]], sum(shelf.count for shelf in shelves))
+            for number, channel in enumerate(self.tables.channels) if len(may) else ():
+                came = self._sent(position, values[may], sources[may], receiver, channel)
+                allowed = self.columns.allowed(came, receiver) & ~self.bounds.hopeless(came, receiver, position)
+                arrived.append(came[allowed])
+                origin = may[allowed]
+                one = np.ones_like(origin)
+                links.append(np.column_stack([position * one, sources[origin], rows[origin], number * one]))
+            if arrived:
+                self._settle(receiver, np.concatenate(arrived), np.concatenate(links))
 
+    def _sent(self, position: int, values: Floats, sources: Indices, receiver: int, channel: Channel) -> Floats:
+        """The source's load is complete, the receiver's begins. Unreachable is infinite."""
+        tables, columns, nbytes = self.tables, self.columns, channel.nbytes[position]
+        encode, decode = channel.encode_s[position, sources], channel.decode_s[position, receiver]
+        values[:, Columns.LATENCY] += channel.message_s[position, sources, receiver] + encode + decode
+        values[:, columns.shared] += nbytes * tables.shared_s_per_byte[:, sources, receiver].T
+        loads = values[:, columns.loads]
+        loads += nbytes * tables.send_s_per_byte[sources, receiver] + encode[:, None] * tables.runs[sources]
+        busiest = [values[:, Columns.PERIOD], channel.link_load_s[position, sources, receiver], loads.max(axis=1, initial=0.0)]
+        values[:, Columns.PERIOD] = np.maximum.reduce([*busiest, values[:, columns.shared].max(axis=1, initial=0.0)])
+        values[:, columns.loads] = nbytes * tables.receive_s_per_byte[sources, receiver] + decode * tables.runs[receiver]
+        values[:, Columns.LOSS] += channel.loss[position]
+        if receiver < len(tables.executors):
+            columns.begin(values, receiver)
+        return values
 
-def _run(search: _Search, shelf: _Shelf, device: int, position: int) -> tuple[NDArray[np.intp], Floats, Floats]:
-    """Run every waiting label's segment up to ``position``: its rows that fit in memory, their costs, the device's load so far."""
-    tables, limits, host = search.tables, search.limits, search.host_column[device]
-    starts = shelf.links[:, 0]
-    held = tables.memory_bytes[device, starts, position]
-    if host is not None:
-        held = held + shelf.values[:, host]
-    rows = np.flatnonzero(held <= limits.caps[device])
-    values, held = shelf.values[rows], held[rows]
-    compute = tables.compute_s[device, starts[rows], position]
-    values[:, _LATENCY] += compute
-    values[:, _MEMORY] = np.maximum(values[:, _MEMORY], held - limits.floors[device])
-    if host is not None:
-        values[:, host] = held
-    return rows, values, values[:, _RECEIVE] + compute
+    def _settle(self, receiver: int, values: Floats, links: Indices) -> None:
+        """Keep the labels of one state that are not dominated."""
+        rows = front(self.columns.judged(values, receiver, self.step))
+        self.shelves[receiver].add(values[rows], links[rows])
 
-
-def _sent(search: _Search, values: Floats, load: Floats, source: int, receiver: int, position: int) -> Floats:
-    """Send what crosses ``position``: the source's load is complete, the receiver's begins. Unreachable is infinite."""
-    tables = search.tables
-    nbytes = tables.cut_bytes[position]
-    values = values.copy()
-    values[:, _LATENCY] += tables.message_s[position, source, receiver]
-    shared = slice(_SUMS, _SUMS + len(tables.shared_s_per_byte))
-    values[:, shared] += nbytes * tables.shared_s_per_byte[:, source, receiver]
-    period = np.maximum(load + nbytes * tables.send_s_per_byte[source, receiver], tables.link_load_s[position, source, receiver])
-    values[:, _PERIOD] = np.max(np.column_stack([values[:, _PERIOD], period, values[:, shared]]), axis=1)
-    values[:, _RECEIVE] = nbytes * tables.receive_s_per_byte[source, receiver]
-    return values
-
-
-def _settle(search: _Search, shelves: list[_Shelf], receiver: int, arrived: list[Floats], links: list[NDArray[np.intp]]) -> None:
-    """Keep the labels of one state that are within limits and not dominated."""
-    if not arrived:
-        return
-    values, limits = np.concatenate(arrived), search.limits
-    bounds = (limits.latency_s, limits.period_s, limits.memory_bytes)
-    allowed = np.isfinite(values[:, _LATENCY]) & (values[:, [_LATENCY, _PERIOD, _MEMORY]] <= bounds).all(axis=1)
-    rows = np.flatnonzero(allowed)
-    rows = rows[front(values[rows][:, search.matters[receiver]])]
-    shelves[receiver].add(values[rows], np.concatenate(links)[rows])
-
-
-def _prepare(tables: Tables, objectives: Collection[Objective], limits: Limits) -> _Search:
-    """Choose the columns: sums of what several links or devices share, as far as an objective or a bound asks for them."""
-    client, shared = len(tables.names), len(tables.shared_s_per_byte)
-    timed = "period" in objectives or limits.period_s < np.inf
-    sized = "memory" in objectives or limits.memory_bytes < np.inf
-    several = dict.fromkeys(host for host in tables.hosts if tables.hosts.count(host) > 1)
-    column = {host: _SUMS + shared + i for i, host in enumerate(several)}
-    base = [_LATENCY] if "latency" in objectives or limits.latency_s < np.inf else []
-    base += [_PERIOD] if timed else []
-    base += [_MEMORY] if sized else []
-    matters = []
-    for receiver in range(client + 1):
-        later = [*range(receiver, client)]
-        live = [_SUMS + i for i in range(shared) if timed and tables.shared_s_per_byte[i, later].any()]
-        live += [column[h] for h in several if any(tables.hosts[d] == h and (sized or limits.caps[d] < np.inf) for d in later)]
-        matters.append(base if receiver == client else [*base, *([_RECEIVE] if timed else []), *live])
-    columns = _SUMS + shared + len(column)
-    return _Search(tables, limits, tuple(matters), tuple(column.get(h) for h in tables.hosts), columns)
-
-
-def _trace(shelves: list[_Shelf], client: int, row: int, last: int) -> Chain:
-    """Follow a label back to the client."""
-    stages: list[tuple[int, int, int]] = []
-    position, device, row = (int(value) for value in shelves[client].links[row])
-    while device != client:
-        before, source, row = (int(value) for value in shelves[device].links[row])
-        stages.append((device, before, position))
-        position, device = before, source
-    return tuple(reversed(stages))
+    def trace(self, row: int) -> Chain:
+        """Follow a label back to the client."""
+        client, hops = len(self.tables.executors), []
+        stop, executor, row, channel = (int(value) for value in self.shelves[client].links[row])
+        while executor != client:
+            start, before, row, carried = (int(value) for value in self.shelves[executor].links[row])
+            hops.append(Hop(executor, start, stop, channel))
+            stop, executor, channel = start, before, carried
+        return tuple(reversed(hops))

@@ -16,7 +16,7 @@ the heap does on top.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from edgekit.graph import Graph
 from edgekit.profile import Profile, SegmentTime
 
-__all__ = ["MARGIN", "Footprints"]
+__all__ = ["ACTIVATIONS", "MARGIN", "OTHER_COPIES", "TRANSIENT", "Correction", "Footprints", "copies_of"]
 
 COPIES = {"Conv": 3}
 OTHER_COPIES = 2
@@ -38,22 +38,26 @@ MARGIN = 0.25
 """By how much more than predicted counts, of what a process takes beyond its base. See benchmarks/segment_memory.py."""
 
 Sizes = NDArray[np.int64]
-Floats = NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
 
 
 class Footprints:
     """Bytes of the stage of every segment of a graph, by the profile of its device.
+
+    The graph may have its units in another order; profiles are always given in its own, as are the corrections.
 
     Attributes:
         load, run: [units + 1, units + 1], what a device adds to its process by the equations; 0 where i ≥ j.
     """
 
     def __init__(self, graph: Graph):
+        self._order = graph.order
+        self._own = Footprints(graph.in_order(())) if graph.order else self
         count = len(graph.units)
         self.load: Sizes = np.zeros((count + 1, count + 1), np.int64)
         self.run: Sizes = np.zeros((count + 1, count + 1), np.int64)
         used = [graph.segment(unit, unit + 1).weights for unit in range(count)]
-        copies = _copies(graph)
+        copies = copies_of(graph)
         held = _held_table(graph, copies, [[weight.name for weight in weights] for weights in used])
         blocked = [[weight.nbytes for weight in weights if weight.name in copies] for weights in used]
         largest = np.array([max(sizes, default=0) for sizes in blocked], np.int64)
@@ -74,32 +78,57 @@ class Footprints:
         """[units + 1, units + 1] of them."""
         known = self._tables.get(id(profile))
         if known is None:
-            load, run = self.predicted(profile)
-            table = profile.base_bytes + (1 + MARGIN) * (np.maximum(load, run) - profile.base_bytes)
-            np.ceil(table, out=table)
-            for segment in profile.segments:
+            ordered = profile.in_order(self._order)
+            table = _given(ordered) if profile.resident_bytes else self._with_margin(profile)
+            for segment in ordered.ranges:
                 if segment.memory_bytes is not None:
                     table[segment.start, segment.stop] = segment.memory_bytes
             known = self._tables[id(profile)] = (profile, table)  # the profile is kept, so that its id stays its own
         return known[1]
 
+    def _with_margin(self, profile: Profile) -> Floats:
+        load, run = self.predicted(profile)
+        return np.ceil(profile.base_bytes + (1 + MARGIN) * (np.maximum(load, run) - profile.base_bytes))
+
     def predicted(self, profile: Profile) -> tuple[Floats, Floats]:
         """The load peak and the run peak of every segment on a device, without margin, as if none but the corrections were measured."""
+        load, run = self._own.corrections(profile)
+        return load.applied(self.load), run.applied(self.run)
+
+    def corrections(self, profile: Profile) -> tuple["Correction", "Correction"]:
+        """What the measured segments of a profile say of the equations, for the load peak and for the run peak."""
         fixed = profile.base_bytes + profile.library_bytes
-        load = _corrected(self.load, fixed, ((s, s.load_peak_bytes or s.memory_bytes) for s in profile.segments))
-        run = _corrected(self.run, fixed, ((s, s.run_peak_bytes or s.memory_bytes) for s in profile.segments))
+        load = _correction(self.load, fixed, ((s, s.load_peak_bytes or s.memory_bytes) for s in profile.ranges))
+        run = _correction(self.run, fixed, ((s, s.run_peak_bytes or s.memory_bytes) for s in profile.ranges))
         return load, run
 
 
-def _corrected(needs: Sizes, fixed: int, measured: Iterable[tuple[SegmentTime, int | None]]) -> Floats:
+class Correction(NamedTuple):
+    """Bytes that a process takes whatever runs in it, and the share of the equations that it took."""
+
+    fixed: float
+    share: float
+
+    def applied(self, needs: Sizes | Floats) -> Floats:
+        """The bytes of segments that need so much by the equations."""
+        table: Floats = self.fixed + self.share * needs.astype(np.float64)
+        return table
+
+
+def _given(profile: Profile) -> Floats:
+    sums = np.concatenate([[0.0], np.cumsum(profile.resident_bytes, dtype=np.float64)])
+    table: Floats = np.maximum(sums[None, :] - sums[:, None], 0.0) + profile.base_bytes
+    return table
+
+
+def _correction(needs: Sizes, fixed: int, measured: Iterable[tuple[SegmentTime, int | None]]) -> Correction:
     beyond, share = 0.0, 0.0
     for segment, nbytes in measured:
         need = float(needs[segment.start, segment.stop])
         if nbytes is not None and need:
             beyond = max(beyond, nbytes - fixed - need)
             share = max(share, (nbytes - fixed) / need)
-    table: Floats = fixed + beyond + (min(max(share, CREDIT), 1.0) if share else 1.0) * needs
-    return table
+    return Correction(fixed + beyond, min(max(share, CREDIT), 1.0) if share else 1.0)
 
 
 def _held_table(graph: Graph, copies: dict[str, int], used: list[list[str]]) -> Sizes:
@@ -121,7 +150,7 @@ def _held_table(graph: Graph, copies: dict[str, int], used: list[list[str]]) -> 
     return sums
 
 
-def _copies(graph: Graph) -> dict[str, int]:
+def copies_of(graph: Graph) -> dict[str, int]:
     """Of each weight that takes more than the usual ones, also of one that constant nodes reshape first."""
     made_of = {name: node.inputs for node in graph.nodes if node.constant for name in node.outputs}
     found: dict[str, int] = {}

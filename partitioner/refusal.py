@@ -1,63 +1,86 @@
 """Why no plan exists: what cannot be reached, whose memory cap binds and by how much, or which limit is too tight."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from edgekit.cluster import Cluster
+from edgekit.constraints import Constraints
 from edgekit.front import OBJECTIVES, Objective, value
 from edgekit.plan import Cost
-from partitioner.labels import Chain, Found, Limits, chains
+from partitioner.labels import Chain, Found, chains
 from partitioner.tables import Tables
+from partitioner.tabulating import cap
 
 __all__ = ["refusal"]
 
-_UNITS: Mapping[Objective, str] = {"latency": "s", "period": "s", "memory": "bytes"}
+_UNITS = {"latency": " s", "period": " s", "memory": " bytes", "energy": " J"}
 
 
-def refusal(tables: Tables, limits: Mapping[Objective, float], unsplit: Sequence[Cost]) -> str:
-    """What binds, as a sentence for an error; ``unsplit`` are the costs of unsplit plans that fit the hosts."""
-    if not len(_best(tables, "latency", capped=False).chains):
-        return _unreached(tables)
-    if not len(_best(tables, "latency").chains):
-        return _too_large(tables, _best(tables, "memory", capped=False).chains[0])
+def refusal(tables: Tables, constraints: Constraints, unsplit: Sequence[Cost], cluster: Cluster) -> str:
+    """What binds, as a sentence for an error; ``unsplit`` are the costs of unsplit plans, whatever else they break."""
+    free = tables._replace(limits={}, most_stages=tables.longest)
+    if not len(_best(free, "latency", capped=False).chains):
+        return _unreached(tables, constraints)
+    if not len(_best(free, "latency").chains):
+        return _too_large(tables, _best(free, "memory", capped=False).chains[0])
+    if not len(_best(tables._replace(limits={}), "latency").chains):
+        return f"no plan has at most {tables.most_stages} stages and keeps all else; allow more"
+    fitting = [cost for cost in unsplit if all(memory.nbytes <= cap(cluster, memory.host) for memory in cost.memory)]
     parts = []
-    for objective, limit in limits.items():
-        split = _best(tables, objective).costs[0, OBJECTIVES.index(objective)]
-        best = min([split, *(value(cost, objective) for cost in unsplit)])
+    for objective, limit in tables.limits.items():
+        split = _best(tables._replace(limits={}), objective).costs[0, OBJECTIVES.index(objective)]
+        others = [value(cost, objective) for cost in fitting] if _nothing_else(constraints) else []
+        best = min([split, *others])
         if best > limit:
-            parts.append(f"{objective} ≤ {limit:.6g} {_UNITS[objective]}, the least possible is {best:.6g}")
+            parts.append(f"{objective} ≤ {limit:.6g}{_UNITS.get(objective, '')}, the least possible is {best:.6g}")
     if parts:
         return f"no plan meets the limits: {'; '.join(parts)}; raise the limit or add a device"
-    return f"no plan meets all limits together ({', '.join(limits)}), though each alone can be met; raise one of them"
+    return f"no plan meets all limits together ({', '.join(tables.limits)}), though each alone can be met; raise one of them"
+
+
+def _nothing_else(constraints: Constraints) -> bool:
+    """Whether a whole network may run anywhere, as far as anything but limits is concerned."""
+    return not (constraints.pins or constraints.private or constraints.required)
 
 
 def _best(tables: Tables, objective: Objective, capped: bool = True) -> Found:
     """The best chain in one objective. Without caps, memory counts by how far it exceeds them."""
-    unbound, none = np.full(len(tables.names), np.inf), np.zeros(len(tables.names))
-    caps, floors = (tables.caps, none) if capped else (unbound, tables.caps)
-    return chains(tables, (objective,), Limits(np.inf, np.inf, np.inf, caps, floors))
+    if not capped:
+        tables = tables._replace(caps=np.full_like(tables.caps, np.inf), floors=tables.caps)
+    return chains(tables, (objective,))
 
 
-def _unreached(tables: Tables) -> str:
-    client = len(tables.names)
-    begins = [name for d, name in enumerate(tables.names) if np.isfinite(tables.message_s[0, client, d])]
-    ends = [name for d, name in enumerate(tables.names) if np.isfinite(tables.message_s[-1, d, client])]
-    return (
-        f"no chain in the order {', '.join(tables.names)} leads from the client through devices and back: the client reaches "
-        f"{', '.join(begins) or 'no device'}, and {', '.join(ends) or 'no device'} can send to the client; add the missing links"
+def _unreached(tables: Tables, constraints: Constraints) -> str:
+    client, message_s = len(tables.executors), tables.channels[0].message_s
+    begins = [tables.names[who.devices[0]] for e, who in enumerate(tables.executors) if np.isfinite(message_s[0, client, e])]
+    ends = [tables.names[who.devices[0]] for e, who in enumerate(tables.executors) if np.isfinite(message_s[-1, e, client])]
+    sentence = (
+        f"no chain in {'any order of' if len(tables.available) else 'the order'} {', '.join(tables.names)} leads from the client through "
+        f"devices and back: the client reaches {_listed(begins)}, and {_listed(ends)} can send to the client; add the missing links"
     )
+    rules = [
+        *(f"units [{pin.start}, {pin.stop}) only on {pin.device}" for pin in constraints.pins),
+        *(f"{rule.tensor} only on {rule.device}" for rule in constraints.private),
+        *(f"{name} must be used" for name in constraints.required),
+    ]
+    return f"{sentence}, or drop a constraint: {'; '.join(rules)}" if rules else sentence
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(names)) or "no device"
 
 
 def _too_large(tables: Tables, least: Chain) -> str:
     """``least`` is the chain that exceeds caps by the fewest bytes."""
-    held: Counter[str] = Counter()
-    caps: dict[str, float] = {}
-    for device, start, stop in least:
-        held[tables.hosts[device]] += int(tables.memory_bytes[device, start, stop])
-        caps[tables.hosts[device]] = tables.caps[device]
-    host = max(caps, key=lambda host: held[host] - caps[host])
+    held: Counter[int] = Counter()
+    for hop in least:
+        for host, nbytes in tables.executors[hop.executor].memory:
+            held[host] += int(nbytes[hop.start, hop.stop])
+    host = max(held, key=lambda host: held[host] - tables.caps[host])
+    most = tables.caps[host]
     return (
-        f"no plan fits in memory: at best host {host} needs {held[host]} bytes and has {caps[host]:.0f}, "
-        f"{held[host] - caps[host]:.0f} too few; raise its memory_bytes, add a device, or use a lower precision"
+        f"no plan fits in memory: at best host {tables.hosts[host]} needs {held[host]} bytes and has {most:.0f}, "
+        f"{held[host] - most:.0f} too few; raise its memory_bytes, add a device, or use a lower precision"
     )

@@ -1,106 +1,121 @@
-"""What a chain solver looks up: time and memory of every segment on every device, bytes at every cut, every pair's link."""
+"""What a solver looks up: every segment on every executor, bytes at every cut, the links between all pairs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.cluster import Cluster
-from edgekit.graph import Graph
-from edgekit.profile import Profile
-from partitioner.cost import QUEUE_SLOTS
-from partitioner.memory import Footprints
+from edgekit.device import Variant
+from edgekit.front import Objective
 
-__all__ = ["Floats", "Tables", "cap", "tabulate"]
+__all__ = ["Channel", "Executor", "Floats", "Tables", "thinned"]
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Counts = NDArray[np.intp]
+
+
+class Executor(NamedTuple):
+    """Who runs a stage: a device, or several that take frames in turn, in one variant.
+
+    Attributes:
+        devices: by number.
+        hosts: the machines of the devices, by number; one that several of them share is named once.
+        latency_s: [P, P], of the segment between two positions, on the slowest of the devices; infinite where it cannot be run.
+        load_s: for each device [P, P], its seconds per frame of the pipeline.
+        memory: for each host its number and [P, P], the bytes that the segment takes there, message buffers included.
+        active_j: [P, P], net joules of a frame; None where energy does not count.
+        loss: [P, P], what the variant loses in accuracy; None: nothing.
+        needs: [T], how many devices of each kind it takes, where their order is free.
+    """
+
+    devices: tuple[int, ...]
+    variant: Variant
+    hosts: tuple[int, ...]
+    latency_s: Floats
+    load_s: tuple[Floats, ...]
+    memory: tuple[tuple[int, Floats], ...]
+    active_j: Floats | None
+    loss: Floats | None
+    needs: Counts
+
+
+class Channel(NamedTuple):
+    """A way to send what crosses a cut: its codec, and what a message then takes.
+
+    Attributes:
+        nbytes: [P], of all that crosses a position.
+        message_s, link_load_s: [P, E + 1, E + 1], by source and receiver, the client last: seconds until it has arrived
+            (infinite where there is no link, 0 where nothing crosses), and for which it occupies the link.
+        encode_s, decode_s: [P, E + 1], at either end.
+        loss: [P], what the codec loses in accuracy.
+    """
+
+    codec: str
+    nbytes: Floats
+    message_s: Floats
+    link_load_s: Floats
+    encode_s: Floats
+    decode_s: Floats
+    loss: Floats
 
 
 class Tables(NamedTuple):
-    """One instance in numbers: P positions (both ends included), K devices in order, the client as number K.
+    """One instance in numbers: P positions (both ends included), K devices, E executors, the client as executor number E.
 
     Attributes:
-        positions: unit indices where a stage may begin or end.
-        compute_s, memory_bytes: [K, P, P], of the segment between two positions; memory with its message buffers.
-        cut_bytes: [P], of all that crosses a position.
-        message_s, link_load_s: [P, K + 1, K + 1], what crosses a position, by source and receiver: seconds until it has
-            arrived (infinite where there is no link, 0 where nothing crosses), and for which it occupies the link.
-        send_s_per_byte, receive_s_per_byte: [K + 1, K + 1], processor seconds at either end.
-        shared_s_per_byte: [R, K + 1, K + 1], what a byte from source to receiver loads on each resource that
-            several links share: media, and the client's processor.
-        hosts: the machine of each device.
-        caps: [K], memory cap of each device's machine; infinite where there is none.
+        positions: names of the cuts where a stage may begin or end; nested ones in ascending order.
+        send_s_per_byte, receive_s_per_byte: [E + 1, E + 1, R], processor seconds of each device of the executor at that end.
+        shared_s_per_byte: [S, E + 1, E + 1], what a byte from source to receiver loads on each resource that several links
+            share: media, and the client's processor.
+        follows: [E + 1, E + 1], which executor may come after which; the client after all that may be last.
+        reach: its transitive closure, with each executor itself.
+        runs: [E + 1, R], 1 / r for each of the r devices of an executor, and 0 beyond.
+        hosts: names of machines, with their caps [H] and what they take at rest, idle_w [H].
+        host_of: the machine of each device, by number.
+        floors: [H], bytes that memory is counted above; 0 unless caps are being questioned.
+        available, required: [T], how many devices of each kind there are and have to be used; empty where the order is given.
+        limits: the most of each objective.
+        most_stages, longest: how many stages are allowed, and how many there could be.
+        interval_s: seconds between two frames that come in, for energy at rest; None: the period.
     """
 
     positions: tuple[int, ...]
     names: tuple[str, ...]
-    compute_s: Floats
-    memory_bytes: Floats
-    cut_bytes: Floats
-    message_s: Floats
-    link_load_s: Floats
+    executors: tuple[Executor, ...]
+    channels: tuple[Channel, ...]
     send_s_per_byte: Floats
     receive_s_per_byte: Floats
     shared_s_per_byte: Floats
+    follows: Flags
+    reach: Flags
+    runs: Floats
     hosts: tuple[str, ...]
     caps: Floats
+    idle_w: Floats
+    host_of: tuple[int, ...]
+    floors: Floats
+    available: Counts
+    required: Counts
+    limits: Mapping[Objective, float]
+    most_stages: int
+    longest: int
+    interval_s: float | None = None
 
 
-def tabulate(graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile], order: Sequence[str], footprints: Footprints) -> Tables:
-    """Fill the tables for devices in ``order``, each of which has a profile, with the footprints of the graph."""
-    positions = (0, *graph.candidates, len(graph.units))
-    cut_bytes = np.array([graph.cuts[p].nbytes for p in positions], np.float64)
-    buffers = QUEUE_SLOTS * (cut_bytes[:, None] + cut_bytes[None, :])
-    grid = np.ix_(positions, positions)
-    devices = [cluster.device(name) for name in order]
-    return Tables(
-        positions,
-        tuple(order),
-        np.array([_compute_table(profiles[name], positions) for name in order]),
-        np.array([footprints.table(profiles[name])[grid] + buffers for name in order]),
-        cut_bytes,
-        *_message_tables(cluster, (*order, cluster.client), cut_bytes, np.array([bool(graph.cuts[p].tensors) for p in positions])),
-        tuple(device.machine for device in devices),
-        np.array([cap(cluster, device.machine) for device in devices]),
+def thinned(tables: Tables, kept: Counts) -> Tables:
+    """The tables with some of the positions only, both ends among them."""
+    grid = np.ix_(kept, kept)
+    executors = tuple(
+        who._replace(
+            latency_s=who.latency_s[grid],
+            load_s=tuple(load[grid] for load in who.load_s),
+            memory=tuple((host, nbytes[grid]) for host, nbytes in who.memory),
+            active_j=None if who.active_j is None else who.active_j[grid],
+            loss=None if who.loss is None else who.loss[grid],
+        )
+        for who in tables.executors
     )
-
-
-def cap(cluster: Cluster, host: str) -> float:
-    """Bytes that may be used on a host: the smallest cap among its devices, infinite where none is capped."""
-    caps = (device.memory_bytes for device in cluster.devices if device.machine == host)
-    return min((float(nbytes) for nbytes in caps if nbytes is not None), default=np.inf)
-
-
-def _compute_table(profile: Profile, positions: tuple[int, ...]) -> Floats:
-    sums = np.concatenate([[0.0], np.cumsum(profile.unit_s)])[list(positions)]
-    table: Floats = sums[None, :] - sums[:, None]
-    rank = {position: row for row, position in enumerate(positions)}
-    for segment in profile.segments:
-        if segment.start in rank and segment.stop in rank:
-            table[rank[segment.start], rank[segment.stop]] = segment.p50_s
-    return table
-
-
-def _message_tables(
-    cluster: Cluster, names: tuple[str, ...], cut_bytes: Floats, crossed: NDArray[np.bool_]
-) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    size, client = len(names), len(names) - 1
-    message = np.tile(np.where(crossed, np.inf, 0.0)[:, None, None], (1, size, size))
-    load = np.zeros_like(message)
-    send, receive = np.zeros((size, size)), np.zeros((size, size))
-    media: dict[str, Floats] = {}
-    for a, b in ((a, b) for a in range(size) for b in range(size) if a < b or (a == client and b != client)):
-        link = cluster.link(names[a], names[b])
-        if link is None:
-            continue
-        load[:, a, b] = cut_bytes / link.bytes_per_s
-        message[:, a, b] = np.where(crossed, [link.transfer_s(int(nbytes)) for nbytes in cut_bytes], 0.0)
-        send[a, b], receive[a, b] = link.send_s_per_byte, link.receive_s_per_byte
-        for medium in link.media:
-            media.setdefault(medium, np.zeros((size, size)))[a, b] = 1 / link.bytes_per_s
-    processor = np.zeros((size, size))
-    processor[client, :], processor[:, client] = send[client, :], receive[:, client]
-    shared = [table for table in media.values() if np.count_nonzero(table) > 1]  # a medium of one link is that link
-    shared += [processor] if processor.any() else []
-    return message, load, send, receive, np.array(shared).reshape(-1, size, size)
+    channels = tuple(Channel(channel.codec, *(array[kept] for array in channel[1:])) for channel in tables.channels)
+    return tables._replace(positions=tuple(tables.positions[i] for i in kept), executors=executors, channels=channels)

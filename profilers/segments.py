@@ -70,7 +70,7 @@ def measure_segments(
         most_s: after which no further rounds are begun; each segment is measured once in any case.
         keep: gets the profile after each segment, so that nothing is lost where a later one fails.
     """
-    found = {(segment.start, segment.stop): segment for segment in profile.segments}
+    found = {(segment.start, segment.stop): segment for segment in profile.ranges}
     bursts: dict[Range, list[Measured]] = {}
     whole = graph.segment(0, len(graph.units))
 
@@ -90,7 +90,8 @@ def measure_segments(
     def settled(key: Range, state: Settled) -> None:
         nonlocal profile
         found[key] = summarize(*key, [bursts[key][index] for index in state.kept])
-        profile = msgspec.structs.replace(profile, segments=tuple(found[key] for key in sorted(found)))
+        others = (segment for segment in profile.segments if segment.units)
+        profile = msgspec.structs.replace(profile, segments=(*(found[key] for key in sorted(found)), *others))
         keep(profile)
 
     in_rounds([key for key in ranges if key not in found], burst, None if profile.emulated else sentinel, settled, most_s, tell=tell)

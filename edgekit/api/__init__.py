@@ -17,7 +17,7 @@ from edgekit.api.memory import needs
 from edgekit.api.precisions import Quantized, quantize
 from edgekit.api.predictors import learn, predict_profiles, read_predictor
 from edgekit.api.runs import Run, report
-from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_plan, read_profile
+from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_costs, read_plan, read_profile
 from edgekit.api.surveys import survey, take_survey, update_links
 from edgekit.api.tunings import tune, update_variants, variant_table
 from edgekit.deploy.certify import certify as verify
@@ -27,14 +27,19 @@ from edgekit.deploy.observing import Observer, Status
 from edgekit.deploy.pipeline import Pipeline, deploy
 from edgekit.deploy.record import deployed, home_of
 from edgekit.deploy.standing import attach, deploy_to_stay, end, roll_back
+from edgekit.onnxio import Model
 from edgekit.profile import Profile
 from edgekit.report.difference import differences, shifts
 from edgekit.report.tables import Row as KernelRow
 from edgekit.report.tables import by_type, in_order, kernels_csv, perfetto, reconcile, top
+from edgekit.report.write import write_winners
+from partitioner.explaining import explain
+from partitioner.whatif import sweep
 from profilers.links import with_links
 
 __all__ = [
     "KernelRow",
+    "Model",
     "Observer",
     "Pipeline",
     "Profile",
@@ -52,6 +57,7 @@ __all__ = [
     "differences",
     "end",
     "examine",
+    "explain",
     "export",
     "home_of",
     "in_order",
@@ -66,6 +72,7 @@ __all__ = [
     "profile",
     "quantize",
     "read_cluster",
+    "read_costs",
     "read_frames",
     "read_plan",
     "read_predictor",
@@ -75,6 +82,7 @@ __all__ = [
     "roll_back",
     "shifts",
     "survey",
+    "sweep",
     "take_survey",
     "top",
     "tune",
@@ -83,4 +91,5 @@ __all__ = [
     "variant_table",
     "verify",
     "with_links",
+    "write_winners",
 ]

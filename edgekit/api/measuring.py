@@ -8,18 +8,17 @@ estimates ──solve──▶ front ──measure its segments──▶ solve �
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from devices import Connection
 from edgekit.cluster import Cluster
 from edgekit.deploy.opening import connect_all
 from edgekit.device import Device
-from edgekit.front import Front, Objective
+from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.profile import Profile
-from partitioner.exact import solve
 from profilers.conditions import require_valid
 from profilers.segments import Range, measure_segments
 
@@ -27,7 +26,9 @@ __all__ = ["measure_front"]
 
 Tell = Callable[[str], None]
 Keep = Callable[[Profile], None]
-Missing = dict[str, list[Range]]
+Order = tuple[int, ...]
+Missing = dict[str, dict[Order, list[Range]]]
+"""For each device, and each order of the units that plans count them in, what has not been measured."""
 
 
 def measure_front(
@@ -35,13 +36,12 @@ def measure_front(
     model: Model,
     cluster: Cluster,
     profiles: Mapping[str, Profile],
-    objectives: Sequence[Objective],
-    order: Sequence[str] | None,
+    search: Callable[[Mapping[str, Profile]], Front],
     doubt_s: float,
     tell: Tell,
     keep: Keep,
 ) -> tuple[Front, dict[str, Profile]]:
-    """The front with every segment on it measured, and the profiles behind it.
+    """The front with every segment on it measured, and the profiles behind it. ``search`` finds the front of profiles.
 
     For ``doubt_s`` more it measures segments that would end on the front if they were as quick as estimates have
     turned out to be wrong: optimism finds what a pessimistic estimate hides.
@@ -51,25 +51,22 @@ def measure_front(
     """
     known = dict(profiles)
 
-    def solved() -> Front:
-        return solve(graph, cluster, known, order, objectives)
-
     def hopeful() -> Front:
-        return solve(graph, cluster, {name: profile.optimistic() for name, profile in known.items()}, order, objectives)
+        return search({name: profile.optimistic() for name, profile in known.items()})
 
     with ExitStack() as stack:
         bench = _Bench(graph, model, cluster, known, stack, tell, keep)
-        front = solved()
+        front = search(known)
         while missing := _unmeasured(front, known):  # ends: a round measures what no round before it has
             bench.measure(missing)
-            front = solved()
+            front = search(known)
         end = time.monotonic() + doubt_s
         while (left_s := end - time.monotonic()) > 0 and (missing := _unmeasured(hopeful(), known)):
             bench.measure(missing, left_s)
-            front = solved()
+            front = search(known)
             if missing := _unmeasured(front, known):
                 bench.measure(missing)
-                front = solved()
+                front = search(known)
     return front, known
 
 
@@ -106,17 +103,22 @@ class _Bench:
         if errors:
             raise errors[0]
 
-    def _measure(self, name: str, ranges: list[Range], most_s: float) -> None:
+    def _measure(self, name: str, missing: dict[Order, list[Range]], most_s: float) -> None:
+        for order, ranges in missing.items():
+            self._measure_in(order, name, ranges, most_s / len(missing))
+
+    def _measure_in(self, order: Order, name: str, ranges: list[Range], most_s: float) -> None:
+        before = self._profiles[name]
+
         def keep(profile: Profile) -> None:
-            self._profiles[name] = profile
-            self._keep(profile)
+            self._profiles[name] = before.with_segments(profile, order)
+            self._keep(self._profiles[name])
 
         def tell(text: str) -> None:
             self._tell(f"{name}: {text}")
 
-        measure_segments(
-            self._graph, self._model, self._connections[name], self._profiles[name], ranges, most_s=most_s, tell=tell, keep=keep
-        )
+        graph, profile = self._graph.in_order(order), before.in_order(order)
+        measure_segments(graph, self._model, self._connections[name], profile, ranges, most_s=most_s, tell=tell, keep=keep)
 
     def _connect(self, missing: Missing) -> None:
         wanted = [device for device in self._cluster.devices if device.name in missing and device.name not in self._connections]
@@ -132,9 +134,10 @@ def _machine(device: Device) -> str:
 
 
 def _unmeasured(front: Front, profiles: Mapping[str, Profile]) -> Missing:
-    used = {(name, stage.start, stage.stop) for plan in front.plans for stage in plan.stages for name in stage.devices}
+    used = {(name, plan.order, stage.start, stage.stop) for plan in front.plans for stage in plan.stages for name in stage.devices}
+    views = {(name, order): profiles[name].in_order(order) for name, order, _, _ in used}
     missing: Missing = {}
-    for name, start, stop in sorted(used):
-        if profiles[name].segment(start, stop) is None:
-            missing.setdefault(name, []).append((start, stop))
+    for name, order, start, stop in sorted(used):
+        if views[name, order].segment(start, stop) is None:
+            missing.setdefault(name, {}).setdefault(order, []).append((start, stop))
     return missing

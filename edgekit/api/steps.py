@@ -11,15 +11,19 @@ from devices.describing import completed
 from edgekit import onnxio
 from edgekit.api.measuring import measure_front
 from edgekit.cluster import Cluster
+from edgekit.constraints import UNCONSTRAINED, Constraints
+from edgekit.costs import Costs, nouns
 from edgekit.deploy.opening import connect_all
 from edgekit.errors import PlanError
 from edgekit.files import read, write_bytes
-from edgekit.front import OBJECTIVES, Front, Objective
+from edgekit.front import USUAL, Front, Objective
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
 from edgekit.profile import Profile
 from edgekit.shapes import parse_shape
+from partitioner.asking import Order
+from partitioner.choosing import choose
 from partitioner.cost import price
 from partitioner.exact import solve
 from profilers.profiling import profile_graph, with_energy
@@ -32,6 +36,7 @@ __all__ = [
     "predict",
     "profile",
     "read_cluster",
+    "read_costs",
     "read_plan",
     "read_profile",
 ]
@@ -80,13 +85,18 @@ def read_cluster(path: str | Path) -> Cluster:
     return msgspec.structs.replace(cluster, devices=tuple(completed(device) for device in cluster.devices))
 
 
+def read_costs(path: str | Path) -> tuple[Graph, Cluster, dict[str, Profile]]:
+    """What a table of plain numbers describes: a graph, a cluster and profiles."""
+    return nouns(read(path, Costs))
+
+
 def read_profile(path: str | Path) -> Profile:
     """A profile from its file."""
     return read(path, Profile)
 
 
 def read_plan(path: str | Path, pick: str = "knee") -> Plan:
-    """A plan from its file, or the one that ``pick`` names from a front's: knee, an objective, or a number.
+    """A plan from its file, or the one that ``pick`` names from a front's (see ``partitioner.choosing``).
 
     Raises:
         FormatError: neither a plan nor a front.
@@ -97,14 +107,7 @@ def read_plan(path: str | Path, pick: str = "knee") -> Plan:
     front = read(path, Front)
     if not front.plans:
         raise PlanError(f"{path} holds no plan; run edgekit partition again")
-    if pick == "knee":
-        return front.knee()
-    for objective in front.objectives:
-        if pick == objective:
-            return front.best(objective)
-    if pick.isdecimal() and int(pick) < len(front.plans):
-        return front.plans[int(pick)]
-    raise PlanError(f"expected knee, {', '.join(front.objectives)} or a number below {len(front.plans)}, got {pick!r}; change --pick")
+    return choose(front, pick)
 
 
 def _holds_front(path: Path) -> bool:
@@ -160,27 +163,35 @@ def _with_ends(graph: Graph, model: Model, connection: Connection, found: Profil
 
 def partition(
     graph: Graph,
-    model: Model,
+    model: Model | None,
     cluster: Cluster,
     profiles: Mapping[str, Profile],
-    objectives: Sequence[Objective] = OBJECTIVES,
-    order: Sequence[str] | None = None,
+    objectives: Sequence[Objective] = USUAL,
+    order: Order = None,
+    constraints: Constraints = UNCONSTRAINED,
+    team: int = 1,
+    epsilon: float = 0.0,
+    split_branches: bool = False,
     measure: bool = False,
     doubt_s: float = 0.0,
     tell: Tell = _silent,
     keep: Keep = _forget,
 ) -> tuple[Front, dict[str, Profile]]:
-    """The exact front, and the profiles behind it.
+    """The front under the constraints, and the profiles behind it; see ``partitioner.exact.solve`` for what is asked.
 
     With ``measure``, segments that end on the front are measured on their devices and the front is solved again,
     until nothing on it is estimated; then, for ``doubt_s``, those that may belong on it were they quicker than estimated.
 
     Raises:
-        PlanError: no plan meets the memory caps, or the devices cannot reach each other.
+        PlanError: no plan meets the memory caps and constraints, or the devices cannot reach each other.
     """
-    if measure:
-        return measure_front(graph, model, cluster, profiles, objectives, order, doubt_s, tell, keep)
-    return solve(graph, cluster, profiles, order, objectives), dict(profiles)
+
+    def search(found: Mapping[str, Profile]) -> Front:
+        return solve(graph, cluster, found, order, objectives, constraints, team, epsilon, split_branches=split_branches)
+
+    if measure and model is not None:
+        return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep)
+    return search(profiles), dict(profiles)
 
 
 def predict(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile]) -> Plan:

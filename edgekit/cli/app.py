@@ -88,6 +88,7 @@ def main() -> None:
     import edgekit.cli.devices
     import edgekit.cli.doctor
     import edgekit.cli.network
+    import edgekit.cli.partition
     import edgekit.cli.pipeline
     import edgekit.cli.survey
     import edgekit.cli.tuning

@@ -1,4 +1,4 @@
-"""Commands that measure and choose: profile, partition, report, demo."""
+"""Commands that measure and show: profile, report, demo."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +10,9 @@ from edgekit.cli.console import mib, ms, progress, steps, table
 from edgekit.cli.verdict import exit_code, print_trace
 
 if TYPE_CHECKING:
-    from edgekit.api import Run
-    from edgekit.front import Front, Objective
     from edgekit.profile import Profile
 
-__all__ = ["demo", "partition", "profile", "report"]
+__all__ = ["demo", "profile", "report"]
 
 UNSTEADY = 0.05
 """Difference between two halves of the samples that is worth a word."""
@@ -121,81 +119,6 @@ def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
         times = [ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s)]
         rows.append([name, *times, str(whole.samples), *peaks, str(len(one.kernels)), f"{one.coverage:.0%}", ", ".join(flags)])
     return rows
-
-
-@command("partition")
-def partition(
-    network: NetworkFile,
-    cluster: ClusterFile,
-    profiles: Annotated[Path, typer.Option("-p", "--profiles", help="Folder with the devices' profiles.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the front.")],
-    objectives: Annotated[str, typer.Option("-O", "--objectives", help="Which to minimise, with commas.")] = "latency,period,memory",
-    order: Annotated[str | None, typer.Option(help="Devices in the order of the pipeline, with commas.")] = None,
-    measure: Annotated[bool, typer.Option("--measure", help="Measure the segments that end on the front, and solve again.")] = False,
-    seconds: Annotated[
-        float, typer.Option(help="With --measure: time for segments that are on the front only if estimates are too high.", min=0.0)
-    ] = 60.0,
-    json: Json = False,
-) -> None:
-    """Find the exact Pareto front of pipeline splits."""
-    from edgekit import api
-    from edgekit.files import encode, write
-
-    graph, model = api.load(network)
-    run = api.Run(profiles)
-    with progress("partitioning") as tell:
-        front, _ = api.partition(
-            graph,
-            model,
-            api.read_cluster(cluster),
-            run.profiles(),
-            _objectives(objectives),
-            order.split(",") if order else None,
-            measure,
-            seconds,
-            tell,
-            run.keep,
-        )
-    write(output, front)
-    if json:
-        print(encode(front).decode())
-        return
-    _print_front(front, run)
-    if not measure:
-        print("memory of segments that were not measured is predicted, with a margin; --measure replaces it by what they take")
-    print(f"next: edgekit deploy {output} -g {network} -c {cluster}")
-
-
-def _objectives(text: str) -> "tuple[Objective, ...]":
-    from edgekit.errors import UsageError
-    from edgekit.front import OBJECTIVES
-
-    asked = text.split(",")
-    if not asked or set(asked) - set(OBJECTIVES):
-        raise UsageError(f"expected objectives among {', '.join(OBJECTIVES)}, got {text!r}; separate them with commas")
-    return tuple(objective for objective in OBJECTIVES if objective in asked)
-
-
-def _print_front(front: "Front", run: "Run") -> None:
-    """The plans of a front as a table, and how far off such predictions were."""
-    from edgekit.residuals import interval
-
-    rows = []
-    knee = front.knee()
-    for index, plan in enumerate(front.plans):
-        cost = plan.predicted
-        if cost is not None:
-            marks = f"{cost.badge}{', emulated' if cost.emulated else ''}{' ← knee' if plan == knee else ''}"
-            figures = [ms(cost.latency_s), ms(cost.period_s), f"{1 / cost.period_s:.1f}", mib(cost.peak_memory_bytes)]
-            rows.append([f"{index:>3}  {plan.describe()}", *figures, marks])
-    title = f"{len(front.plans)} plans, {front.certificate.kind}, predicted"
-    table(title, ["plan", "latency", "period", "frames/s", "memory", "badge"], rows)
-    found = run.residuals.found
-    widths = [interval(1.0, ratios) for ratios in ([each.latency for each in found], [each.period for each in found])]
-    if None not in widths:
-        latency, period = (f"{width.high - 1:.1%}" for width in widths if width)
-        told = f"latency within {latency} of its prediction, period within {period}"
-        print(f"nine times in ten: {told} ({len(found)} pipelines were certified from here)")
 
 
 @command("report")

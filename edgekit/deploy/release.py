@@ -61,6 +61,7 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
 def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, owner: str = "", golden: Arrays | None = None) -> Release:
     """Cut a valid plan's stages out of the network, and have the whole answer the golden frame (a drawn one, unless given)."""
+    graph = graph.in_order(plan.order)
     golden = golden or sample_inputs(graph.cuts[0].tensors)
     outputs = run_once(model.serialized, golden)
     name = digest_of(encode(plan) + str(time.time_ns()).encode())

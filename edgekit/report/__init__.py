@@ -5,7 +5,8 @@ from edgekit.report.pareto import pareto_figure
 from edgekit.report.profile import profile_figure
 from edgekit.report.tables import by_type, in_order, kernels_csv, perfetto, reconcile, top
 from edgekit.report.timeline import timeline_figure
-from edgekit.report.write import write
+from edgekit.report.winners import winners_figure
+from edgekit.report.write import write, write_winners
 
 __all__ = [
     "by_type",
@@ -19,5 +20,7 @@ __all__ = [
     "shifts",
     "timeline_figure",
     "top",
+    "winners_figure",
     "write",
+    "write_winners",
 ]

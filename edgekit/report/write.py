@@ -12,12 +12,14 @@ from edgekit.profile import Profile
 from edgekit.report.pareto import pareto_figure
 from edgekit.report.profile import profile_figure
 from edgekit.report.timeline import timeline_figure
+from edgekit.report.winners import winners_figure
+from edgekit.sweep import Sweep
 from edgekit.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["write"]
+__all__ = ["write", "write_winners"]
 
 
 def write(
@@ -38,6 +40,11 @@ def write(
     for path, (_, drawn) in zip(paths, pictures, strict=True):
         write_bytes(path, _picture(drawn, path.suffix.lstrip(".")))
     return paths
+
+
+def write_winners(path: str | Path, sweep: Sweep) -> None:
+    """Write the map of a sweep, in the format that the name ends with (.png, .svg)."""
+    write_bytes(path, _picture(winners_figure(sweep), Path(path).suffix.lstrip(".")))
 
 
 def _picture(drawn: "Figure", kind: str) -> bytes:

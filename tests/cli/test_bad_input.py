@@ -188,7 +188,10 @@ CASES = {
     # fronts
     f"{PARTITION} -p empty": (2, "no *.profile.json in empty; run: edgekit profile"),
     f"{PARTITION} -p others": (2, "expected"),
-    f"{PARTITION} -p profiles -O latency,speed": (2, "expected objectives among latency, period, memory, got 'latency,speed'"),
+    f"{PARTITION} -p profiles -O latency,speed": (
+        2,
+        "energy, loss, devices, got 'latency,speed'",
+    ),
     f"{PARTITION} -p profiles --order near,nobody": (2, "no device 'nobody' in cluster cluster; it has near, far"),
     f"{PARTITION} -p profiles --order near,near": (2, "names a device twice"),
     # plans

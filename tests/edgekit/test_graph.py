@@ -1,5 +1,6 @@
 import pytest
 
+from edgekit.errors import PlanError
 from edgekit.graph import Graph, Node, Tensor, Unit
 
 
@@ -133,6 +134,33 @@ def test_a_cut_through_strings_says_why_not() -> None:
     )
     assert strings.cuts[1].obstacle == "p is of type string, which cannot be sent"
     assert strings.cuts[1].nbytes == 0
+
+
+DIAMOND = """
+    stem: x > s
+    left: s > l
+    right: s w > r
+    join: l r > y
+    """
+
+
+def test_units_may_stand_in_another_order_in_which_nothing_comes_before_what_it_reads() -> None:
+    g = graph(DIAMOND, "x", "y", "w")
+    other = g.in_order((0, 2, 1, 3))
+    assert [node.name for node in other.nodes] == ["stem", "right", "left", "join"]
+    assert [set(each.split()) for each in crossing(other)] == [{"x"}, {"s"}, {"s", "r"}, {"l", "r"}, {"y"}]
+    assert other.digest == g.digest and other.order == (0, 2, 1, 3)
+    assert names(other.segment(1, 2).weights) == "w"
+    assert other.in_order((0, 2, 1, 3)) is other and other.in_order(()) == g and g.in_order((0, 1, 2, 3)) is g
+    assert g.unit_edges == ((0, 1), (0, 2), (1, 3), (2, 3))
+
+
+def test_an_order_that_cannot_be_is_refused() -> None:
+    g = graph(DIAMOND, "x", "y", "w")
+    with pytest.raises(PlanError, match="unit 1 comes before unit 0, which it reads"):
+        g.in_order((1, 0, 2, 3))
+    with pytest.raises(PlanError, match="the order names 3 units, expected each of 4 once"):
+        g.in_order((0, 1, 2, 2))
 
 
 def test_work_adds_up_over_segments() -> None:

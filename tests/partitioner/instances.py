@@ -7,12 +7,14 @@ import numpy as np
 from msgspec import structs
 
 from edgekit.cluster import Cluster, Link
+from edgekit.constraints import Constraints, Pin, Private
 from edgekit.device import Device, Variant
+from edgekit.energy import Energy
 from edgekit.errors import PlanError
 from edgekit.front import value
 from edgekit.graph import Graph, Node, Tensor, Unit
 from edgekit.plan import Plan, Stage, chain
-from edgekit.profile import Conditions, Kernel, Profile, SegmentTime
+from edgekit.profile import Conditions, Kernel, Profile, SegmentTime, variants
 from partitioner.cost import price
 
 CONDITIONS = Conditions("box", "cpu", "1.20", 99, False, 1.0)
@@ -177,24 +179,80 @@ def _renamed(profile, name):
     return structs.replace(profile, device=name)
 
 
-def every_plan(graph, cluster, profiles, order):
-    """All relayed chains over devices in order, then all whole-network replicas, each priced; what cannot be priced is left out."""
-    plans = []
-    names = [name for name in order if name in profiles]
-    for size in range(1, min(len(names), len(graph.units)) + 1):
+def enriched(seed, graph, profiles, energy=True, variants=True):
+    """Profiles with joules, in steps like those of the seconds, and some devices in two variants to choose from."""
+    dice = Dice(seed)
+    found = {}
+    for name, profile in profiles.items():
+        several = [profile]
+        if variants and dice.random() < 0.5:
+            other = Variant(threads=4 if profile.variant.threads != 4 else 1)
+            several.append(structs.replace(_random_profile(dice, graph, name), variant=other))
+        idle_w = dice.choice([0.0, 0.5, 1.0])
+        if energy:
+            several = [structs.replace(each, energy=_energy(dice, each, idle_w)) for each in several]
+        found[name] = tuple(several) if len(several) > 1 else several[0]
+    return found
+
+
+def _energy(dice, profile, idle_w):
+    joules = profile.whole.p50_s * 2.0 ** dice.randint(-2, 2)
+    return Energy("rapl", ("package",), 1.0, 9, 1.0, joules + idle_w, joules, idle_w, 1)
+
+
+def random_constraints(seed, graph, names):
+    """Up to three of pins, private inputs, forbidden and required devices, and a number of stages."""
+    dice = Random(seed)
+    pick, pins, private, forbidden, required, stages = dice.random, [], [], [], [], None
+    if pick() < 0.5:
+        start = dice.randrange(len(graph.units))
+        pins.append(Pin(start, dice.randint(start + 1, len(graph.units)), dice.choice(names)))
+    if pick() < 0.3:
+        private.append(Private(dice.choice([*graph.inputs, graph.tensors[1].name]), dice.choice(names)))
+    if pick() < 0.3:
+        forbidden.append(dice.choice(names))
+    if pick() < 0.4:
+        required += [name for name in names if dice.random() < 0.4 and name not in forbidden]
+    if pick() < 0.4:
+        stages = dice.randint(1, 3)
+    together = [tuple(dice.sample(range(len(graph.units)), min(2, len(graph.units))))] if pick() < 0.3 else []
+    return Constraints((), tuple(pins), tuple(private), tuple(together), tuple(forbidden), tuple(required), stages)
+
+
+def teams_of(names, profiles, most):
+    """Every set of up to ``most`` devices that share a variant, with that variant."""
+    for size in range(1, most + 1):
         for chosen in combinations(names, size):
-            for inner in combinations(graph.candidates, size - 1):
-                at = (0, *inner, len(graph.units))
-                stages = (Stage(a, b, (n,), profiles[n].variant) for n, a, b in zip(chosen, at[:-1], at[1:], strict=True))
-                plans.append(chain(graph, tuple(stages)))
-            if size > 1 and len({profiles[n].variant for n in chosen}) == 1:
-                plans.append(chain(graph, (Stage(0, len(graph.units), chosen, profiles[chosen[0]].variant),)))
-        if size == len(graph.units):  # replicas on more devices than there are units
-            for more in range(size + 1, len(names) + 1):
-                for chosen in combinations(names, more):
-                    if len({profiles[n].variant for n in chosen}) == 1:
-                        plans.append(chain(graph, (Stage(0, len(graph.units), chosen, profiles[chosen[0]].variant),)))
-    return [(plan, cost) for plan in plans if (cost := _cost(plan, graph, cluster, profiles)) and _fits(cost, cluster)]
+            shared = set.intersection(*({profile.variant for profile in variants(profiles, name)} for name in chosen))
+            yield from ((chosen, variant) for variant in sorted(shared, key=str))
+
+
+def every_plan(graph, cluster, profiles, order, free=False, team=1):
+    """All relayed chains over devices in order or in any, and all whole-network replicas, each priced; what has no price is left out."""
+    priced = ((plan, _cost(plan, graph, cluster, profiles)) for plan in every_chain(graph, profiles, order, free, team))
+    return [(plan, cost) for plan, cost in priced if cost and _fits(cost, cluster)]
+
+
+def every_chain(graph, profiles, order, free=False, team=1):
+    """The plans, whatever they cost."""
+    names = [name for name in order if variants(profiles, name)]
+    rank = {name: i for i, name in enumerate(names)}
+    crews = list(teams_of(names, profiles, team))
+    last, plans = len(graph.units), []
+
+    def grow(stages, position):
+        if position == last:
+            plans.append(stages)
+            return
+        used = {name for stage in stages for name in stage.devices}
+        for crew, variant in crews:
+            after = not used & set(crew) if free else not used or min(map(rank.get, crew)) > max(map(rank.get, used))
+            for stop in (*(cut for cut in graph.candidates if cut > position), last) if after else ():
+                grow((*stages, Stage(position, stop, crew, variant)), stop)
+
+    grow((), 0)
+    plans += [(Stage(0, last, crew, variant),) for crew, variant in teams_of(names, profiles, len(names)) if len(crew) > max(team, 1)]
+    return [chain(graph, stages) for stages in plans]
 
 
 def _cost(plan: Plan, graph, cluster, profiles):

@@ -3,14 +3,15 @@ import pytest
 
 from edgekit.cluster import Cluster, Link
 from edgekit.device import Device
-from edgekit.front import OBJECTIVES
+from edgekit.front import OBJECTIVES, USUAL
 from edgekit.graph import Node
 from edgekit.plan import CLIENT
 from partitioner.alternatives import relayed
 from partitioner.cost import price
-from partitioner.labels import Limits, chains
+from partitioner.labels import chains
 from partitioner.memory import Footprints
-from partitioner.tables import cap, tabulate
+from partitioner.places import cuts
+from partitioner.tabulating import cap, tabulate
 from tests.partitioner.instances import graph_of, points_of, profile_of, random_instance
 
 
@@ -18,11 +19,14 @@ from tests.partitioner.instances import graph_of, points_of, profile_of, random_
 def test_labels_and_price_agree(seed):
     graph, cluster, profiles, order = random_instance(seed, exact=False)
     names = [name for name in order if name in profiles]
-    tables = tabulate(graph, cluster, profiles, names, Footprints(graph))
-    found = chains(tables, OBJECTIVES, Limits(np.inf, np.inf, np.inf, tables.caps, np.zeros(len(names))))
-    for stages, costs in zip(found.chains, found.costs, strict=True):
-        cost = price(relayed(graph, tables, profiles, stages), graph, cluster, profiles)
-        assert points_of([cost], OBJECTIVES)[0] == pytest.approx(tuple(costs), rel=1e-9)
+    kinds = tuple((name,) for name in names)
+    places = cuts(graph, Footprints(graph))
+    tables = tabulate(places, cluster, profiles, kinds)
+    found = chains(tables, USUAL)
+    columns = [OBJECTIVES.index(objective) for objective in USUAL]
+    for hops, costs in zip(found.chains, found.costs, strict=True):
+        cost = price(relayed(places, tables, kinds, hops), graph, cluster, profiles)
+        assert points_of([cost], USUAL)[0] == pytest.approx(tuple(costs[columns]), rel=1e-9)
 
 
 def test_the_cap_of_a_host_is_the_smallest_of_its_devices():
@@ -37,7 +41,7 @@ def test_media_of_a_single_link_need_no_sum_of_their_own():
 
     def shared(*links):
         cluster = Cluster((Device("a"), Device("b")), links)
-        return len(tabulate(graph, cluster, profiles, ["a", "b"], Footprints(graph)).shared_s_per_byte)
+        return len(tabulate(cuts(graph, Footprints(graph)), cluster, profiles, (("a",), ("b",))).shared_s_per_byte)
 
     assert shared(Link("a", "b", media=("wifi",)), Link("*", "*")) == 0
     assert shared(Link("*", "*", media=("wifi",))) == 1

@@ -1,0 +1,250 @@
+"""Commands that choose: partition and explain."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import typer
+
+from edgekit.cli.app import command
+from edgekit.cli.console import mib, ms, progress, table
+
+if TYPE_CHECKING:
+    from edgekit.api import Model, Run
+    from edgekit.cluster import Cluster
+    from edgekit.constraints import Limit
+    from edgekit.front import Front, Objective
+    from edgekit.graph import Graph
+    from edgekit.plan import Cost
+    from edgekit.profile import Profile
+
+__all__ = ["explain", "partition"]
+
+NetworkFile = Annotated[Path, typer.Argument(help="An exported network.")]
+ClusterFile = Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
+ProfileFolder = Annotated[Path, typer.Option("-p", "--profiles", help="Folder with the devices' profiles.")]
+Order = Annotated[str | None, typer.Option(help="Devices in the order of the pipeline, with commas; or free: whichever is best.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Several = list[str] | None
+TABLE = 40
+"""Plans that are printed; the file holds all."""
+
+
+@command("partition")
+def partition(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the front.")],
+    network: Annotated[Path | None, typer.Argument(help="An exported network.")] = None,
+    cluster: Annotated[Path | None, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")] = None,
+    profiles: Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder with the devices' profiles.")] = None,
+    costs: Annotated[Path | None, typer.Option(help="A table of plain numbers instead of these three (see edgekit/costs.py).")] = None,
+    objectives: Annotated[
+        str, typer.Option("-O", "--objectives", help="Which to minimise, with commas: latency, period, memory, energy, loss, devices.")
+    ] = "latency,period,memory",
+    order: Order = None,
+    max_latency: Annotated[str | None, typer.Option(help="Such as 50ms.")] = None,
+    max_period: Annotated[str | None, typer.Option(help="Such as 20ms.")] = None,
+    max_energy: Annotated[str | None, typer.Option(help="Of a frame, such as 300mJ.")] = None,
+    max_devices: Annotated[int | None, typer.Option(help="How many devices a plan may use.", min=1)] = None,
+    max_memory: Annotated[Several, typer.Option(help="DEVICE=300MB, or 300MB for every host; may be repeated.")] = None,
+    max_stages: Annotated[int | None, typer.Option(help="How many stages a plan may have.", min=1)] = None,
+    rate: Annotated[float | None, typer.Option(help="Frames per second that come in, which a plan has to keep up with.", min=0.01)] = None,
+    pin: Annotated[Several, typer.Option(help="NODE=DEVICE or FIRST:STOP=DEVICE (units); may be repeated.")] = None,
+    private: Annotated[Several, typer.Option(help="TENSOR=DEVICE: it is sent to no other; may be repeated.")] = None,
+    together: Annotated[Several, typer.Option(help="FIRST:STOP (units) that are not to be parted; may be repeated.")] = None,
+    forbid: Annotated[Several, typer.Option(help="A device that is not to be used; may be repeated.")] = None,
+    require: Annotated[Several, typer.Option(help="A device that has to be used; may be repeated.")] = None,
+    link_quantile: Annotated[float, typer.Option(help="Price links as slow as this share of their messages was.", min=0.1, max=0.9)] = 0.5,
+    sweep: Annotated[
+        Several,
+        typer.Option(
+            help="Also who wins for bandwidth=1..1000Mbit, latency=1..200ms or speed:DEVICE=0.25..4; up to two; :25 for 25 steps."
+        ),
+    ] = None,
+    split_branches: Annotated[bool, typer.Option("--split-branches", help="Also put branches of the network into stages apart.")] = False,
+    team: Annotated[int, typer.Option(help="How many devices may take frames in turn in one stage.", min=1)] = 1,
+    epsilon: Annotated[float, typer.Option(help="Find the front up to this share in every objective, but sooner.", min=0.0)] = 0.0,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure the segments that end on the front, and solve again.")] = False,
+    seconds: Annotated[
+        float, typer.Option(help="With --measure: time for segments that are on the front only if estimates are too high.", min=0.0)
+    ] = 60.0,
+    json: Json = False,
+) -> None:
+    """Find the exact Pareto front of pipeline splits."""
+    from edgekit import api
+    from edgekit.cli.amounts import at_quantile, capped, constraints, knob
+    from edgekit.errors import UsageError
+    from edgekit.files import encode, write
+
+    if (costs is None) == (network is None or cluster is None or profiles is None):
+        raise UsageError("expected a network, -c its cluster and -p its profiles, or --costs TABLE.json alone; give one of the two")
+    if costs is not None and measure:
+        raise UsageError("what --costs describes cannot be measured; leave --measure out")
+    work = _from_costs(costs) if costs else _from_run(network, cluster, profiles)
+    graph = work.graph
+    knobs = [knob(text, 25 if len(sweep) == 1 else 13) for text in sweep] if sweep else []
+    machines = at_quantile(capped(work.cluster, max_memory), link_quantile)
+    limits = _limits(max_latency, max_period, max_energy, max_devices)
+    asked = constraints(graph, limits, pin, private, together, forbid, require, max_stages, rate)
+    with progress("partitioning") as tell:
+        front, _ = api.partition(
+            graph,
+            work.model,
+            machines,
+            work.profiles,
+            _objectives(objectives),
+            _order(order),
+            asked,
+            team,
+            epsilon,
+            split_branches,
+            measure,
+            seconds,
+            tell,
+            api.Run(profiles).keep if profiles else lambda profile: None,
+        )
+    write(output, front)
+    if knobs:
+        with progress("sweeping") as tell:
+            swept = api.sweep(graph, machines, work.profiles, knobs, _order(order), _objectives(objectives), asked, tell)
+        write(output.with_suffix(".sweep.json"), swept)
+        api.write_winners(output.with_suffix(".sweep.png"), swept)
+    if json:
+        print(encode(front).decode())
+        return
+    _print_front(front, api.Run(profiles) if profiles else None)
+    if profiles and not measure:
+        print("memory of segments that were not measured is predicted, with a margin; --measure replaces it by what they take")
+    if knobs:
+        print(f"the plans that win elsewhere: {output.with_suffix('.sweep.png')}")
+    if network:
+        print(f"next: edgekit deploy {output} -g {network} -c {cluster}")
+
+
+class _Work(NamedTuple):
+    """What is to be partitioned; there is no model where only numbers are known."""
+
+    graph: "Graph"
+    model: "Model | None"
+    cluster: "Cluster"
+    profiles: "dict[str, Profile]"
+
+
+def _from_costs(path: Path) -> _Work:
+    from edgekit import api
+
+    graph, cluster, profiles = api.read_costs(path)
+    return _Work(graph, None, cluster, profiles)
+
+
+def _from_run(network: Path | None, cluster: Path | None, profiles: Path | None) -> _Work:
+    from edgekit import api
+
+    assert network is not None and cluster is not None and profiles is not None
+    graph, model = api.load(network)
+    return _Work(graph, model, api.read_cluster(cluster), api.Run(profiles).profiles())
+
+
+@command("explain")
+def explain(
+    front: Annotated[Path, typer.Argument(help="A front that partition wrote.")],
+    network: Annotated[Path, typer.Option("-g", "--graph", help="The network.")],
+    cluster: ClusterFile,
+    profiles: ProfileFolder,
+    pick: Annotated[str, typer.Option(help="knee, an objective, objectives in turn (a,b), weights (a:2,b:1), or a number.")] = "knee",
+    order: Order = None,
+    json: Json = False,
+) -> None:
+    """Tell why a plan is on the front, what holds it up, and what would help most."""
+    from edgekit import api
+    from edgekit.files import encode, read
+    from edgekit.front import Front
+
+    graph, _ = api.load(network)
+    known = read(front, Front)
+    with progress("explaining") as tell:
+        found = api.explain(
+            api.read_plan(front, pick), known, graph, api.read_cluster(cluster), api.Run(profiles).profiles(), _order(order), tell=tell
+        )
+    if json:
+        print(encode(found).decode())
+        return
+    print(f"{pick}: {found.plan.describe()}")
+    whole = found.loads[0].seconds
+    table(
+        "busy per frame",
+        ["", "", "of the period"],
+        [[load.resource, ms(load.seconds), f"{load.seconds / whole:.0%}"] for load in found.loads],
+    )
+    names = list(known.objectives)
+    beside = [[each.plan.describe(), *(_times(ratio) for _, ratio in each.ratios)] for each in found.neighbours]
+    table("its neighbours on the front, against it", ["plan", *names], beside)
+    helps = [[each.change, *(_times(ratio) for _, ratio in each.ratios)] for each in found.helps]
+    table("the best of the front if", ["", *names], helps)
+
+
+def _times(ratio: float) -> str:
+    return "as now" if abs(ratio - 1) < 5e-4 else f"×{ratio:.3g}"
+
+
+def _limits(latency: str | None, period: str | None, energy: str | None, devices: int | None) -> "list[Limit]":
+    from edgekit.cli.amounts import amount
+    from edgekit.constraints import Limit
+
+    return [
+        *([Limit("latency", amount(latency, "seconds"))] if latency else []),
+        *([Limit("period", amount(period, "seconds"))] if period else []),
+        *([Limit("energy", amount(energy, "joules"))] if energy else []),
+        *([Limit("devices", devices)] if devices else []),
+    ]
+
+
+def _order(text: str | None) -> "list[str] | Literal['free'] | None":
+    return "free" if text == "free" else text.split(",") if text else None
+
+
+def _objectives(text: str) -> "tuple[Objective, ...]":
+    from edgekit.errors import UsageError
+    from edgekit.front import OBJECTIVES
+
+    asked = text.split(",")
+    if not asked or set(asked) - set(OBJECTIVES):
+        raise UsageError(f"expected objectives among {', '.join(OBJECTIVES)}, got {text!r}; separate them with commas")
+    return tuple(objective for objective in OBJECTIVES if objective in asked)
+
+
+def _print_front(front: "Front", run: "Run | None") -> None:
+    """The plans of a front as a table, and how far off such predictions were."""
+    from edgekit.residuals import interval
+
+    more = [objective for objective in front.objectives if objective in ("energy", "loss", "devices")]
+    rows = []
+    knee = front.knee()
+    for index, plan in enumerate(front.plans[:TABLE]):
+        cost = plan.predicted
+        if cost is not None:
+            marks = f"{cost.badge}{', emulated' if cost.emulated else ''}{' ← knee' if plan == knee else ''}"
+            figures = [ms(cost.latency_s), ms(cost.period_s), f"{1 / cost.period_s:.1f}", mib(cost.peak_memory_bytes)]
+            rows.append([f"{index:>3}  {plan.describe()}", *figures, *(_figure(cost, objective) for objective in more), marks])
+    title = f"{len(front.plans)} plans, {_certified(front)}, predicted"
+    table(title, ["plan", "latency", "period", "frames/s", "memory", *more, "badge"], rows)
+    if len(front.plans) > TABLE:
+        print(f"… and {len(front.plans) - TABLE} more in the file; the knee is {front.plans.index(knee)}")
+    found = run.residuals.found if run else ()
+    widths = [interval(1.0, ratios) for ratios in ([each.latency for each in found], [each.period for each in found])]
+    if None not in widths:
+        latency, period = (f"{width.high - 1:.1%}" for width in widths if width)
+        told = f"latency within {latency} of its prediction, period within {period}"
+        print(f"nine times in ten: {told} ({len(found)} pipelines were certified from here)")
+
+
+def _certified(front: "Front") -> str:
+    certificate = front.certificate
+    if certificate.kind == "exact":
+        return "exact"
+    return "of no known distance from the exact front" if certificate.gap is None else f"within {certificate.gap:.1%} of the exact front"
+
+
+def _figure(cost: "Cost", objective: "Objective") -> str:
+    from edgekit.front import value
+
+    amount = value(cost, objective)
+    return f"{amount * 1e3:.3g} mJ" if objective == "energy" else f"{amount:.3g}"

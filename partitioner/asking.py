@@ -1,0 +1,78 @@
+"""Whether what is asked for can be answered: devices with profiles, objectives that are known, constraints that name what there is."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from edgekit.cluster import Cluster
+from edgekit.constraints import Constraints
+from edgekit.errors import PlanError
+from edgekit.front import OBJECTIVES, Objective
+from edgekit.graph import Graph
+from edgekit.profile import Profiles, variants
+from partitioner.cost import idle_w, known_profiles
+
+__all__ = ["FREE", "Order", "named", "require_known", "require_metered", "usable"]
+
+FREE: Literal["free"] = "free"
+Order = Sequence[str] | Literal["free"] | None
+"""Devices in the order of the pipeline, any order, or that of the cluster."""
+
+
+def usable(graph: Graph, cluster: Cluster, profiles: Profiles, order: Order, constraints: Constraints) -> tuple[list[str], list[str]]:
+    """Devices in order that have a profile and are not forbidden, and those that have none.
+
+    Raises:
+        PlanError: there is none, or one that has to be used is not among them.
+    """
+    given = order is not None and order != FREE
+    names = [cluster.device(name).name for name in order or ()] if given else [device.name for device in cluster.devices]
+    if len(set(names)) != len(names):
+        raise PlanError(f"the order {', '.join(names)} names a device twice; a chain visits each once, so name each once")
+    for name in named(constraints):
+        cluster.device(name)
+    names = [name for name in names if name not in constraints.forbidden]
+    found = [name for name in names if variants(profiles, name)]
+    if not names:
+        raise PlanError("no plan: every device is forbidden; allow one")
+    if not found:
+        raise PlanError(f"no profile for any of {', '.join(names)}; profile {graph.name} on at least one of them first")
+    for name in found:
+        known_profiles(name, graph, profiles)
+    if missing := [name for name in constraints.required if name not in found]:
+        raise PlanError(f"no plan: {', '.join(missing)} must be used, and only {', '.join(found)} can be; profile it, or do not require it")
+    return found, [name for name in names if name not in found]
+
+
+def named(constraints: Constraints) -> Iterable[str]:
+    """Devices that constraints tell from all others."""
+    yield from (*constraints.forbidden, *constraints.required)
+    yield from (pin.device for pin in constraints.pins)
+    yield from (rule.device for rule in constraints.private)
+
+
+def require_known(asked: Sequence[Objective]) -> None:
+    """Refuse objectives that do not exist, or none at all.
+
+    Raises:
+        PlanError: with what there is.
+    """
+    if not asked:
+        raise PlanError(f"expected at least one objective among {', '.join(OBJECTIVES)}, got none; name one")
+    if strange := [objective for objective in asked if objective not in OBJECTIVES]:
+        raise PlanError(f"expected objectives among {', '.join(OBJECTIVES)}, got {', '.join(strange)}; leave it out")
+
+
+def require_metered(names: Sequence[str], cluster: Cluster, profiles: Profiles) -> None:
+    """Refuse to count joules where a device has no meter.
+
+    Raises:
+        PlanError: with the devices that have none.
+    """
+    dark = [
+        name
+        for name in names
+        if idle_w(cluster.device(name).machine, cluster, profiles) is None
+        or any(profile.active_j(0, profile.unit_count) is None for profile in variants(profiles, name))
+    ]
+    if dark:
+        raise PlanError(f"the joules of {', '.join(dark)} are not known; profile with --energy, or leave energy out of the objectives")

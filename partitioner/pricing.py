@@ -1,0 +1,48 @@
+"""Prices many plans of one graph, and keeps those that keep to what is asked."""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from edgekit.cluster import Cluster
+from edgekit.constraints import Constraints
+from edgekit.front import cost_of
+from edgekit.graph import Graph
+from edgekit.plan import Plan
+from edgekit.profile import Profiles
+from partitioner.cost import price_valid
+from partitioner.keeping import broken
+from partitioner.memory import Footprints
+
+__all__ = ["Pricing"]
+
+
+class Pricing:
+    """A graph on a cluster under constraints; what is the same for all plans in one order of the units is worked out once."""
+
+    def __init__(self, graph: Graph, cluster: Cluster, profiles: Profiles, constraints: Constraints):
+        self._cluster, self._profiles, self._constraints = cluster, profiles, constraints
+        self._own = graph
+        self._footprints = {graph.order: (graph, Footprints(graph))}
+        self._interval_s = 1 / constraints.rate_per_s if constraints.rate_per_s else None
+
+    @property
+    def footprints(self) -> Footprints:
+        """Of the graph in its own order."""
+        return self._footprints[self._own.order][1]
+
+    def priced(self, plan: Plan) -> Plan:
+        """A valid plan with its predicted cost."""
+        if plan.order not in self._footprints:
+            ordered = self._own.in_order(plan.order)
+            self._footprints[plan.order] = (ordered, Footprints(ordered))
+        graph, footprints = self._footprints[plan.order]
+        return replace(plan, predicted=price_valid(plan, graph, self._cluster, self._profiles, footprints, self._interval_s))
+
+    def allows(self, plan: Plan) -> bool:
+        """Whether a priced plan keeps to caps and constraints."""
+        return not broken(plan, cost_of(plan), self._cluster, self._constraints)
+
+    def kept(self, plans: Iterable[Plan]) -> list[Plan]:
+        """Those that do, priced."""
+        return [plan for plan in map(self.priced, plans) if self.allows(plan)]

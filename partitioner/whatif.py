@@ -1,0 +1,98 @@
+"""What would be best if links or devices were other than they are.
+
+The front under one condition is where the search under the next begins: its plans, priced anew, tell which labels lead nowhere.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+
+from msgspec.structs import replace
+
+from edgekit.cluster import Cluster, Link
+from edgekit.constraints import UNCONSTRAINED, Constraints
+from edgekit.errors import PlanError
+from edgekit.front import USUAL, Front, Objective, cost_of, value
+from edgekit.graph import Graph
+from edgekit.plan import Plan
+from edgekit.profile import Profile, Profiles, variants
+from edgekit.sweep import Condition, Knob, Sweep, Winner
+from partitioner.asking import Order
+from partitioner.choosing import choose
+from partitioner.exact import solve
+
+__all__ = ["faster", "sweep", "with_links"]
+
+Tell = Callable[[str], None]
+
+
+def sweep(
+    graph: Graph,
+    cluster: Cluster,
+    profiles: Profiles,
+    knobs: Sequence[Knob],
+    order: Order = None,
+    objectives: Sequence[Objective] = USUAL,
+    constraints: Constraints = UNCONSTRAINED,
+    tell: Tell = lambda text: None,
+) -> Sweep:
+    """The front at every combination of the knobs' values, and the plans that win there.
+
+    Raises:
+        PlanError: a knob has no such name, or no plan meets the constraints under any condition.
+    """
+    known: tuple[Plan, ...] = ()
+    conditions = []
+    picks = ("knee", *objectives)
+    for at in product(*(knob.values for knob in knobs)):
+        changed, times = cluster, profiles
+        for knob, amount in zip(knobs, at, strict=True):
+            changed, times = _set(changed, times, knob.name, amount)
+        tell(", ".join(f"{knob.name} {amount:.4g}" for knob, amount in zip(knobs, at, strict=True)))
+        try:
+            front = solve(graph, changed, times, order, objectives, constraints, known=known)
+        except PlanError:
+            if known or constraints == UNCONSTRAINED:
+                raise
+            continue
+        known = front.plans
+        conditions.append(Condition(at, tuple(Winner(pick, choose(front, pick)) for pick in picks), _points(front)))
+    if not conditions:
+        raise PlanError("no plan meets the constraints under any of the conditions; loosen one of them")
+    return Sweep(graph.digest, cluster.name, tuple(knobs), tuple(objectives), tuple(conditions))
+
+
+def _points(front: Front) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(value(cost_of(plan), objective) for objective in front.objectives) for plan in front.plans)
+
+
+def _set(cluster: Cluster, profiles: Profiles, name: str, amount: float) -> tuple[Cluster, Profiles]:
+    if name == "bandwidth":
+        return with_links(cluster, lambda link: replace(link, bytes_per_s=amount, points=(), badge="spec")), profiles
+    if name == "latency":
+        return with_links(cluster, lambda link: replace(link, latency_s=amount, points=(), badge="spec")), profiles
+    word, _, device = name.partition(" ")
+    if word != "speed" or not variants(profiles, device):
+        raise PlanError(f"expected bandwidth, latency or speed of a device that is profiled, got {name!r}; change --sweep")
+    return cluster, faster(profiles, device, amount)
+
+
+def with_links(cluster: Cluster, change: Callable[[Link], Link]) -> Cluster:
+    """The cluster with every link changed."""
+    return replace(cluster, links=tuple(change(link) for link in cluster.links))
+
+
+def faster(profiles: Profiles, device: str, times: float) -> Profiles:
+    """The profiles with one device so many times as fast."""
+    changed: Mapping[str, Profile | tuple[Profile, ...]] = {
+        name: tuple(_sped_up(profile, times) for profile in variants(profiles, name)) if name == device else found
+        for name, found in profiles.items()
+    }
+    return changed
+
+
+def _sped_up(profile: Profile, times: float) -> Profile:
+    segments = tuple(
+        replace(each, p10_s=each.p10_s / times, p50_s=each.p50_s / times, p90_s=each.p90_s / times, mad_s=each.mad_s / times)
+        for each in profile.segments
+    )
+    return replace(profile, segments=segments, badge="spec")
