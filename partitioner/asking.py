@@ -1,6 +1,7 @@
 """Whether what is asked for can be answered: devices with profiles, objectives that are known, constraints that name what there is."""
 
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import Literal
 
 from edgekit.cluster import Cluster
@@ -11,9 +12,10 @@ from edgekit.graph import Graph
 from edgekit.profile import Profiles, variants
 from partitioner.cost import idle_w, known_profiles
 
-__all__ = ["FREE", "Order", "named", "require_known", "require_metered", "usable"]
+__all__ = ["FREE", "Order", "named", "require_few", "require_known", "require_metered", "usable"]
 
 FREE: Literal["free"] = "free"
+MOST_SETS = 4096
 Order = Sequence[str] | Literal["free"] | None
 """Devices in the order of the pipeline, any order, or that of the cluster."""
 
@@ -60,6 +62,19 @@ def require_known(asked: Sequence[Objective]) -> None:
         raise PlanError(f"expected at least one objective among {', '.join(OBJECTIVES)}, got none; name one")
     if strange := [objective for objective in asked if objective not in OBJECTIVES]:
         raise PlanError(f"expected objectives among {', '.join(OBJECTIVES)}, got {', '.join(strange)}; leave it out")
+
+
+def require_few(kinds: Sequence[Sequence[str]], order: Order) -> None:
+    """Refuse to try any order of more devices than can be tried: each set of them that may be in use is a state of its own.
+
+    Raises:
+        PlanError: with how many kinds there are.
+    """
+    if order == FREE and (sets := prod(len(kind) + 1 for kind in kinds)) > MOST_SETS:
+        raise PlanError(
+            f"{len(kinds)} kinds of devices can be used in {sets} ways, {MOST_SETS} at most are tried in any order; "
+            "give an order, or forbid some of them"
+        )
 
 
 def require_metered(names: Sequence[str], cluster: Cluster, profiles: Profiles) -> None:

@@ -14,7 +14,7 @@ from edgekit.graph import Graph
 from edgekit.plan import Plan
 from edgekit.profile import Profiles, variants
 from partitioner.alternatives import relayed, replicas, sampled_splits, wholes
-from partitioner.asking import FREE, Order, named, require_known, require_metered, usable
+from partitioner.asking import FREE, Order, named, require_few, require_known, require_metered, usable
 from partitioner.branches import branches
 from partitioner.dominance import front
 from partitioner.ideals import MOST
@@ -73,6 +73,7 @@ def solve(
         require_metered(names, cluster, profiles)
     pricing = Pricing(graph, cluster, profiles, constraints)
     groups = kinds(cluster, profiles, names, [*named(constraints)]) if order == FREE and team == 1 else tuple((n,) for n in names)
+    require_few(groups, order)
     ways, exact = _ways(graph, pricing.footprints, constraints.together, split_branches, most_places)
     given, plans, compared, labels = pricing.kept(known), list[Plan](), list[Plan](), 0
     for places in ways:

@@ -213,7 +213,7 @@ def test_a_variant_other_than_the_profiled_one_is_refused_with_both_named() -> N
     net = serial()
     cluster = Cluster((Device("a", "sim:", variant=Variant(threads=2), roofline=Roofline(1e9, 1e9)),), (Link(ANY, ANY),))
     profiles = api.profile(net.graph, net.model, cluster)
-    with pytest.raises(PlanError, match="runs as .*threads=1.*, its profile was taken as .*threads=2.*; make them the same"):
+    with pytest.raises(PlanError, match="runs as fp32 CPU ×1, its profile was taken as fp32 CPU ×2; make them the same"):
         api.predict(split(net.graph, (0, 5, "a")), net.graph, cluster, profiles)
     (stage,) = split(net.graph, (0, 5, "a")).stages
     by_hand = Plan(net.graph.digest, (msgspec.structs.replace(stage, variant=Variant(threads=2)),))

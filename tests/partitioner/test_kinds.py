@@ -1,9 +1,11 @@
 """Devices that can be exchanged are tried once."""
 
+import pytest
 from msgspec import structs
 
 from edgekit.cluster import Cluster, Link
 from edgekit.device import Device
+from edgekit.errors import PlanError
 from partitioner.exact import solve
 from partitioner.kinds import kinds
 from tests.partitioner.instances import profile_of, straight
@@ -41,6 +43,13 @@ def test_many_devices_of_few_kinds_are_partitioned_in_any_order():
     front = solve(NET, Cluster(tuple(map(Device, names)), LINKS), profiles, "free", ("period", "devices"))
     assert front.best("period").predicted.period_s == 0.5
     assert front.certificate.labels < 3000
+
+
+def test_more_kinds_than_can_be_tried_in_any_order_are_refused():
+    names = [f"d{i}" for i in range(13)]
+    profiles = {name: profile_of(NET, name, [1.0 + i] * 6) for i, name in enumerate(names)}
+    with pytest.raises(PlanError, match="13 kinds of devices can be used in 8192 ways, 4096 at most"):
+        solve(NET, Cluster(tuple(map(Device, names)), LINKS), profiles, "free")
 
 
 def test_exchanged_devices_give_the_same_front():
