@@ -57,9 +57,9 @@ def points_of(front: Front) -> Points:
 def tables_of(units: int, devices: int) -> Tables:
     """Without processor time for messages, which the ε-constraint method and HiGHS do not know."""
     graph, cluster, profiles, order = large_instance(units, devices)
-    links = tuple(replace(link, send_s_per_byte=0.0, receive_s_per_byte=0.0) for link in cluster.links)
+    cluster = cluster.relinked(lambda link: replace(link, send_s_per_byte=0.0, receive_s_per_byte=0.0))
     kinds = tuple((name,) for name in order)
-    return tabulate(cuts(graph, Footprints(graph)), replace(cluster, links=links), profiles, kinds)
+    return tabulate(cuts(graph, Footprints(graph)), cluster, profiles, kinds)
 
 
 def costs_of_cuts(tables: Tables, at: NDArray[np.intp]) -> Points:

@@ -40,12 +40,11 @@ from edgekit.files import read, write
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, Stage, chain
-from edgekit.profile import Profile
+from edgekit.profile import STOLEN, Profile
 from edgekit.residuals import interval
 from edgekit.runtime.executor import Executor, sample_inputs
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.machine.stolen import Stolen
-from profilers.calm import STOLEN
 from profilers.segments import Range, measure_segments
 from tests.light import FOLDER as LIGHT
 

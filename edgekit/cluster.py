@@ -1,5 +1,6 @@
 """Devices and the links between them; the client, source of inputs and sink of results, is one of the names."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated
 
@@ -145,6 +146,10 @@ class Cluster(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     @cached_property
     def _devices(self) -> dict[str, Device]:
         return {device.name: device for device in self.devices}
+
+    def relinked(self, change: Callable[[Link], Link]) -> "Cluster":
+        """The cluster with every link changed."""
+        return replace(self, links=tuple(change(link) for link in self.links))
 
     def device(self, name: str) -> Device:
         """The device called ``name``."""

@@ -49,5 +49,10 @@ class Constraints(Struct, frozen=True, forbid_unknown_fields=True):
     most_stages: Count | None = None
     rate_per_s: Rate | None = None
 
+    @property
+    def interval_s(self) -> float | None:
+        """Seconds between two frames that come in."""
+        return 1 / self.rate_per_s if self.rate_per_s else None
+
 
 UNCONSTRAINED = Constraints()

@@ -24,7 +24,7 @@ from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
 
 __all__ = ["Costs", "DeviceCost", "SegmentCost", "UnitCost", "nouns"]
 
-INPUT, RESULT = "input", "result"
+INPUT = "input"
 
 
 class UnitCost(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,9 +12,12 @@ from edgekit.energy import Energy
 from edgekit.errors import UsageError
 from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share, least
 
-__all__ = ["VALIDITY", "Change", "Conditions", "Kernel", "Profile", "Profiles", "SegmentTime", "changes", "variants"]
+__all__ = ["STOLEN", "VALIDITY", "Change", "Conditions", "Kernel", "Profile", "Profiles", "SegmentTime", "changes", "variants"]
 
 CONTENDED = 1.1
+
+STOLEN = 0.04
+"""Share of the processors' time that a hypervisor may take away without a word."""
 
 LEAST_RATIOS = 10
 USUAL = 0.75
@@ -76,6 +79,11 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
     def contended(self) -> bool:
         """Whether something else used the processor meanwhile."""
         return (self.wall_over_cpu or 1.0) > CONTENDED
+
+    @property
+    def robbed(self) -> bool:
+        """Whether a hypervisor gave much of its time to others meanwhile."""
+        return (self.stolen or 0.0) > STOLEN
 
 
 class Change(NamedTuple):

@@ -35,6 +35,7 @@ class Bounds:
     def __init__(self, tables: Tables, columns: Columns, known: Floats, slack: float = 0.0):
         self._tables, self._columns, self._slack = tables, columns, max(slack, -ROUNDING)
         self._known = known[front(known)]
+        self._known = self._known[np.argsort(self._known[:, 0])]
         if len(self._known) > MOST_KNOWN and self._known.shape[1] > 2:
             self._known = self._known[np.linspace(0, len(self._known) - 1, MOST_KNOWN).astype(int)]
         asked = {*columns.objectives, *tables.limits}
@@ -66,7 +67,7 @@ class Bounds:
 
         over = np.zeros(len(values), bool)
         for objective, most in self._tables.limits.items():
-            over |= least(objective) > most * (1 + ROUNDING) ** 2
+            over |= least(objective) > most * (1 + ROUNDING)
         scale = (1 - ROUNDING) * (1 + self._slack)
         if self._corners is not None:
             ways = (self._corners.onwards if ran else self._corners.to_go)[position, executor]
@@ -80,12 +81,11 @@ def _beaten(points: Floats, by: Floats) -> NDArray[np.bool_]:
         return np.zeros(len(points), bool)
     beaten: NDArray[np.bool_]
     if by.shape[1] == 1:
-        beaten = points[:, 0] > by[:, 0].min()
+        beaten = points[:, 0] > by[0, 0]
         return beaten
     if by.shape[1] == 2:
-        ordered = by[np.argsort(by[:, 0])]
-        at = np.searchsorted(ordered[:, 0], points[:, 0], side="right") - 1
-        nearest = ordered[at]
+        at = np.searchsorted(by[:, 0], points[:, 0], side="right") - 1
+        nearest = by[at]
         beaten = (at >= 0) & (nearest <= points).all(axis=1) & (nearest < points).any(axis=1)
         return beaten
     found = np.zeros(len(points), bool)

@@ -29,10 +29,9 @@ class Columns:
 
     Attributes:
         count: of all columns.
-        loads, receive: the columns of loads, and the first of them.
-        shared: the columns of shared resources.
+        loads, shared: the columns of loads, and those of shared resources.
         host: for each host the column that holds its bytes; None where one device alone has it.
-        matters: for each executor, and the client at last, the columns that count in a comparison there.
+        matters: for each executor the columns that count in a comparison there.
     """
 
     LATENCY, PERIOD, MEMORY, ACTIVE, IDLE, LOSS, DEVICES, STAGES = range(8)
@@ -40,16 +39,16 @@ class Columns:
 
     def __init__(self, tables: Tables, objectives: Collection[Objective]):
         self.tables = tables
-        asked = {*objectives, *(o for o, most in tables.limits.items() if np.isfinite(most))}
+        limited = {objective for objective, most in tables.limits.items() if np.isfinite(most)}
+        asked = {*objectives, *limited}
         self.objectives = [objective for objective in OBJECTIVES if objective in objectives]
         self.rested = "energy" in asked and tables.interval_s is None and bool(np.any(tables.idle_w > 0))
         self.powered = "energy" in asked
-        self.timed = bool(asked & {"period"}) or self.rested
+        self.timed = "period" in asked or self.rested
         self.sized = "memory" in asked
         several = [host for host in range(len(tables.hosts)) if tables.host_of.count(host) > 1]
-        self.receive = 8
-        stop = self.receive + tables.send_s_per_byte.shape[2]
-        self.loads = slice(self.receive, stop)
+        stop = self.STAGES + 1 + tables.send_s_per_byte.shape[2]
+        self.loads = slice(self.STAGES + 1, stop)
         self.shared = slice(stop, stop := stop + len(tables.shared_s_per_byte))
         self.host: list[int | None] = [None] * len(tables.hosts)
         for column, host in enumerate(several, stop):
@@ -62,7 +61,7 @@ class Columns:
         self.used = slice(stop, stop + len(tables.available))
         self.count = self.used.stop
         self.matters = self._matters(asked)
-        self.exact = self._exact({o for o, most in tables.limits.items() if np.isfinite(most)})
+        self.exact = self._exact(limited)
 
     def _exact(self, limited: set[Objective]) -> set[int]:
         """Columns that are never rounded: numbers of things, and what a limit is held against."""
@@ -71,7 +70,7 @@ class Columns:
         if "energy" in limited:
             exact |= {self.ACTIVE, self.IDLE}
         if "period" in limited or ("energy" in limited and self.rested):
-            exact |= {self.PERIOD, *range(self.receive, self.shared.stop)}
+            exact |= {self.PERIOD, *range(self.loads.start, self.shared.stop)}
         return exact
 
     def _matters(self, asked: set[Objective]) -> list[list[int]]:
@@ -87,13 +86,13 @@ class Columns:
             later = np.flatnonzero(tables.reach[executor, :client])
             live = list(base)
             if self.timed:
-                live += range(self.receive, self.receive + len(tables.executors[executor].devices))
+                live += range(self.loads.start, self.loads.start + len(tables.executors[executor].devices))
                 live += [self.shared.start + i for i, table in enumerate(tables.shared_s_per_byte) if table[later].any()]
             for host in {host for number in later for host in tables.executors[number].hosts}:
                 live += [c for c in [self.host[host]] if c is not None and (self.sized or np.isfinite(tables.caps[host]))]
                 live += [c for c in [self.rest[host]] if c is not None]
             found.append([*live, *range(self.used.start, self.used.stop)])
-        return [*found, base]
+        return found
 
     def begin(self, values: Floats, receiver: int) -> None:
         """A stage begins at ``receiver``: it counts, and so does what its machine takes at rest."""
@@ -115,11 +114,9 @@ class Columns:
                 values[:, self.ACTIVE] += watts * self.tables.interval_s * fresh
 
     def allowed(self, values: Floats, receiver: int) -> NDArray[np.bool_]:
-        """Rows within every limit that are possible at all."""
+        """Rows that are possible at all, whatever they cost."""
         tables = self.tables
         keep: NDArray[np.bool_] = np.isfinite(values[:, self.LATENCY])
-        for objective, most in tables.limits.items():
-            keep &= self.value(values, objective) <= most * (1 + ROUNDING)
         keep &= values[:, self.STAGES] <= tables.most_stages
         if receiver == len(tables.executors):
             keep &= (values[:, self.used] >= tables.required).all(axis=1)

@@ -12,7 +12,7 @@ from edgekit.errors import PlanError
 from edgekit.front import OBJECTIVES, USUAL, Certificate, Front, Objective, cost_of, value
 from edgekit.graph import Graph
 from edgekit.plan import Plan
-from edgekit.profile import Profiles, variants
+from edgekit.profile import Profiles
 from partitioner.alternatives import relayed, replicas, sampled_splits, wholes
 from partitioner.asking import FREE, Order, named, require_few, require_known, require_metered, usable
 from partitioner.branches import branches
@@ -20,7 +20,6 @@ from partitioner.dominance import front
 from partitioner.ideals import MOST
 from partitioner.kinds import kinds
 from partitioner.labels import chains
-from partitioner.memory import Footprints
 from partitioner.places import Places, cuts
 from partitioner.pricing import Pricing
 from partitioner.refusal import refusal
@@ -74,7 +73,7 @@ def solve(
     pricing = Pricing(graph, cluster, profiles, constraints)
     groups = kinds(cluster, profiles, names, [*named(constraints)]) if order == FREE and team == 1 else tuple((n,) for n in names)
     require_few(groups, order)
-    ways, exact = _ways(graph, pricing.footprints, constraints.together, split_branches, most_places)
+    ways, exact = _ways(graph, pricing, constraints.together, split_branches, most_places)
     given, plans, compared, labels = pricing.kept(known), list[Plan](), list[Plan](), 0
     for places in ways:
         tables = tabulate(places, cluster, profiles, groups, constraints, order != FREE, team)
@@ -96,14 +95,15 @@ def solve(
     return result if exact else _bounded(result, profiles, len(names), len(ways), epsilon)
 
 
-def _ways(graph: Graph, footprints: Footprints, together: Groups, split_branches: bool, most: int) -> tuple[list[Places], bool]:
+def _ways(graph: Graph, pricing: Pricing, together: Groups, split_branches: bool, most: int) -> tuple[list[Places], bool]:
     """Where the graph can be cut: in one order, in all at once, or in some; and whether that is all there is."""
+    own = pricing.view(graph.order)
     if not split_branches:
-        return [cuts(graph, footprints, together)], True
+        return [cuts(*own, together)], True
     try:
-        return [branches(graph, footprints, together, most)], True
+        return [branches(*own, together, most)], True
     except PlanError:
-        return [cuts(ordered, Footprints(ordered), together) for ordered in orders(graph)], False
+        return [cuts(*pricing.view(order), together) for order in orders(graph)], False
 
 
 def _points(plans: Sequence[Plan], objectives: Sequence[Objective]) -> list[tuple[float, ...]]:
@@ -113,8 +113,7 @@ def _points(plans: Sequence[Plan], objectives: Sequence[Objective]) -> list[tupl
 
 def _bounded(found: Front, profiles: Profiles, devices: int, ways: int, epsilon: float) -> Front:
     """The front with how far it can be from one over all orders of the units."""
-    least = {name: min(profile.base_bytes for profile in variants(profiles, name)) for name in profiles if variants(profiles, name)}
-    share = gap(found, profiles, devices, least)
+    share = gap(found, profiles, devices)
     model = found.certificate.model.replace("exact over", f"over {ways} orders of the units:", 1)
     known = max(share, epsilon) if isfinite(share) else None
     certificate = replace(found.certificate, kind="bounded", model=model, gap=known)

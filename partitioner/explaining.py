@@ -14,7 +14,7 @@ from edgekit.plan import Plan
 from edgekit.profile import Profiles
 from partitioner.asking import Order
 from partitioner.exact import solve
-from partitioner.whatif import faster, with_links
+from partitioner.whatif import faster
 
 __all__ = ["explain"]
 
@@ -63,7 +63,7 @@ def _changes(
         for receiver in ends:
             if source != receiver and cluster.link(source, receiver) is not None:
                 yield f"link {source} → {receiver} twice as fast", _quick(cluster, source, receiver), profiles, constraints
-    yield "all links twice as fast", with_links(cluster, _doubled), profiles, constraints
+    yield "all links twice as fast", cluster.relinked(_doubled), profiles, constraints
     for name in plan.devices:
         yield f"{name} twice as fast", cluster, faster(profiles, name, TIMES), constraints
     capped = [device for device in cluster.devices if device.memory_bytes is not None]

@@ -155,7 +155,7 @@ class _Search:
             if (sums := columns.host[host]) is not None:
                 values[:, sums] = nbytes[rows]
         for number, load in enumerate(who.load_s):
-            values[:, columns.receive + number] += load[starts, position]
+            values[:, columns.loads.start + number] += load[starts, position]
         if who.active_j is not None:
             values[:, Columns.ACTIVE] += who.active_j[starts, position]
         if who.loss is not None:

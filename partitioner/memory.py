@@ -50,9 +50,10 @@ class Footprints:
         load, run: [units + 1, units + 1], what a device adds to its process by the equations; 0 where i ≥ j.
     """
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, own: "Footprints | None" = None):
+        """``own``: those of the graph in its own order, where they are known already."""
         self._order = graph.order
-        self._own = Footprints(graph.in_order(())) if graph.order else self
+        self._own = (own or Footprints(graph.in_order(()))) if graph.order else self
         count = len(graph.units)
         self.load: Sizes = np.zeros((count + 1, count + 1), np.int64)
         self.run: Sizes = np.zeros((count + 1, count + 1), np.int64)

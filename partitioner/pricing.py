@@ -22,22 +22,22 @@ class Pricing:
 
     def __init__(self, graph: Graph, cluster: Cluster, profiles: Profiles, constraints: Constraints):
         self._cluster, self._profiles, self._constraints = cluster, profiles, constraints
-        self._own = graph
-        self._footprints = {graph.order: (graph, Footprints(graph))}
-        self._interval_s = 1 / constraints.rate_per_s if constraints.rate_per_s else None
+        self._views = {graph.order: (graph, Footprints(graph))}
+        self._own = graph.order
 
-    @property
-    def footprints(self) -> Footprints:
-        """Of the graph in its own order."""
-        return self._footprints[self._own.order][1]
+    def view(self, order: tuple[int, ...]) -> tuple[Graph, Footprints]:
+        """The graph with its units in that order, and its footprints."""
+        if order not in self._views:
+            own, footprints = self._views[self._own]
+            ordered = own.in_order(order)
+            self._views[order] = (ordered, Footprints(ordered, footprints))
+        return self._views[order]
 
     def priced(self, plan: Plan) -> Plan:
         """A valid plan with its predicted cost."""
-        if plan.order not in self._footprints:
-            ordered = self._own.in_order(plan.order)
-            self._footprints[plan.order] = (ordered, Footprints(ordered))
-        graph, footprints = self._footprints[plan.order]
-        return replace(plan, predicted=price_valid(plan, graph, self._cluster, self._profiles, footprints, self._interval_s))
+        graph, footprints = self.view(plan.order)
+        interval_s = self._constraints.interval_s
+        return replace(plan, predicted=price_valid(plan, graph, self._cluster, self._profiles, footprints, interval_s))
 
     def allows(self, plan: Plan) -> bool:
         """Whether a priced plan keeps to caps and constraints."""

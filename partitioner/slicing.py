@@ -1,6 +1,6 @@
 """Orders of the units of a graph with too many places to be cut, and how far from the best their fronts can be at most."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from random import Random
 
 import numpy as np
@@ -14,9 +14,9 @@ __all__ = ["gap", "orders"]
 COUNT = 24
 
 
-def orders(graph: Graph, count: int = COUNT, seed: int = 0) -> Iterator[Graph]:
-    """The graph in its own order, then in others: branch after branch, branches side by side, and at random."""
-    yield graph
+def orders(graph: Graph, count: int = COUNT, seed: int = 0) -> Iterator[tuple[int, ...]]:
+    """That of the graph, then others: branch after branch, branches side by side, and at random."""
+    yield graph.order
     dice = Random(seed)
     size = len(graph.units)
     seen = {tuple(range(size))}
@@ -25,7 +25,7 @@ def orders(graph: Graph, count: int = COUNT, seed: int = 0) -> Iterator[Graph]:
         order = _topological(graph, keys, depth_first=number % 2 == 0)
         if order not in seen:
             seen.add(order)
-            yield graph.in_order(order)
+            yield order
 
 
 def _topological(graph: Graph, keys: list[float], depth_first: bool) -> tuple[int, ...]:
@@ -48,13 +48,13 @@ def _topological(graph: Graph, keys: list[float], depth_first: bool) -> tuple[in
     return tuple(order)
 
 
-def gap(front: Front, profiles: Profiles, devices: int, least_bytes: Mapping[str, int]) -> float:
+def gap(front: Front, profiles: Profiles, devices: int) -> float:
     """By which share some plan of the front is worse than any plan there can be, at most, in every objective at once.
 
     Whatever the plan, each unit runs somewhere, and no device does it quicker than the quickest; the busiest of ``devices``
     has at least its share of that. Measured segments that took less than the sum of their units make all bounds lower.
     """
-    least = {objective: _least(objective, profiles, devices, least_bytes) for objective in front.objectives}
+    least = {objective: _least(objective, profiles, devices) for objective in front.objectives}
     worst = [max(_ratio(value(cost_of(plan), o), least[o]) for o in front.objectives) for plan in front.plans]
     return min(worst) - 1
 
@@ -63,7 +63,7 @@ def _ratio(found: float, least: float) -> float:
     return 1.0 if found <= least else found / least if least > 0 else float("inf")
 
 
-def _least(objective: Objective, profiles: Profiles, devices: int, least_bytes: Mapping[str, int]) -> float:
+def _least(objective: Objective, profiles: Profiles, devices: int) -> float:
     every = [profile for name in profiles for profile in variants(profiles, name)]
     units = np.min([np.array(profile.unit_s) * _quickest(profile) for profile in every], axis=0)
     if objective == "latency":
@@ -71,7 +71,7 @@ def _least(objective: Objective, profiles: Profiles, devices: int, least_bytes: 
     if objective == "period":
         return float(units.sum()) / devices
     if objective == "memory":
-        return float(min(least_bytes.values()))
+        return float(min(profile.base_bytes for profile in every))
     if objective == "energy":
         return float(min(profile.active_j(0, profile.unit_count) or 0.0 for profile in every)) * min(map(_quickest, every))
     return 1.0 if objective == "devices" else 0.0

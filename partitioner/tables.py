@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edgekit.device import Variant
 from edgekit.front import Objective
 
-__all__ = ["Channel", "Executor", "Floats", "Tables", "thinned"]
+__all__ = ["Channel", "Executor", "Floats", "Tables", "closure", "thinned"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -102,6 +102,15 @@ class Tables(NamedTuple):
     most_stages: int
     longest: int
     interval_s: float | None = None
+
+
+def closure(follows: Flags) -> Flags:
+    """Which executor may come after which, itself or others between; nothing comes after the results."""
+    reach: Flags = follows | np.eye(len(follows), dtype=bool)
+    reach[-1, :-1] = False
+    for middle in range(len(reach) - 1):
+        reach |= reach[:, middle, None] & reach[None, middle, :]
+    return reach
 
 
 def thinned(tables: Tables, kept: Counts) -> Tables:

@@ -14,7 +14,7 @@ from edgekit.profile import Profiles, variants
 from partitioner.cost import QUEUE_SLOTS, idle_w, meeting
 from partitioner.kinds import Kinds
 from partitioner.places import Places
-from partitioner.tables import Channel, Executor, Floats, Tables
+from partitioner.tables import Channel, Executor, Floats, Tables, closure
 
 __all__ = ["cap", "tabulate"]
 
@@ -56,9 +56,8 @@ def tabulate(
     follows = _follows(crew, sizes, ordered, [kind[0] in constraints.required for kind in kinds])
     longest = sum(sizes)
     limits = {limit.objective: limit.most for limit in constraints.limits}
-    interval_s = 1 / constraints.rate_per_s if constraints.rate_per_s else None
-    if interval_s is not None:
-        limits["period"] = min(limits.get("period", np.inf), interval_s)
+    if constraints.interval_s is not None:
+        limits["period"] = min(limits.get("period", np.inf), constraints.interval_s)
     message_s, link_load_s, send, receive, shared = _between(crew, pairs, len(kinds))
     none = np.zeros((len(places.names), len(executors) + 1))
     return Tables(
@@ -70,7 +69,7 @@ def tabulate(
         receive_s_per_byte=receive,
         shared_s_per_byte=shared,
         follows=follows,
-        reach=_closure(follows),
+        reach=closure(follows),
         runs=_runs(crew, send.shape[2]),
         hosts=hosts,
         caps=np.array([cap(cluster, host) for host in hosts]),
@@ -82,7 +81,7 @@ def tabulate(
         limits=limits,
         most_stages=min(longest, longest if constraints.most_stages is None else constraints.most_stages),
         longest=longest,
-        interval_s=interval_s,
+        interval_s=constraints.interval_s,
     )
 
 
@@ -95,7 +94,6 @@ def cap(cluster: Cluster, host: str) -> float:
 class _Single(NamedTuple):
     """A device in one variant: seconds, bytes and net joules of every segment [P, P]."""
 
-    variant: Variant
     seconds: Floats
     nbytes: Floats
     joules: Floats | None
@@ -108,7 +106,7 @@ def _singles(profiles: Profiles, name: str, places: Places) -> dict[Variant, _Si
         seconds = places.seconds(profile)
         whole_j = profile.active_j(0, profile.unit_count)
         joules = None if whole_j is None else whole_j * np.where(np.isfinite(seconds), seconds, 0.0) / (profile.whole.p50_s or 1.0)
-        found[profile.variant] = _Single(profile.variant, seconds, places.nbytes(profile) + buffers, joules)
+        found[profile.variant] = _Single(seconds, places.nbytes(profile) + buffers, joules)
     return found
 
 
@@ -250,14 +248,6 @@ def _follows(crew: Sequence[tuple[int, ...]], sizes: Sequence[int], ordered: boo
         if any(required[k] and k not in devices for k in range(min(devices), max(devices))):
             follows[:, team] = follows[team, :] = False
     return follows
-
-
-def _closure(follows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    reach: NDArray[np.bool_] = follows | np.eye(len(follows), dtype=bool)
-    reach[-1, :-1] = False  # nothing comes after the results
-    for middle in range(len(reach) - 1):
-        reach |= reach[:, middle, None] & reach[None, middle, :]
-    return reach
 
 
 def _runs(crew: Sequence[tuple[int, ...]], most: int) -> Floats:

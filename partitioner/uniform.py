@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.device import Variant
-from partitioner.tables import Channel, Executor, Floats, Tables
+from partitioner.tables import Channel, Executor, Floats, Tables, closure
 
 __all__ = ["uniform"]
 
@@ -26,8 +26,6 @@ def uniform(kinds: Sequence[tuple[Floats, Floats, int, float]]) -> Tables:
     follows = np.ones((size, size), bool)
     follows[count, count] = False
     follows[np.arange(count), np.arange(count)] = available > 1
-    reach = np.ones((size, size), bool)
-    reach[count, :count] = False
     names = tuple(f"kind {kind}" for kind in range(count))
     return Tables(
         positions=tuple(range(positions)),
@@ -38,7 +36,7 @@ def uniform(kinds: Sequence[tuple[Floats, Floats, int, float]]) -> Tables:
         receive_s_per_byte=np.zeros((size, size, 1)),
         shared_s_per_byte=np.zeros((0, size, size)),
         follows=follows,
-        reach=reach,
+        reach=closure(follows),
         runs=np.ones((size, 1)),
         hosts=names,
         caps=np.array([cap for _, _, _, cap in kinds]),

@@ -8,7 +8,7 @@ from itertools import product
 
 from msgspec.structs import replace
 
-from edgekit.cluster import Cluster, Link
+from edgekit.cluster import Cluster
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.errors import PlanError
 from edgekit.front import USUAL, Front, Objective, cost_of, value
@@ -20,7 +20,7 @@ from partitioner.asking import Order
 from partitioner.choosing import choose
 from partitioner.exact import solve
 
-__all__ = ["faster", "sweep", "with_links"]
+__all__ = ["faster", "sweep"]
 
 Tell = Callable[[str], None]
 
@@ -67,18 +67,13 @@ def _points(front: Front) -> tuple[tuple[float, ...], ...]:
 
 def _set(cluster: Cluster, profiles: Profiles, name: str, amount: float) -> tuple[Cluster, Profiles]:
     if name == "bandwidth":
-        return with_links(cluster, lambda link: replace(link, bytes_per_s=amount, points=(), badge="spec")), profiles
+        return cluster.relinked(lambda link: replace(link, bytes_per_s=amount, points=(), badge="spec")), profiles
     if name == "latency":
-        return with_links(cluster, lambda link: replace(link, latency_s=amount, points=(), badge="spec")), profiles
+        return cluster.relinked(lambda link: replace(link, latency_s=amount, points=(), badge="spec")), profiles
     word, _, device = name.partition(" ")
     if word != "speed" or not variants(profiles, device):
         raise PlanError(f"expected bandwidth, latency or speed of a device that is profiled, got {name!r}; change --sweep")
     return cluster, faster(profiles, device, amount)
-
-
-def with_links(cluster: Cluster, change: Callable[[Link], Link]) -> Cluster:
-    """The cluster with every link changed."""
-    return replace(cluster, links=tuple(change(link) for link in cluster.links))
 
 
 def faster(profiles: Profiles, device: str, times: float) -> Profiles:

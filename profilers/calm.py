@@ -4,11 +4,9 @@ import time
 from collections.abc import Callable
 
 from devices.connection import Connection, Measure, Measured
+from edgekit.profile import STOLEN
 
-__all__ = ["STOLEN", "measured"]
-
-STOLEN = 0.04
-"""Share of the processors' time that may be taken away without a word."""
+__all__ = ["measured"]
 
 TRIES = 4
 PAUSE_S = 0.5

@@ -118,7 +118,7 @@ def capped(cluster: Cluster, texts: list[str] | None) -> Cluster:
 
 def at_quantile(cluster: Cluster, quantile: float) -> Cluster:
     """The cluster with its links as slow as that share of their messages was at most."""
-    return cluster if quantile == 0.5 else replace(cluster, links=tuple(link.at_quantile(quantile) for link in cluster.links))
+    return cluster if quantile == 0.5 else cluster.relinked(lambda link: link.at_quantile(quantile))
 
 
 def knob(text: str, count: int) -> Knob:

@@ -6,13 +6,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ParamSpec
 
 import typer
 
 from edgekit import __version__
 from edgekit.errors import EdgekitError
+from edgekit.signals import delivered
 
 __all__ = ["VERBOSE", "app", "command", "main"]
 
@@ -83,7 +84,7 @@ def main() -> None:
     """Run the command line. SIGTERM cleans up as Ctrl-C does."""
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_insist, args=(_signals(),), name="signals", daemon=True).start()
+    threading.Thread(target=_insist, args=(delivered(),), name="signals", daemon=True).start()
     import edgekit.cli.cluster
     import edgekit.cli.devices
     import edgekit.cli.doctor
@@ -104,19 +105,10 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _signals() -> int:
-    """Where the number of each signal can be read, whichever thread it was delivered to."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    return reader
-
-
-def _insist(reader: int) -> None:
+def _insist(numbers: Iterator[int]) -> None:
     """Wake the main thread for its signal: one that another thread took leaves it waiting for a lock."""
     main = threading.main_thread().ident or 0
-    while True:
-        number = os.read(reader, 1)[0]
+    for number in numbers:
         time.sleep(WAKE_S)
         while signal.getsignal(number) is _interrupt:
             signal.pthread_kill(main, number)

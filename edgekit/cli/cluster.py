@@ -17,11 +17,6 @@ __all__ = ["demo", "profile", "report"]
 UNSTEADY = 0.05
 """Difference between two halves of the samples that is worth a word."""
 
-STOLEN = 0.04
-"""Share of the processors' time that is worth a word when a hypervisor takes it."""
-
-NetworkFile = Annotated[Path, typer.Argument(help="An exported network.")]
-ClusterFile = Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
 CONTENDED_HINT = (
     "contended: something else used its processor meanwhile, so its times are too long; stop that (top shows it) or pin the device "
     "to cores of its own (cores in cluster.toml), then profile again"
@@ -91,7 +86,7 @@ def profile(
     for name, one in found.items():
         if one.conditions.contended:
             print(f"{name}: {CONTENDED_HINT}")
-        if (one.conditions.stolen or 0) > STOLEN:
+        if one.conditions.robbed:
             print(f"{name}: {STOLEN_HINT}")
         if one.compute_units:
             print(f"{name}: {one.compute_units}")
@@ -110,7 +105,7 @@ def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
             *([one.badge] if one.badge != "measured" else []),
             *(["emulated"] if one.emulated else []),
             *([f"contended {held.wall_over_cpu:.2f}"] if held.contended else []),
-            *([f"stolen {held.stolen:.0%}"] if (held.stolen or 0) > STOLEN else []),
+            *([f"stolen {held.stolen:.0%}"] if held.robbed else []),
             *([f"unsteady {whole.repeatability:.0%}"] if (whole.repeatability or 0) > UNSTEADY else []),
             *held.throttled,
             *([unsupported(one)] if one.widened else []),

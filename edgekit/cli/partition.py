@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["explain", "partition"]
 
-NetworkFile = Annotated[Path, typer.Argument(help="An exported network.")]
 ClusterFile = Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
 ProfileFolder = Annotated[Path, typer.Option("-p", "--profiles", help="Folder with the devices' profiles.")]
 Order = Annotated[str | None, typer.Option(help="Devices in the order of the pipeline, with commas; or free: whichever is best.")]

@@ -10,7 +10,7 @@ from edgekit.front import value
 from edgekit.sweep import Knob
 from partitioner.exact import solve
 from partitioner.explaining import explain
-from partitioner.whatif import faster, sweep, with_links
+from partitioner.whatif import faster, sweep
 from tests.partitioner.instances import large_instance, profile_of, straight
 
 NET = straight([1000, 500, 20, 100, 4], [10, 20, 400, 300])
@@ -60,5 +60,5 @@ def test_an_explanation_names_what_holds_a_plan_up_and_what_would_help():
 
 
 def test_links_are_changed_one_by_one():
-    doubled = with_links(CLUSTER, lambda link: Link(link.source, link.receiver, link.latency_s, 2 * link.bytes_per_s))
+    doubled = CLUSTER.relinked(lambda link: Link(link.source, link.receiver, link.latency_s, 2 * link.bytes_per_s))
     assert [link.bytes_per_s for link in doubled.links] == [2e5]
