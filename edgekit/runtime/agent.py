@@ -45,6 +45,7 @@ def serve(folder: Path, store: Path | None = None, follow: bool = False, daemon:
     Raises:
         DeviceError: another agent serves the folder.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # before anyone can dial it
     store = store or folder / "store"
     supervisor = Supervisor(folder, store, keeps)
     listener = _listen(folder / "agent.sock")
@@ -53,7 +54,6 @@ def serve(folder: Path, store: Path | None = None, follow: bool = False, daemon:
     (folder / "agent.pid").write_text(f"{os.getpid()}\n")
     farewell: Farewell = SimpleQueue()
     on_sigterm(lambda: farewell.put(None))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     supervisor.bring_back()
     threading.Thread(target=_accept, args=(listener, supervisor, store.parent / "lease", farewell), daemon=True).start()
     if follow:
