@@ -4,9 +4,23 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from edgekit.device import Device
-from edgekit.runtime.verbs import FactsReply, KernelTime, Loaded, LogsReply, Measure, Measured, Probe, Probed, Run, StageSpec, Work, works
+from edgekit.runtime.verbs import (
+    FactsReply,
+    KernelTime,
+    Loaded,
+    LogsReply,
+    Measure,
+    Measured,
+    Probe,
+    Probed,
+    Run,
+    StageSpec,
+    Work,
+    coding_works,
+    works,
+)
 
-__all__ = ["Connection", "FactsReply", "KernelTime", "Measure", "Measured", "Probe", "Probed", "Work", "works"]
+__all__ = ["Connection", "FactsReply", "KernelTime", "Measure", "Measured", "Probe", "Probed", "Work", "coding_works", "works"]
 
 
 class Connection(Protocol):

@@ -24,17 +24,20 @@ def value(cost: Cost, objective: Objective) -> float:
     """One objective of a cost, in SI units.
 
     Raises:
-        PlanError: its joules are not known.
+        PlanError: its joules, or what its codecs lose, are not known.
     """
     if objective == "energy":
         if cost.energy_j is None:
             raise PlanError("its joules are not known, because a device has no meter; leave energy out of the objectives")
         return cost.energy_j
+    if objective == "loss":
+        if cost.accuracy_loss is None:
+            raise PlanError("what its codecs lose is not known; measure it with edgekit quantize --losses, or leave loss out")
+        return cost.accuracy_loss
     return {
         "latency": cost.latency_s,
         "period": cost.period_s,
         "memory": float(cost.peak_memory_bytes),
-        "loss": cost.accuracy_loss,
         "devices": float(cost.device_count),
     }[objective]
 

@@ -1,17 +1,19 @@
 """Which part of a graph runs where, what is sent between the parts, and what that is predicted to cost."""
 
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from edgekit.codec import OPSETS, Codec, carried, takes
 from edgekit.device import Variant
 from edgekit.errors import PlanError
-from edgekit.graph import Graph
+from edgekit.graph import Graph, Tensor
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
 
-__all__ = ["CLIENT", "Cost", "Load", "Memory", "Plan", "Stage", "Term", "Transfer", "chain", "validate"]
+__all__ = ["CLIENT", "Cost", "Load", "Memory", "Plan", "Stage", "Term", "Transfer", "chain", "validate", "wired"]
 
 CLIENT: Literal["client"] = "client"
 """As source or receiver of a transfer: where inputs come from and results go to."""
@@ -34,7 +36,7 @@ class Transfer(Struct, frozen=True, forbid_unknown_fields=True):
     tensor: Name
     source: End
     receiver: End
-    codec: Literal["raw"] = "raw"
+    codec: Codec = "raw"
 
 
 class Term(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +67,8 @@ class Cost(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         energy_j: net joules of the work on one frame, and what the machines take at rest until the next; None where a
             device has no meter. Attributed by time, so never more than estimated.
-        accuracy_loss: summed over variants and codecs, in the unit of the measure of accuracy.
+        accuracy_loss: summed over codecs, in the unit of the measure of accuracy; None where it is not known of one.
+        loss_badge: measured where the whole plan was run on data.
         device_count: how many devices are used.
         badge: of the least trusted term of the latency.
     """
@@ -79,7 +82,8 @@ class Cost(Struct, frozen=True, forbid_unknown_fields=True):
     badge: Badge = "estimated"
     emulated: bool = False
     energy_j: Annotated[float, Meta(ge=0)] | None = None
-    accuracy_loss: Annotated[float, Meta(ge=0)] = 0.0
+    accuracy_loss: Annotated[float, Meta(ge=0)] | None = 0.0
+    loss_badge: Badge = "estimated"
     device_count: Annotated[int, Meta(ge=1)] = 1
 
 
@@ -108,28 +112,49 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", 
 
         >>> Plan("d", (Stage(0, 5, ("pi",)), Stage(5, 9, ("nano", "tx2")))).describe()
         'pi[0:5] → nano|tx2[5:9]'
+        >>> Plan("d", (Stage(0, 5, ("pi",)), Stage(5, 9, ("nano",))), (Transfer("x", 0, 1, "u8"),)).describe()
+        'pi[0:5] →u8→ nano[5:9]'
         """
-        return " → ".join(f"{'|'.join(stage.devices)}[{stage.start}:{stage.stop}]" for stage in self.stages)
+        words = []
+        for index, stage in enumerate(self.stages):
+            codecs = {transfer.codec for transfer in self.transfers if transfer.source == index and transfer.receiver != CLIENT} - {"raw"}
+            arrow = f" →{'|'.join(sorted(codecs))}→ " if codecs else " → "
+            words += [f"{'|'.join(stage.devices)}[{stage.start}:{stage.stop}]", arrow]
+        return "".join(words[:-1])
 
-    def messages(self) -> dict[tuple[End, End], tuple[str, ...]]:
-        """Tensors grouped by (source, receiver): what travels as one message."""
-        grouped: dict[tuple[End, End], tuple[str, ...]] = {}
+    def messages(self) -> dict[tuple[End, End], tuple[Transfer, ...]]:
+        """Transfers grouped by (source, receiver): what travels as one message."""
+        grouped: dict[tuple[End, End], tuple[Transfer, ...]] = {}
         for transfer in self.transfers:
             ends = (transfer.source, transfer.receiver)
-            grouped[ends] = (*grouped.get(ends, ()), transfer.tensor)
+            grouped[ends] = (*grouped.get(ends, ()), transfer)
         return grouped
 
+    @property
+    def coded(self) -> bool:
+        """Whether anything travels otherwise than as it is, so that outputs are not those of the whole network."""
+        return any(transfer.codec != "raw" for transfer in self.transfers)
 
-def chain(graph: Graph, stages: tuple[Stage, ...], name: str = "") -> Plan:
+
+def wired(graph: Graph, transfers: Iterable[Transfer]) -> tuple[Tensor, ...]:
+    """What travels for transfers, as their codecs write it."""
+    return tuple(tensor for transfer in transfers for tensor in carried(graph.tensor(transfer.tensor), transfer.codec))
+
+
+def chain(graph: Graph, stages: tuple[Stage, ...], name: str = "", codecs: Sequence[Codec] = ()) -> Plan:
     """The plan whose stages form a line: all that crosses a cut goes to the next stage, relayed if need be.
 
     The stages count units as the graph does, which may be one with its units in another order.
+
+    Args:
+        codecs: for each message between two stages, that of all its tensors which can be sent so; none: as they are.
     """
     ends: list[int | Literal["client"]] = [CLIENT, *range(len(stages)), CLIENT]
     cuts = [*(stage.start for stage in stages), len(graph.units)]
+    used: list[Codec] = ["raw", *(codecs or ["raw"] * (len(stages) - 1)), "raw"]
     transfers = tuple(
-        Transfer(tensor.name, source, receiver)
-        for (source, receiver), cut in zip(pairwise(ends), cuts, strict=True)
+        Transfer(tensor.name, source, receiver, codec if takes(tensor, codec) else "raw")
+        for (source, receiver), cut, codec in zip(pairwise(ends), cuts, used, strict=True)
         if cut <= len(graph.units)
         for tensor in graph.cuts[cut].tensors
     )
@@ -194,6 +219,8 @@ def _validate_transfers(plan: Plan, graph: Graph) -> None:
             raise PlanError(f"{transfer.tensor} goes backwards, {transfer.source} → {transfer.receiver}")
         if transfer.tensor not in holds[transfer.source] | arrived[transfer.source]:
             raise PlanError(f"{_named(transfer.source)} does not have {transfer.tensor} to send")
+        if transfer.codec != "raw":
+            _validate_codec(transfer, graph)
         seen.add(transfer)
         arrived[transfer.receiver].add(transfer.tensor)
     wanted: dict[int | str, set[str]] = {i: {t.name for t in segment.inputs} for i, segment in enumerate(segments)}
@@ -201,6 +228,18 @@ def _validate_transfers(plan: Plan, graph: Graph) -> None:
     for end, names in wanted.items():
         if missing := names - arrived[end]:
             raise PlanError(f"{_named(end)} never gets {', '.join(sorted(missing))}; add the transfers")
+
+
+def _validate_codec(transfer: Transfer, graph: Graph) -> None:
+    what = f"{transfer.tensor} is to go {transfer.source} → {transfer.receiver} in {transfer.codec}"
+    if CLIENT in (transfer.source, transfer.receiver):
+        raise PlanError(f"{what}, but the client sends and gets tensors as they are; send it raw")
+    if not takes(tensor := graph.tensor(transfer.tensor), transfer.codec):
+        raise PlanError(f"{what}, but it is of type {tensor.dtype}, expected float32; send it raw")
+    if 0 < graph.opset < OPSETS[transfer.codec]:
+        raise PlanError(
+            f"{what}, which needs opset {OPSETS[transfer.codec]}, but {graph.name} has {graph.opset}; send it raw, or export it anew"
+        )
 
 
 def _named(end: int | str) -> str:

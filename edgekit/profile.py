@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct, structs
 
+from edgekit.codec import CodecTime
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.errors import UsageError
@@ -182,6 +183,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         estimates_times: by which sums of kernels are multiplied; below 1 for a profile of what is hoped for.
         badge: what the times of its segments are worth; less than measured where the device is only described.
         resident_bytes: of each unit, where they are given and not predicted; those of a segment add up.
+        codecs: what it takes to write and to read tensors otherwise than they are, where that was measured.
     """
 
     graph: Name
@@ -202,6 +204,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     library_bytes: Bytes = 0
     widened: Count = 0
     resident_bytes: tuple[Bytes, ...] = ()
+    codecs: tuple[CodecTime, ...] = ()
     version: int = 1
 
     def __post_init__(self) -> None:
@@ -309,10 +312,11 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
             return segment.p50_s, self.badge
         return self._sums[stop] - self._sums[start], least((self.badge, "estimated"))
 
-    def active_j(self, start: int, stop: int) -> float | None:
-        """Net joules of units ``[start, stop)``, attributed: the share of the whole that they have in its time. None: not metered."""
+    @property
+    def active_w(self) -> float | None:
+        """Net watts at work, by which joules are attributed to whatever takes part of its time. None: not metered."""
         joules = self.energy.net_j_per_inference if self.energy else None
-        return None if joules is None else max(joules, 0.0) * self.compute_s(start, stop)[0] / (self.whole.p50_s or 1.0)
+        return None if joules is None else max(joules, 0.0) / (self.whole.p50_s or 1.0)
 
 
 def _spanning(segment: SegmentTime, units: list[int]) -> SegmentTime:

@@ -81,7 +81,8 @@ def relayed(places: Places, tables: Tables, kinds: Kinds, hops: Chain) -> Plan:
         usual = [name for kind in kinds for name in kind]
         some = "" if words == usual else f" on {', '.join(words)}"
         name = f"{len(stages)} stages at {at}{some}{' of branches' if graph.order else ''}"
-    return chain(graph, stages, name=name + _told(tables, used))
+    codecs = [tables.channels[hop.channel].codec for hop in hops[:-1]]
+    return chain(graph, stages, name + _told(tables, used) + (f" in {', '.join(codecs)}" if {*codecs} - {"raw"} else ""), codecs)
 
 
 def _told(tables: Tables, used: Sequence[Variant]) -> str:

@@ -5,6 +5,7 @@ from math import prod
 from typing import Literal
 
 from edgekit.cluster import Cluster
+from edgekit.codec import Losses
 from edgekit.constraints import Constraints
 from edgekit.errors import PlanError
 from edgekit.front import OBJECTIVES, Objective
@@ -12,7 +13,7 @@ from edgekit.graph import Graph
 from edgekit.profile import Profiles, variants
 from partitioner.cost import idle_w, known_profiles
 
-__all__ = ["FREE", "Order", "named", "require_few", "require_known", "require_metered", "usable"]
+__all__ = ["FREE", "Order", "named", "require_coders", "require_few", "require_known", "require_metered", "usable"]
 
 FREE: Literal["free"] = "free"
 MOST_SETS = 4096
@@ -87,7 +88,19 @@ def require_metered(names: Sequence[str], cluster: Cluster, profiles: Profiles) 
         name
         for name in names
         if idle_w(cluster.device(name).machine, cluster, profiles) is None
-        or any(profile.active_j(0, profile.unit_count) is None for profile in variants(profiles, name))
+        or any(profile.active_w is None for profile in variants(profiles, name))
     ]
     if dark:
         raise PlanError(f"the joules of {', '.join(dark)} are not known; profile with --energy, or leave energy out of the objectives")
+
+
+def require_coders(names: Sequence[str], profiles: Profiles, losses: Losses | None) -> None:
+    """Refuse codecs that no two of the devices are known to write and read.
+
+    Raises:
+        PlanError: with the codec.
+    """
+    for codec in losses.codecs if losses else ():
+        able = [name for name in names if any(time.codec == codec for profile in variants(profiles, name) for time in profile.codecs)]
+        if len(able) < min(2, len(names)):
+            raise PlanError(f"what {codec} takes on the devices is not known; run edgekit profile --codecs, or leave {codec} out")

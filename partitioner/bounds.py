@@ -104,8 +104,7 @@ def _parts(tables: Tables, columns: Columns, asked: set[Objective]) -> dict[str,
     channels = tables.channels
     found: dict[str, Part] = {}
     if "latency" in asked:
-        sent = [c.message_s + c.encode_s[:, :, None] + c.decode_s[:, None, :] for c in channels]
-        found["latency"] = ([who.latency_s for who in tables.executors], np.minimum.reduce(sent), np.add)
+        found["latency"] = ([who.latency_s for who in tables.executors], np.minimum.reduce([c.seconds for c in channels]), np.add)
     if columns.timed:
         loads = [np.where(np.isfinite(who.latency_s), np.maximum.reduce(who.load_s), np.inf) for who in tables.executors]
         carried = np.minimum.reduce([np.where(np.isfinite(c.message_s), c.link_load_s, np.inf) for c in channels])

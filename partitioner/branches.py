@@ -77,8 +77,8 @@ def branches(graph: Graph, footprints: Footprints, together: Sequence[Sequence[i
         order = [unit for before, after in pairwise(chain) for unit in np.flatnonzero(inside[after] & ~inside[before]).tolist()]
         return Layout(graph.in_order(tuple(order)), tuple(int(inside[place].sum()) for place in chain))
 
-    crossing = tuple(frozenset(name for name, yes in zip(names, column, strict=True) if yes) for column in crosses.T)
-    return Places(tuple(range(len(kept))), sizes @ crosses, crossing, seconds, nbytes, between, layout)
+    crossing = tuple(tuple(graph.tensor(name) for name, yes in zip(names, column, strict=True) if yes) for column in crosses.T)
+    return Places(tuple(range(len(kept))), sizes @ crosses, crossing, seconds, nbytes, between, layout, graph.opset)
 
 
 def _crossing(graph: Graph, inside: Flags) -> tuple[list[str], Flags]:

@@ -50,7 +50,7 @@ class Corners:
 def _quickest(tables: Tables, most: Floats) -> tuple[Floats, Floats]:
     """[P, E + 1, T] each: least latency from a stage that begins at a position to the end, and from one that ends there, in ``most``."""
     last, client = len(tables.positions) - 1, len(tables.executors)
-    seconds = np.minimum.reduce([c.message_s + c.encode_s[:, :, None] + c.decode_s[:, None, :] for c in tables.channels])
+    seconds = np.minimum.reduce([c.seconds for c in tables.channels])
     carried = np.minimum.reduce([c.link_load_s for c in tables.channels])
     seconds = np.where(tables.follows[None], seconds, np.inf)
     to_go = np.full((last + 1, client + 1, len(most)), np.inf)

@@ -1,24 +1,27 @@
 """What a plan costs, as equations: one frame alone, a frame in a full pipeline, and the memory of each host.
 
     latency  =  Σ compute  +  Σ messages                      (input and result return are messages too)
-    message  =  link latency + bytes / rate                   (all tensors of one source and receiver travel together)
+    compute  =  decode + segment + encode                     (codecs are nodes of the stages' models)
+    message  =  link latency + bytes / rate                   (all tensors of one source and receiver travel together, as they are written)
     period   =  the largest load per frame of a device, a directed link, or a medium that links share
     memory   =  of a host: Σ over its stages (the peak of its process, see memory.py, + send and receive buffers)
     energy   =  Σ net joules of the stages + Σ watts at rest of the machines in use · seconds between two frames
+    loss     =  Σ over what is sent otherwise than it is, each measured alone
 
 Every solver and every plan written by hand is priced here.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import gcd, lcm
 from typing import Literal, NamedTuple
 
 from edgekit.cluster import Cluster, Link
+from edgekit.codec import Losses, decode_s, encode_s
 from edgekit.device import Variant
 from edgekit.errors import PlanError
 from edgekit.graph import Graph
-from edgekit.plan import CLIENT, Cost, Load, Memory, Plan, Term, validate
+from edgekit.plan import CLIENT, Cost, Load, Memory, Plan, Term, Transfer, validate, wired
 from edgekit.profile import Profile, Profiles, variants
 from edgekit.quantity import Badge, least
 from partitioner.memory import Footprints
@@ -36,11 +39,12 @@ _Used = list[dict[str, Profile]]
 
 
 class _Hop(NamedTuple):
-    """A message between two devices, and the share of all frames for which it is sent."""
+    """A message between two devices, as it travels and as it is held, and the share of all frames for which it is sent."""
 
     source: str
     receiver: str
     nbytes: int
+    held_bytes: int
     share: float
     link: Link | None
 
@@ -49,36 +53,53 @@ class _Hop(NamedTuple):
         return self.link.transfer_s(self.nbytes) if self.link else 0.0
 
 
-def price(plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles, interval_s: float | None = None) -> Cost:
+class _Coding(NamedTuple):
+    """Seconds that a device of a stage spends on reading and on writing codecs."""
+
+    decode_s: float
+    encode_s: float
+
+
+def price(
+    plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles, interval_s: float | None = None, losses: Losses | None = None
+) -> Cost:
     """The predicted cost of any valid plan: split, replicated, with direct transfers, visiting devices twice.
 
     Frame i of a stage on r devices goes to device i mod r. The latency of a frame alone is then that of the worst
-    replicas: each compute and each message counts with the largest value over the devices that it may meet.
+    replicas: each compute, codec and message counts with the largest value over the devices that it may meet.
     Messages add up also where a direct one could overtake a relayed one, so the latency is a bound there. Between
     stages of one device nothing travels over a network, unless a link from that device to itself is described.
 
     Args:
         profiles: by device name; of this graph, in the variants of the stages.
         interval_s: seconds between two frames that come in, for energy at rest; None: as fast as the pipeline takes them.
+        losses: what codecs lose; without them the loss of a plan that has some is not known.
 
     Raises:
-        PlanError: the plan does not fit the graph, a device has no profile in that variant, or two devices that
-            have to talk have no link.
+        PlanError: the plan does not fit the graph, a device has no profile in that variant, or none of its codecs, or two
+            devices that have to talk have no link.
     """
     plan = validate(plan, graph)
     graph = graph.in_order(plan.order)
-    return price_valid(plan, graph, cluster, profiles, Footprints(graph), interval_s)
+    return price_valid(plan, graph, cluster, profiles, Footprints(graph), interval_s, losses)
 
 
 def price_valid(
-    plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles, footprints: Footprints, interval_s: float | None = None
+    plan: Plan,
+    graph: Graph,
+    cluster: Cluster,
+    profiles: Profiles,
+    footprints: Footprints,
+    interval_s: float | None = None,
+    losses: Losses | None = None,
 ) -> Cost:
     """As ``price``, for a valid plan whose transfers are filled in, with the graph and its footprints in its order."""
     used = [{name: profile_in(name, graph, profiles, stage.variant) for name in stage.devices} for stage in plan.stages]
-    messages = {ends: _hops(plan, ends, sum(graph.tensor(n).nbytes for n in names), cluster) for ends, names in plan.messages().items()}
+    messages = {ends: _hops(plan, graph, ends, sent, cluster) for ends, sent in plan.messages().items()}
     timed = [{name: profile.in_order(plan.order) for name, profile in stage.items()} for stage in used]
-    terms = _terms(plan, messages, timed)
-    loads = _loads(plan, [hop for hops in messages.values() for hop in hops], timed)
+    coding = [{name: _coding(plan, graph, index, profile) for name, profile in stage.items()} for index, stage in enumerate(used)]
+    terms = _terms(plan, messages, timed, coding)
+    loads = _loads(plan, [hop for hops in messages.values() for hop in hops], timed, coding)
     memory = _memory(plan, messages, cluster, used, footprints)
     period_s = max(load.seconds for load in loads)
     return Cost(
@@ -90,7 +111,8 @@ def price_valid(
         memory=memory,
         badge=least(term.badge for term in terms),
         emulated=any(profile.emulated for stage in used for profile in stage.values()),
-        energy_j=_energy(plan, cluster, profiles, timed, period_s if interval_s is None else interval_s),
+        energy_j=_energy(plan, cluster, profiles, timed, coding, period_s if interval_s is None else interval_s),
+        accuracy_loss=_loss(plan, losses),
         device_count=len(plan.devices),
     )
 
@@ -125,11 +147,43 @@ def idle_w(host: str, cluster: Cluster, profiles: Profiles) -> float | None:
     return max((each for each in watts if each is not None), default=None)
 
 
-def _hops(plan: Plan, ends: _Ends, nbytes: int, cluster: Cluster) -> list[_Hop]:
+def _hops(plan: Plan, graph: Graph, ends: _Ends, sent: tuple[Transfer, ...], cluster: Cluster) -> list[_Hop]:
     """The messages between the replicas of two ends that meet."""
     sources, receivers = ((cluster.client,) if end == CLIENT else plan.stages[end].devices for end in ends)
     pairs, share = meeting(len(sources), len(receivers))
-    return [_Hop(sources[a], receivers[b], nbytes, share, cluster.channel(sources[a], receivers[b])) for a, b in pairs]
+    nbytes, held = sum(tensor.nbytes for tensor in wired(graph, sent)), sum(graph.tensor(each.tensor).nbytes for each in sent)
+    return [_Hop(sources[a], receivers[b], nbytes, held, share, cluster.channel(sources[a], receivers[b])) for a, b in pairs]
+
+
+def _coding(plan: Plan, graph: Graph, index: int, profile: Profile) -> _Coding:
+    """What a device of a stage spends on codecs: it reads all that comes, and writes each tensor in each codec once."""
+
+    def seconds(way: Callable[..., float | None], transfers: Iterable[Transfer]) -> float:
+        total = 0.0
+        for transfer in transfers:
+            took = way(profile.codecs, transfer.codec, graph.tensor(transfer.tensor).nbytes)
+            if took is None:
+                raise PlanError(
+                    f"what {transfer.codec} takes on {profile.device} is not known; run edgekit profile --codecs, or send it raw"
+                )
+            total += took
+        return total
+
+    written = {(each.tensor, each.codec): each for each in plan.transfers if each.source == index}
+    return _Coding(seconds(decode_s, (each for each in plan.transfers if each.receiver == index)), seconds(encode_s, written.values()))
+
+
+def _loss(plan: Plan, losses: Losses | None) -> float | None:
+    """The sum of what each tensor loses alone; None: not known of one."""
+    total = 0.0
+    for sent in plan.messages().values():
+        coded = [transfer for transfer in sent if transfer.codec != "raw"]
+        each = [losses.of(transfer.tensor, transfer.codec) if losses else None for transfer in coded]
+        known = [loss for loss in each if loss is not None]
+        if len(known) < len(each):
+            return None
+        total += sum(known)
+    return total
 
 
 def meeting(sources: int, receivers: int) -> tuple[list[tuple[int, int]], float]:
@@ -142,7 +196,7 @@ def meeting(sources: int, receivers: int) -> tuple[list[tuple[int, int]], float]
     return [(a, b) for a in range(sources) for b in range(receivers) if (a - b) % step == 0], 1 / lcm(sources, receivers)
 
 
-def _terms(plan: Plan, messages: Mapping[_Ends, list[_Hop]], used: _Used) -> tuple[Term, ...]:
+def _terms(plan: Plan, messages: Mapping[_Ends, list[_Hop]], used: _Used, coding: list[dict[str, _Coding]]) -> tuple[Term, ...]:
     """The summands of a frame's latency, in the order in which it passes them."""
     terms: dict[str, Term] = {}
     for end in (*range(len(plan.stages)), CLIENT):
@@ -155,17 +209,18 @@ def _terms(plan: Plan, messages: Mapping[_Ends, list[_Hop]], used: _Used) -> tup
             stage = plan.stages[end]
             times = {device: profile.compute_s(stage.start, stage.stop) for device, profile in used[end].items()}
             worst = max(times, key=lambda device: times[device][0])
-            badge = least(badge for _, badge in times.values())
-            terms[f"compute {end}@{worst}"] = Term(f"compute {end}@{worst}", times[worst][0], badge)
+            codecs_s = max(each.decode_s for each in coding[end].values()) + max(each.encode_s for each in coding[end].values())
+            badge = least((*(badge for _, badge in times.values()), "estimated" if codecs_s else "measured"))
+            terms[f"compute {end}@{worst}"] = Term(f"compute {end}@{worst}", times[worst][0] + codecs_s, badge)
     return tuple(terms.values())
 
 
-def _loads(plan: Plan, hops: list[_Hop], used: _Used) -> tuple[Load, ...]:
+def _loads(plan: Plan, hops: list[_Hop], used: _Used, coding: list[dict[str, _Coding]]) -> tuple[Load, ...]:
     """Seconds per frame for which each device, link and medium is busy; latency does not occupy a link."""
     busy: defaultdict[str, float] = defaultdict(float)
-    for stage, by_name in zip(plan.stages, used, strict=True):
-        for name, profile in by_name.items():
-            busy[f"device {name}"] += profile.compute_s(stage.start, stage.stop)[0] / len(stage.devices)
+    for index, stage in enumerate(plan.stages):
+        for name, profile in used[index].items():
+            busy[f"device {name}"] += (profile.compute_s(stage.start, stage.stop)[0] + sum(coding[index][name])) / len(stage.devices)
     for hop in hops:
         if hop.link is None:
             continue
@@ -183,18 +238,22 @@ def _memory(plan: Plan, messages: Mapping[_Ends, list[_Hop]], cluster: Cluster, 
     """Peak bytes of each host: all its stages are resident at once, each with its buffers."""
     hosts: defaultdict[str, int] = defaultdict(int)
     for index, stage in enumerate(plan.stages):
-        buffers = QUEUE_SLOTS * sum(hops[0].nbytes for ends, hops in messages.items() for end in ends if end == index)
+        buffers = QUEUE_SLOTS * sum(hops[0].held_bytes for ends, hops in messages.items() for end in ends if end == index)
         for name, profile in used[index].items():
             hosts[cluster.device(name).machine] += footprints.stage_bytes(profile, stage.start, stage.stop) + buffers
     return tuple(Memory(host, nbytes) for host, nbytes in hosts.items())
 
 
-def _energy(plan: Plan, cluster: Cluster, profiles: Profiles, used: _Used, interval_s: float) -> float | None:
+def _energy(
+    plan: Plan, cluster: Cluster, profiles: Profiles, used: _Used, coding: list[dict[str, _Coding]], interval_s: float
+) -> float | None:
     """Each frame is worked on by one device of each stage, and each machine in use is paid for at rest once."""
     joules = [
-        active / len(stage.devices) if (active := profile.active_j(stage.start, stage.stop)) is not None else None
-        for stage, by_name in zip(plan.stages, used, strict=True)
-        for profile in by_name.values()
+        profile.active_w * (profile.compute_s(stage.start, stage.stop)[0] + sum(spent[name])) / len(stage.devices)
+        if profile.active_w is not None
+        else None
+        for stage, by_name, spent in zip(plan.stages, used, coding, strict=True)
+        for name, profile in by_name.items()
     ]
     watts = [idle_w(host, cluster, profiles) for host in dict.fromkeys(cluster.device(name).machine for name in plan.devices)]
     known = [each for each in joules if each is not None]

@@ -7,6 +7,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster
+from edgekit.codec import Losses
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.errors import PlanError
 from edgekit.front import OBJECTIVES, USUAL, Certificate, Front, Objective, cost_of, value
@@ -14,7 +15,7 @@ from edgekit.graph import Graph
 from edgekit.plan import Plan
 from edgekit.profile import Profiles
 from partitioner.alternatives import relayed, replicas, sampled_splits, wholes
-from partitioner.asking import FREE, Order, named, require_few, require_known, require_metered, usable
+from partitioner.asking import FREE, Order, named, require_coders, require_few, require_known, require_metered, usable
 from partitioner.branches import branches
 from partitioner.dominance import front
 from partitioner.ideals import MOST
@@ -43,6 +44,7 @@ def solve(
     known: Sequence[Plan] = (),
     split_branches: bool = False,
     most_places: int = MOST,
+    losses: Losses | None = None,
 ) -> Front:
     """The plans that no other plan dominates, exact over relayed chains, with whole-network plans in the comparison.
 
@@ -62,6 +64,8 @@ def solve(
         known: plans that may be good, such as those of a front under other conditions; they only save time.
         split_branches: also cut branches of the graph apart, wherever they stand: exact over all orders of its units up to
             ``most_places`` places to be cut, beyond that over some orders, with a proven gap.
+        losses: of the tensors that may be sent in other codecs than raw; each message between two stages then has one codec,
+            and every device has to know what it takes there.
 
     Raises:
         PlanError: no profile at all, or no plan meets the caps, constraints and links; the message says what binds.
@@ -70,13 +74,14 @@ def solve(
     require_known([*objectives, *(limit.objective for limit in constraints.limits)] if objectives else ())
     if "energy" in objectives or any(limit.objective == "energy" for limit in constraints.limits):
         require_metered(names, cluster, profiles)
-    pricing = Pricing(graph, cluster, profiles, constraints)
+    pricing = Pricing(graph, cluster, profiles, constraints, losses)
+    require_coders(names, profiles, losses)
     groups = kinds(cluster, profiles, names, [*named(constraints)]) if order == FREE and team == 1 else tuple((n,) for n in names)
     require_few(groups, order)
     ways, exact = _ways(graph, pricing, constraints.together, split_branches, most_places)
     given, plans, compared, labels = pricing.kept(known), list[Plan](), list[Plan](), 0
     for places in ways:
-        tables = tabulate(places, cluster, profiles, groups, constraints, order != FREE, team)
+        tables = tabulate(places, cluster, profiles, groups, constraints, order != FREE, team, losses)
         found = chains(tables, objectives, epsilon, _points((*given, *plans), objectives))
         labels += found.labels
         if places is ways[0]:
@@ -89,7 +94,7 @@ def solve(
     best, beaten = _parted([*plans, *given], objectives)
     shown = {(plan.stages, plan.order) for plan in plans}
     beaten += [plan for plan in compared if (plan.stages, plan.order) not in shown]
-    model = _model(order, team, split_branches, left_out)
+    model = _model(order, team, split_branches, losses, left_out)
     certificate = Certificate("bounded" if epsilon else "exact", model, len(ways[0].names) - 2, labels, epsilon)
     result = Front(graph.digest, cluster.name, tuple(objectives), tuple(best), certificate, tuple(beaten))
     return result if exact else _bounded(result, profiles, len(names), len(ways), epsilon)
@@ -120,10 +125,11 @@ def _bounded(found: Front, profiles: Profiles, devices: int, ways: int, epsilon:
     return replace(found, certificate=certificate)
 
 
-def _model(order: Order, team: int, split_branches: bool, left_out: Sequence[str]) -> str:
+def _model(order: Order, team: int, split_branches: bool, losses: Losses | None, left_out: Sequence[str]) -> str:
     model = f"exact over relayed chains in {'any' if order == FREE else 'the given'} device order"
     model += ", of stages that may split branches" if split_branches else ""
     model += f" with up to {team} devices in turn in a stage" if team > 1 else ""
+    model += f" and codecs {', '.join(losses.codecs)}" if losses else ""
     model += ", plus whole-network replicas"
     return model + (f"; left out for want of a profile: {', '.join(left_out)}" if left_out else "")
 

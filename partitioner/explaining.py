@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster, Link
+from edgekit.codec import Losses
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.errors import PlanError
 from edgekit.explanation import Explanation, Help, Neighbour
@@ -32,6 +33,7 @@ def explain(
     order: Order = None,
     constraints: Constraints = UNCONSTRAINED,
     tell: Tell = lambda text: None,
+    losses: Losses | None = None,
 ) -> Explanation:
     """Explain a plan of a front, which these profiles and this cluster gave.
 
@@ -45,7 +47,7 @@ def explain(
     for change, other, times, rules in _changes(plan, cluster, profiles, constraints):
         tell(change)
         try:
-            then = solve(graph, other, times, order, front.objectives, rules)
+            then = solve(graph, other, times, order, front.objectives, rules, losses=losses)
         except PlanError:  # without that device there is no plan
             continue
         ratios = tuple((o, _ratio(value(cost_of(then.best(o)), o), now[o])) for o in front.objectives)

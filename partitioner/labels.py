@@ -185,14 +185,21 @@ class _Search:
     def _sent(self, position: int, values: Floats, sources: Indices, receiver: int, channel: Channel) -> Floats:
         """The source's load is complete, the receiver's begins. Unreachable is infinite."""
         tables, columns, nbytes = self.tables, self.columns, channel.nbytes[position]
-        encode, decode = channel.encode_s[position, sources], channel.decode_s[position, receiver]
-        values[:, Columns.LATENCY] += channel.message_s[position, sources, receiver] + encode + decode
+        values[:, Columns.LATENCY] += channel.message_s[position, sources, receiver]
         values[:, columns.shared] += nbytes * tables.shared_s_per_byte[:, sources, receiver].T
         loads = values[:, columns.loads]
-        loads += nbytes * tables.send_s_per_byte[sources, receiver] + encode[:, None] * tables.runs[sources]
+        loads += nbytes * tables.send_s_per_byte[sources, receiver]
+        if channel.encode is not None:
+            values[:, Columns.LATENCY] += channel.encode.seconds[position, sources]
+            values[:, Columns.ACTIVE] += channel.encode.active_j[position, sources]
+            loads += channel.encode.load_s[position, sources]
         busiest = [values[:, Columns.PERIOD], channel.link_load_s[position, sources, receiver], loads.max(axis=1, initial=0.0)]
         values[:, Columns.PERIOD] = np.maximum.reduce([*busiest, values[:, columns.shared].max(axis=1, initial=0.0)])
-        values[:, columns.loads] = nbytes * tables.receive_s_per_byte[sources, receiver] + decode * tables.runs[receiver]
+        values[:, columns.loads] = nbytes * tables.receive_s_per_byte[sources, receiver]
+        if channel.decode is not None:
+            values[:, Columns.LATENCY] += channel.decode.seconds[position, receiver]
+            values[:, Columns.ACTIVE] += channel.decode.active_j[position, receiver]
+            values[:, columns.loads] += channel.decode.load_s[position, receiver]
         values[:, Columns.LOSS] += channel.loss[position]
         if receiver < len(tables.executors):
             columns.begin(values, receiver)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.graph import Graph
+from edgekit.graph import Graph, Tensor
 from edgekit.profile import Profile
 from partitioner.memory import Footprints
 from partitioner.tables import Floats
@@ -29,19 +29,21 @@ class Places(NamedTuple):
     Attributes:
         names: what each place is called.
         cut_bytes: [P], of all that crosses.
-        crossing: for each place the names of the tensors that cross.
+        crossing: for each place the tensors that cross.
         seconds, nbytes: [P, P] of a profile, of the stage between two places; infinite seconds where they are not nested.
         between: [P, P], whether one of some units, as the graph has them of its own, lies between two places.
         layout: of a chain of places.
+        opset: of the graph.
     """
 
     names: tuple[int, ...]
     cut_bytes: Floats
-    crossing: tuple[frozenset[str], ...]
+    crossing: tuple[tuple[Tensor, ...], ...]
     seconds: Callable[[Profile], Floats]
     nbytes: Callable[[Profile], Floats]
     between: Callable[[range], Flags]
     layout: Callable[[Sequence[int]], Layout]
+    opset: int
 
 
 def cuts(graph: Graph, footprints: Footprints, together: Sequence[Sequence[int]] = ()) -> Places:
@@ -71,9 +73,10 @@ def cuts(graph: Graph, footprints: Footprints, together: Sequence[Sequence[int]]
     return Places(
         positions,
         np.array([graph.cuts[p].nbytes for p in positions], np.float64),
-        tuple(frozenset(tensor.name for tensor in graph.cuts[p].tensors) for p in positions),
+        tuple(graph.cuts[p].tensors for p in positions),
         seconds,
         lambda profile: footprints.table(profile)[grid],
         between,
         lambda chain: Layout(graph, tuple(positions[place] for place in chain)),
+        graph.opset,
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster
+from edgekit.codec import Losses
 from edgekit.constraints import Constraints
 from edgekit.front import cost_of
 from edgekit.graph import Graph
@@ -20,8 +21,8 @@ __all__ = ["Pricing"]
 class Pricing:
     """A graph on a cluster under constraints; what is the same for all plans in one order of the units is worked out once."""
 
-    def __init__(self, graph: Graph, cluster: Cluster, profiles: Profiles, constraints: Constraints):
-        self._cluster, self._profiles, self._constraints = cluster, profiles, constraints
+    def __init__(self, graph: Graph, cluster: Cluster, profiles: Profiles, constraints: Constraints, losses: Losses | None = None):
+        self._cluster, self._profiles, self._constraints, self._losses = cluster, profiles, constraints, losses
         self._views = {graph.order: (graph, Footprints(graph))}
         self._own = graph.order
 
@@ -37,7 +38,7 @@ class Pricing:
         """A valid plan with its predicted cost."""
         graph, footprints = self.view(plan.order)
         interval_s = self._constraints.interval_s
-        return replace(plan, predicted=price_valid(plan, graph, self._cluster, self._profiles, footprints, interval_s))
+        return replace(plan, predicted=price_valid(plan, graph, self._cluster, self._profiles, footprints, interval_s, self._losses))
 
     def allows(self, plan: Plan) -> bool:
         """Whether a priced plan keeps to caps and constraints."""

@@ -73,7 +73,7 @@ def _least(objective: Objective, profiles: Profiles, devices: int) -> float:
     if objective == "memory":
         return float(min(profile.base_bytes for profile in every))
     if objective == "energy":
-        return float(min(profile.active_j(0, profile.unit_count) or 0.0 for profile in every)) * min(map(_quickest, every))
+        return float(min((profile.active_w or 0.0) * profile.whole.p50_s for profile in every)) * min(map(_quickest, every))
     return 1.0 if objective == "devices" else 0.0
 
 

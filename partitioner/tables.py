@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.codec import Codec
 from edgekit.device import Variant
 from edgekit.front import Objective
 
-__all__ = ["Channel", "Executor", "Floats", "Tables", "closure", "thinned"]
+__all__ = ["Channel", "Coding", "Executor", "Floats", "Tables", "closure", "thinned"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -41,24 +42,46 @@ class Executor(NamedTuple):
     needs: Counts
 
 
+class Coding(NamedTuple):
+    """What a codec takes of the executors at one end of a message.
+
+    Attributes:
+        seconds: [P, E + 1], on the slowest device.
+        load_s: [P, E + 1, R], of each device, per frame of the pipeline.
+        active_j: [P, E + 1], net joules of a frame.
+    """
+
+    seconds: Floats
+    load_s: Floats
+    active_j: Floats
+
+
 class Channel(NamedTuple):
     """A way to send what crosses a cut: its codec, and what a message then takes.
 
     Attributes:
-        nbytes: [P], of all that crosses a position.
+        nbytes: [P], of all that travels at a position.
         message_s, link_load_s: [P, E + 1, E + 1], by source and receiver, the client last: seconds until it has arrived
             (infinite where there is no link, 0 where nothing crosses), and for which it occupies the link.
-        encode_s, decode_s: [P, E + 1], at either end.
+        encode, decode: at either end; None: it is sent as it is.
         loss: [P], what the codec loses in accuracy.
     """
 
-    codec: str
+    codec: Codec
     nbytes: Floats
     message_s: Floats
     link_load_s: Floats
-    encode_s: Floats
-    decode_s: Floats
+    encode: Coding | None
+    decode: Coding | None
     loss: Floats
+
+    @property
+    def seconds(self) -> Floats:
+        """[P, E + 1, E + 1], of the message with the codec at both its ends."""
+        if self.encode is None or self.decode is None:
+            return self.message_s
+        total: Floats = self.message_s + self.encode.seconds[:, :, None] + self.decode.seconds[:, None, :]
+        return total
 
 
 class Tables(NamedTuple):
@@ -71,7 +94,6 @@ class Tables(NamedTuple):
             share: media, and the client's processor.
         follows: [E + 1, E + 1], which executor may come after which; the client after all that may be last.
         reach: its transitive closure, with each executor itself.
-        runs: [E + 1, R], 1 / r for each of the r devices of an executor, and 0 beyond.
         hosts: names of machines, with their caps [H] and what they take at rest, idle_w [H].
         host_of: the machine of each device, by number.
         floors: [H], bytes that memory is counted above; 0 unless caps are being questioned.
@@ -90,7 +112,6 @@ class Tables(NamedTuple):
     shared_s_per_byte: Floats
     follows: Flags
     reach: Flags
-    runs: Floats
     hosts: tuple[str, ...]
     caps: Floats
     idle_w: Floats
@@ -126,5 +147,19 @@ def thinned(tables: Tables, kept: Counts) -> Tables:
         )
         for who in tables.executors
     )
-    channels = tuple(Channel(channel.codec, *(array[kept] for array in channel[1:])) for channel in tables.channels)
+
+    def coding(whole: Coding | None) -> Coding | None:
+        return None if whole is None else Coding(*(array[kept] for array in whole))
+
+    channels = tuple(
+        each._replace(
+            nbytes=each.nbytes[kept],
+            message_s=each.message_s[kept],
+            link_load_s=each.link_load_s[kept],
+            encode=coding(each.encode),
+            decode=coding(each.decode),
+            loss=each.loss[kept],
+        )
+        for each in tables.channels
+    )
     return tables._replace(positions=tuple(tables.positions[i] for i in kept), executors=executors, channels=channels)

@@ -7,26 +7,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.cluster import Cluster, Link
+from edgekit.cluster import Cluster
+from edgekit.codec import Losses
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.device import Variant
-from edgekit.profile import Profiles, variants
-from partitioner.cost import QUEUE_SLOTS, idle_w, meeting
+from edgekit.profile import Profile, Profiles, variants
+from partitioner.cost import QUEUE_SLOTS, idle_w
 from partitioner.kinds import Kinds
+from partitioner.messaging import channels, links_between, rates
 from partitioner.places import Places
-from partitioner.tables import Channel, Executor, Floats, Tables, closure
+from partitioner.tables import Executor, Floats, Tables, closure
 
 __all__ = ["cap", "tabulate"]
-
-
-class _Pairs(NamedTuple):
-    """Links between kinds [K + 1, K + 1], the client last: what a message takes [P, …], and what a byte does."""
-
-    message_s: Floats
-    link_load_s: Floats
-    send: Floats
-    receive: Floats
-    shared: Floats
 
 
 def tabulate(
@@ -37,12 +29,14 @@ def tabulate(
     constraints: Constraints = UNCONSTRAINED,
     ordered: bool = True,
     replicas: int = 1,
+    losses: Losses | None = None,
 ) -> Tables:
     """Fill the tables for devices of these kinds, each of which has a profile.
 
     Args:
         kinds: in the order of the pipeline where ``ordered``, each then of one device.
         replicas: how many devices may take frames in turn in one stage.
+        losses: of the tensors that may be sent otherwise than they are; None: none may.
     """
     hosts = tuple(dict.fromkeys(cluster.device(kind[0]).machine for kind in kinds))
     host_of = tuple(hosts.index(cluster.device(kind[0]).machine) for kind in kinds)
@@ -51,26 +45,25 @@ def tabulate(
     sizes = [len(kind) for kind in kinds]
     chosen = list(_teams(sizes, single, replicas))
     executors = tuple(_executor(devices, variant, single, allowed, host_of, sizes, ordered) for devices, variant in chosen)
-    pairs = _pairs(cluster, kinds, places, constraints)
+    links = links_between(cluster, kinds)
     crew = [who.devices for who in executors]
+    used = [tuple(single[device][variant].profile for device in devices) for devices, variant in chosen]
     follows = _follows(crew, sizes, ordered, [kind[0] in constraints.required for kind in kinds])
     longest = sum(sizes)
     limits = {limit.objective: limit.most for limit in constraints.limits}
     if constraints.interval_s is not None:
         limits["period"] = min(limits.get("period", np.inf), constraints.interval_s)
-    message_s, link_load_s, send, receive, shared = _between(crew, pairs, len(kinds))
-    none = np.zeros((len(places.names), len(executors) + 1))
+    send, receive, shared = rates(crew, links, len(kinds))
     return Tables(
         positions=places.names,
         names=tuple(kind[0] for kind in kinds),
         executors=executors,
-        channels=(Channel("raw", places.cut_bytes, message_s, link_load_s, none, none, none[:, 0]),),
+        channels=channels(crew, used, links, kinds, places, constraints, losses),
         send_s_per_byte=send,
         receive_s_per_byte=receive,
         shared_s_per_byte=shared,
         follows=follows,
         reach=closure(follows),
-        runs=_runs(crew, send.shape[2]),
         hosts=hosts,
         caps=np.array([cap(cluster, host) for host in hosts]),
         idle_w=np.array([idle_w(host, cluster, profiles) or 0.0 for host in hosts]),
@@ -92,8 +85,9 @@ def cap(cluster: Cluster, host: str) -> float:
 
 
 class _Single(NamedTuple):
-    """A device in one variant: seconds, bytes and net joules of every segment [P, P]."""
+    """A device in one variant: its profile, and seconds, bytes and net joules of every segment [P, P]."""
 
+    profile: Profile
     seconds: Floats
     nbytes: Floats
     joules: Floats | None
@@ -104,9 +98,8 @@ def _singles(profiles: Profiles, name: str, places: Places) -> dict[Variant, _Si
     found = {}
     for profile in variants(profiles, name):
         seconds = places.seconds(profile)
-        whole_j = profile.active_j(0, profile.unit_count)
-        joules = None if whole_j is None else whole_j * np.where(np.isfinite(seconds), seconds, 0.0) / (profile.whole.p50_s or 1.0)
-        found[profile.variant] = _Single(seconds, places.nbytes(profile) + buffers, joules)
+        joules = None if profile.active_w is None else profile.active_w * np.where(np.isfinite(seconds), seconds, 0.0)
+        found[profile.variant] = _Single(profile, seconds, places.nbytes(profile) + buffers, joules)
     return found
 
 
@@ -167,71 +160,6 @@ def _allowed(constraints: Constraints, kind: Sequence[str], places: Places) -> N
     return possible
 
 
-def _pairs(cluster: Cluster, kinds: Kinds, places: Places, constraints: Constraints) -> _Pairs:
-    size, client = len(kinds) + 1, len(kinds)
-    cut_bytes, crossed = places.cut_bytes, np.array([bool(names) for names in places.crossing])
-    message = np.tile(np.where(crossed, np.inf, 0.0)[:, None, None], (1, size, size))
-    load = np.zeros_like(message)
-    send, receive = np.zeros((size, size)), np.zeros((size, size))
-    media: dict[str, Floats] = {}
-    for a in range(size):
-        for b in range(size):
-            link = _link(cluster, kinds, a, b)
-            if link is None:
-                continue
-            load[:, a, b] = cut_bytes / link.bytes_per_s
-            message[:, a, b] = np.where(crossed, [link.transfer_s(int(nbytes)) for nbytes in cut_bytes], 0.0)
-            send[a, b], receive[a, b] = link.send_s_per_byte, link.receive_s_per_byte
-            for medium in link.media:
-                media.setdefault(medium, np.zeros((size, size)))[a, b] = 1 / link.bytes_per_s
-    for rule in constraints.private:
-        at = [position for position, names in enumerate(places.crossing) if rule.tensor in names]
-        for receiver in range(size):
-            if receiver == client or kinds[receiver] != (rule.device,):
-                message[at, :, receiver] = np.inf
-    processor = np.zeros((size, size))
-    processor[client, :], processor[:, client] = send[client, :], receive[:, client]
-    shared = [table for table in media.values() if np.count_nonzero(table) > 1]  # a medium of one link is that link
-    shared += [processor] if processor.any() else []
-    return _Pairs(message, load, send, receive, np.array(shared).reshape(-1, size, size))
-
-
-def _link(cluster: Cluster, kinds: Kinds, a: int, b: int) -> Link | None:
-    """Between two devices of these kinds; two of one kind are different ones."""
-    client = len(kinds)
-    if a == b:
-        return cluster.link(kinds[a][0], kinds[a][1]) if a != client and len(kinds[a]) > 1 else None
-    source = cluster.client if a == client else kinds[a][0]
-    receiver = cluster.client if b == client else kinds[b][0]
-    return cluster.link(source, receiver)
-
-
-def _between(crew: Sequence[tuple[int, ...]], pairs: _Pairs, kinds: int) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """From pairs of devices to pairs of executors [.., E + 1, E + 1]: of several messages the slowest counts, of loads each its share."""
-    ends = [*crew, (kinds,)]
-    size, most = len(ends), max(map(len, ends))
-    send, receive = np.zeros((size, size, most)), np.zeros((size, size, most))
-    if most == 1:
-        one = np.array([end[0] for end in ends])
-        a, b = one[:, None], one[None, :]
-        send[:, :, 0], receive[:, :, 0] = pairs.send[a, b], pairs.receive[a, b]
-        return pairs.message_s[:, a, b], pairs.link_load_s[:, a, b], send, receive, pairs.shared[:, a, b]
-    message = np.zeros((len(pairs.message_s), size, size))
-    load, shared = np.zeros_like(message), np.zeros((len(pairs.shared), size, size))
-    for source, sources in enumerate(ends):
-        for receiver, receivers in enumerate(ends):
-            at = (source, receiver)
-            met, share = meeting(len(sources), len(receivers))
-            for i, j in met:
-                hop = (sources[i], receivers[j])
-                message[:, *at] = np.maximum(message[:, *at], pairs.message_s[:, *hop])
-                load[:, *at] = np.maximum(load[:, *at], pairs.link_load_s[:, *hop] * share)
-                shared[:, *at] += pairs.shared[:, *hop] * share
-                send[*at, i] += pairs.send[hop] * share
-                receive[*at, j] += pairs.receive[hop] * share
-    return message, load, send, receive, shared
-
-
 def _follows(crew: Sequence[tuple[int, ...]], sizes: Sequence[int], ordered: bool, required: Sequence[bool]) -> NDArray[np.bool_]:
     """In a given order no device that is required is passed over; in a free one all that is left may come next."""
     client, kinds = len(crew), len(sizes)
@@ -248,10 +176,3 @@ def _follows(crew: Sequence[tuple[int, ...]], sizes: Sequence[int], ordered: boo
         if any(required[k] and k not in devices for k in range(min(devices), max(devices))):
             follows[:, team] = follows[team, :] = False
     return follows
-
-
-def _runs(crew: Sequence[tuple[int, ...]], most: int) -> Floats:
-    runs = np.zeros((len(crew) + 1, most))
-    for executor, devices in enumerate(crew):
-        runs[executor, : len(devices)] = 1 / len(devices)
-    return runs

@@ -21,7 +21,7 @@ def uniform(kinds: Sequence[tuple[Floats, Floats, int, float]]) -> Tables:
         Executor((kind,), Variant(), (kind,), load, (load,), ((kind, nbytes),), None, None, np.eye(count, dtype=np.intp)[kind])
         for kind, (load, nbytes, _, _) in enumerate(kinds)
     )
-    free, none = np.zeros((positions, size, size)), np.zeros((positions, size))
+    free, none = np.zeros((positions, size, size)), np.zeros(positions)
     available = np.array([number for _, _, number, _ in kinds], np.intp)
     follows = np.ones((size, size), bool)
     follows[count, count] = False
@@ -31,13 +31,12 @@ def uniform(kinds: Sequence[tuple[Floats, Floats, int, float]]) -> Tables:
         positions=tuple(range(positions)),
         names=names,
         executors=executors,
-        channels=(Channel("raw", np.zeros(positions), free, free, none, none, np.zeros(positions)),),
+        channels=(Channel("raw", none, free, free, None, None, none),),
         send_s_per_byte=np.zeros((size, size, 1)),
         receive_s_per_byte=np.zeros((size, size, 1)),
         shared_s_per_byte=np.zeros((0, size, size)),
         follows=follows,
         reach=closure(follows),
-        runs=np.ones((size, 1)),
         hosts=names,
         caps=np.array([cap for _, _, _, cap in kinds]),
         idle_w=np.zeros(count),

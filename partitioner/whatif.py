@@ -9,6 +9,7 @@ from itertools import product
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster
+from edgekit.codec import Losses
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.errors import PlanError
 from edgekit.front import USUAL, Front, Objective, cost_of, value
@@ -34,6 +35,7 @@ def sweep(
     objectives: Sequence[Objective] = USUAL,
     constraints: Constraints = UNCONSTRAINED,
     tell: Tell = lambda text: None,
+    losses: Losses | None = None,
 ) -> Sweep:
     """The front at every combination of the knobs' values, and the plans that win there.
 
@@ -49,7 +51,7 @@ def sweep(
             changed, times = _set(changed, times, knob.name, amount)
         tell(", ".join(f"{knob.name} {amount:.4g}" for knob, amount in zip(knobs, at, strict=True)))
         try:
-            front = solve(graph, changed, times, order, objectives, constraints, known=known)
+            front = solve(graph, changed, times, order, objectives, constraints, known=known, losses=losses)
         except PlanError:
             if known or constraints == UNCONSTRAINED:
                 raise

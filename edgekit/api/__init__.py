@@ -13,6 +13,7 @@ with api.deploy(front.knee(), graph, model, cluster) as pipeline:
 
 from devices.inventory import known as all_devices
 from edgekit.api.demo import demo
+from edgekit.api.losses import Evaluated, Judge, evaluate, measure_losses
 from edgekit.api.memory import needs
 from edgekit.api.precisions import Quantized, quantize
 from edgekit.api.predictors import learn, predict_profiles, read_predictor
@@ -38,6 +39,8 @@ from partitioner.whatif import sweep
 from profilers.links import with_links
 
 __all__ = [
+    "Evaluated",
+    "Judge",
     "KernelRow",
     "Model",
     "Observer",
@@ -56,6 +59,7 @@ __all__ = [
     "deployed",
     "differences",
     "end",
+    "evaluate",
     "examine",
     "explain",
     "export",
@@ -64,6 +68,7 @@ __all__ = [
     "kernels_csv",
     "learn",
     "load",
+    "measure_losses",
     "needs",
     "partition",
     "perfetto",

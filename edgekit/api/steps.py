@@ -11,6 +11,7 @@ from devices.describing import completed
 from edgekit import onnxio
 from edgekit.api.measuring import measure_front
 from edgekit.cluster import Cluster
+from edgekit.codec import Losses
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.costs import Costs, nouns
 from edgekit.deploy.opening import connect_all
@@ -26,6 +27,7 @@ from partitioner.asking import Order
 from partitioner.choosing import choose
 from partitioner.cost import price
 from partitioner.exact import solve
+from profilers.coding import time_codecs
 from profilers.profiling import profile_graph, with_energy
 from profilers.segments import ends, measure_segments
 
@@ -130,10 +132,12 @@ def profile(
     energy: bool = False,
     full: bool = False,
     rate_per_s: float | None = None,
+    codecs: bool = False,
 ) -> dict[str, Profile]:
     """What the graph costs on each device: the whole measured, its kernels mapped to units. One device at a time.
 
     ``energy``: also joules, where the device has a meter, which takes twenty seconds more.
+    ``codecs``: also what it takes to send tensors in fp16 and in eight bits.
     ``full``: also the beginnings and ends at the sixteen cheapest cuts, measured as stages.
     ``rate_per_s``: at which frames come in; None: one as soon as the one before is done.
 
@@ -145,6 +149,9 @@ def profile(
         with ExitStack() as stack:
             connection = connect_all((device,), stack, purpose="a profile")[device.name]
             found[device.name] = profile_graph(graph, model, connection, budget_s=budget_s, rate_per_s=rate_per_s)
+            if codecs:
+                tell(f"{device.name}: codecs")
+                found[device.name] = msgspec.structs.replace(found[device.name], codecs=time_codecs(connection, found[device.name].variant))
             if full:
                 found[device.name] = _with_ends(graph, model, connection, found[device.name], tell, keep)
             if energy:
@@ -176,6 +183,7 @@ def partition(
     doubt_s: float = 0.0,
     tell: Tell = _silent,
     keep: Keep = _forget,
+    losses: Losses | None = None,
 ) -> tuple[Front, dict[str, Profile]]:
     """The front under the constraints, and the profiles behind it; see ``partitioner.exact.solve`` for what is asked.
 
@@ -187,14 +195,14 @@ def partition(
     """
 
     def search(found: Mapping[str, Profile]) -> Front:
-        return solve(graph, cluster, found, order, objectives, constraints, team, epsilon, split_branches=split_branches)
+        return solve(graph, cluster, found, order, objectives, constraints, team, epsilon, split_branches=split_branches, losses=losses)
 
     if measure and model is not None:
         return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep)
     return search(profiles), dict(profiles)
 
 
-def predict(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile]) -> Plan:
+def predict(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile], losses: Losses | None = None) -> Plan:
     """A plan, also one written by hand, with what it is predicted to cost."""
     plan = validate(plan, graph)
-    return msgspec.structs.replace(plan, predicted=price(plan, graph, cluster, profiles))
+    return msgspec.structs.replace(plan, predicted=price(plan, graph, cluster, profiles, losses=losses))

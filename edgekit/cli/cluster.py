@@ -36,6 +36,7 @@ def profile(
     devices: Annotated[list[str] | None, typer.Option("-d", "--device", help="Only this device; may be repeated.")] = None,
     seconds: Annotated[float, typer.Option(help="Time for each of the two passes.", min=0.1)] = 2.0,
     energy: Annotated[bool, typer.Option("--energy", help="Also joules, at rest and at work for ten seconds each.")] = False,
+    codecs: Annotated[bool, typer.Option("--codecs", help="Also what it takes to send tensors in fp16 and in eight bits.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Also measure the two parts at each of the sixteen cheapest cuts.")] = False,
     rate: Annotated[
         float | None, typer.Option(help="Frames per second that come in; as fast as they are done, if not given.", min=0.01)
@@ -74,7 +75,7 @@ def profile(
         rest = [name for name in devices or [device.name for device in devices_at_hand.devices] if name not in found]
         with progress("profiling") as tell:
             if rest:
-                found |= api.profile(graph, model, devices_at_hand, rest, seconds, tell, api.Run(output).keep, energy, full, rate)
+                found |= api.profile(graph, model, devices_at_hand, rest, seconds, tell, api.Run(output).keep, energy, full, rate, codecs)
     if json:
         print("[" + ",".join(encode(one).decode() for one in found.values()) + "]")
         return

@@ -9,6 +9,7 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import mib, progress, table
+from edgekit.cli.losing import measure_losses
 
 if TYPE_CHECKING:
     from edgekit.accuracy import Accuracy
@@ -34,7 +35,11 @@ def export(
 @command("quantize")
 def quantize(
     network: Annotated[Path, typer.Argument(help="An exported network in fp32.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the network in the other precision.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write the network in the other precision.")] = None,
+    losses: Annotated[
+        Path | None, typer.Option(help="Where to write what is lost when tensors travel in fp16 or eight bits, instead of another network.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="With --losses: what the frames are, an .npy of class numbers.")] = None,
     precision: Annotated[str, typer.Option("-p", "--precision", help="int8 or fp16.")] = "int8",
     calibration: Annotated[
         Path | None,
@@ -50,8 +55,14 @@ def quantize(
     Where there are five frames or more, every fifth is kept out of the calibration, and the outputs are compared on those.
     """
     from edgekit import api
+    from edgekit.errors import UsageError
     from edgekit.files import encode
 
+    if losses is not None:
+        measure_losses(network, losses, calibration, labels, json)
+        return
+    if output is None:
+        raise UsageError("expected -o, where to write the network, or --losses, where to write what codecs lose; give one of the two")
     with progress("quantizing") as tell:
         made = api.quantize(network, output, precision, calibration, api.read_cluster(cluster) if cluster else None, tell)
     if json:

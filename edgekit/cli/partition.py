@@ -7,6 +7,7 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import mib, ms, progress, table
+from edgekit.cli.losing import print_judged, read_losses
 
 if TYPE_CHECKING:
     from edgekit.api import Model, Run
@@ -42,6 +43,7 @@ def partition(
     max_latency: Annotated[str | None, typer.Option(help="Such as 50ms.")] = None,
     max_period: Annotated[str | None, typer.Option(help="Such as 20ms.")] = None,
     max_energy: Annotated[str | None, typer.Option(help="Of a frame, such as 300mJ.")] = None,
+    max_loss: Annotated[float | None, typer.Option(help="Of accuracy, such as 0.01; see --losses.", min=0.0)] = None,
     max_devices: Annotated[int | None, typer.Option(help="How many devices a plan may use.", min=1)] = None,
     max_memory: Annotated[Several, typer.Option(help="DEVICE=300MB, or 300MB for every host; may be repeated.")] = None,
     max_stages: Annotated[int | None, typer.Option(help="How many stages a plan may have.", min=1)] = None,
@@ -61,6 +63,12 @@ def partition(
     split_branches: Annotated[bool, typer.Option("--split-branches", help="Also put branches of the network into stages apart.")] = False,
     team: Annotated[int, typer.Option(help="How many devices may take frames in turn in one stage.", min=1)] = 1,
     epsilon: Annotated[float, typer.Option(help="Find the front up to this share in every objective, but sooner.", min=0.0)] = 0.0,
+    losses: Annotated[
+        Path | None, typer.Option(help="Also send tensors in fp16 or eight bits; what that loses, from edgekit quantize --losses.")
+    ] = None,
+    codecs: Annotated[str | None, typer.Option(help="Of --losses only these, with commas: fp16, u8.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Run plans that lose something on these frames, and filter again.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="With --data: what the frames are, an .npy of class numbers.")] = None,
     measure: Annotated[bool, typer.Option("--measure", help="Measure the segments that end on the front, and solve again.")] = False,
     seconds: Annotated[
         float, typer.Option(help="With --measure: time for segments that are on the front only if estimates are too high.", min=0.0)
@@ -77,11 +85,12 @@ def partition(
         raise UsageError("expected a network, -c its cluster and -p its profiles, or --costs TABLE.json alone; give one of the two")
     if costs is not None and measure:
         raise UsageError("what --costs describes cannot be measured; leave --measure out")
+    lost = read_losses(losses, codecs)
     work = _from_costs(costs) if costs else _from_run(network, cluster, profiles)
     graph = work.graph
     knobs = [knob(text, 25 if len(sweep) == 1 else 13) for text in sweep] if sweep else []
     machines = at_quantile(capped(work.cluster, max_memory), link_quantile)
-    limits = _limits(max_latency, max_period, max_energy, max_devices)
+    limits = _limits(max_latency, max_period, max_energy, max_loss, max_devices)
     asked = constraints(graph, limits, pin, private, together, forbid, require, max_stages, rate)
     with progress("partitioning") as tell:
         front, _ = api.partition(
@@ -99,17 +108,23 @@ def partition(
             seconds,
             tell,
             api.Run(profiles).keep if profiles else lambda profile: None,
+            lost,
         )
+        if data is not None and work.model is not None:
+            judged = api.evaluate(front, api.Judge(graph, work.model, data, labels), tell)
+            front = judged.front
     write(output, front)
     if knobs:
         with progress("sweeping") as tell:
-            swept = api.sweep(graph, machines, work.profiles, knobs, _order(order), _objectives(objectives), asked, tell)
+            swept = api.sweep(graph, machines, work.profiles, knobs, _order(order), _objectives(objectives), asked, tell, lost)
         write(output.with_suffix(".sweep.json"), swept)
         api.write_winners(output.with_suffix(".sweep.png"), swept)
     if json:
         print(encode(front).decode())
         return
     _print_front(front, api.Run(profiles) if profiles else None)
+    if data is not None and work.model is not None:
+        print_judged(judged)
     if profiles and not measure:
         print("memory of segments that were not measured is predicted, with a margin; --measure replaces it by what they take")
     if knobs:
@@ -150,6 +165,7 @@ def explain(
     profiles: ProfileFolder,
     pick: Annotated[str, typer.Option(help="knee, an objective, objectives in turn (a,b), weights (a:2,b:1), or a number.")] = "knee",
     order: Order = None,
+    losses: Annotated[Path | None, typer.Option(help="As partition was given them.")] = None,
     json: Json = False,
 ) -> None:
     """Tell why a plan is on the front, what holds it up, and what would help most."""
@@ -161,7 +177,14 @@ def explain(
     known = read(front, Front)
     with progress("explaining") as tell:
         found = api.explain(
-            api.read_plan(front, pick), known, graph, api.read_cluster(cluster), api.Run(profiles).profiles(), _order(order), tell=tell
+            api.read_plan(front, pick),
+            known,
+            graph,
+            api.read_cluster(cluster),
+            api.Run(profiles).profiles(),
+            _order(order),
+            tell=tell,
+            losses=read_losses(losses, None),
         )
     if json:
         print(encode(found).decode())
@@ -184,7 +207,7 @@ def _times(ratio: float) -> str:
     return "as now" if abs(ratio - 1) < 5e-4 else f"×{ratio:.3g}"
 
 
-def _limits(latency: str | None, period: str | None, energy: str | None, devices: int | None) -> "list[Limit]":
+def _limits(latency: str | None, period: str | None, energy: str | None, loss: float | None, devices: int | None) -> "list[Limit]":
     from edgekit.cli.amounts import amount
     from edgekit.constraints import Limit
 
@@ -192,6 +215,7 @@ def _limits(latency: str | None, period: str | None, energy: str | None, devices
         *([Limit("latency", amount(latency, "seconds"))] if latency else []),
         *([Limit("period", amount(period, "seconds"))] if period else []),
         *([Limit("energy", amount(energy, "joules"))] if energy else []),
+        *([Limit("loss", loss)] if loss is not None else []),
         *([Limit("devices", devices)] if devices else []),
     ]
 

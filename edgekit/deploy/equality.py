@@ -16,18 +16,19 @@ TOLERANCE = 1e-4
 _TOLERANCES = {
     "fp16": 1e-2,  # a cut rounds to 11 bits what a processor without fp16 kernels would have handed on in fp32
     "int8": 2e-2,  # other processors round to the next of 256 steps, and a few such steps add up
+    "u8": 2e-2,  # the same of what is sent in eight bits
 }
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-def tolerance_of(precision: str) -> float:
-    """What is allowed for a network of that precision; that of fp32 where nothing else is stated.
+def tolerance_of(*precisions: str) -> float:
+    """What is allowed for a network of a precision, and for codecs that it is sent in; that of fp32 where nothing else is stated.
 
-    >>> tolerance_of("fp32"), tolerance_of("fp16"), tolerance_of("int8")
+    >>> tolerance_of("fp32"), tolerance_of("fp32", "raw", "fp16"), tolerance_of("int8")
     (0.0001, 0.01, 0.02)
     """
-    return _TOLERANCES.get(precision, TOLERANCE)
+    return max(_TOLERANCES.get(precision, TOLERANCE) for precision in precisions)
 
 
 class Comparison(NamedTuple):

@@ -146,7 +146,7 @@ def bring(
 def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
     """Load every part; compare each stage on the very inputs that the unsplit run would give it."""
     known: dict[str, NDArray[np.generic]] = dict(release.golden)
-    worst = 0.0
+    worst, allowed = 0.0, _tolerance(release)
     expected: dict[int, Arrays] = {}
     for spec, model in release.parts:
         connection = pipeline.connections[spec.device]
@@ -161,8 +161,12 @@ def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
             tell(f"{spec.name}: loaded in {loaded.load_s:.1f} s the engine that took {loaded.build_s:.1f} s to build")
         got = Layout(spec.outputs).unpack(outputs)
         what = f"{spec.name} on the inputs of stage {spec.stage}"
-        worst = max(worst, require(got, expected[spec.stage], what, tolerance_of(pipeline.graph.precision)).worst)
+        worst = max(worst, require(got, expected[spec.stage], what, allowed).worst)
     return worst
+
+
+def _tolerance(release: Release) -> float:
+    return tolerance_of(release.graph.precision, *(transfer.codec for transfer in release.plan.transfers))
 
 
 @contextmanager
@@ -254,7 +258,7 @@ def _check(pipeline: Pipeline, release: Release, worst_stage: float) -> Equality
     turns = min(pipeline.turns, MOST_GOLDEN)  # every replica meets it
     with pipeline.client() as client:
         frames = [release.golden] * turns
-        allowed = tolerance_of(pipeline.graph.precision)
+        allowed = _tolerance(release)
         outcomes = [require(result.value(), release.expected, "the pipeline", allowed) for result in client.stream(frames)]
     worst = max(outcomes, key=lambda outcome: outcome.worst)
     equal = all(outcome.bit_equal for outcome in outcomes)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.cluster import Cluster
+from edgekit.deploy.composed import Composed
 from edgekit.deploy.parts import Part, part
 from edgekit.errors import UsageError
 from edgekit.files import encode, read, write, write_bytes
@@ -36,6 +37,8 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 class Release(NamedTuple):
     """A plan with the models of its stages, a golden frame, and the unsplit network's answer to it.
+
+    Where tensors are sent in codecs, it is the answer of the stages one after the other, as this machine computes them.
 
     ``name`` is what its stages are called by on the devices. It is another one each time, so that a release can be
     brought to devices that still serve the one before it, also when both are of the same plan.
@@ -63,9 +66,9 @@ def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, owner: str
     """Cut a valid plan's stages out of the network, and have the whole answer the golden frame (a drawn one, unless given)."""
     graph = graph.in_order(plan.order)
     golden = golden or sample_inputs(graph.cuts[0].tensors)
-    outputs = run_once(model.serialized, golden)
     name = digest_of(encode(plan) + str(time.time_ns()).encode())
     parts = part(plan, graph, model, cluster, name, owner)
+    outputs = Composed(parts).run(golden) if plan.coded else run_once(model.serialized, golden)
     return Release(name, plan, graph, cluster, tuple(parts), golden, {output: outputs[output] for output in graph.outputs})
 
 

@@ -20,7 +20,7 @@ from edgekit.deploy.client import WINDOW, Result, check_frame, check_window
 from edgekit.deploy.clock import Clock, Job
 from edgekit.errors import StageError
 from edgekit.graph import Graph
-from edgekit.plan import CLIENT, Plan
+from edgekit.plan import CLIENT, Plan, wired
 from edgekit.runtime.verbs import End
 
 __all__ = ["VirtualClient"]
@@ -122,7 +122,7 @@ class VirtualClient:
 
     def _message(self, number: int, source: End, receiver: End) -> _Message:
         here, there = self._device(source, number), self._device(receiver, number)
-        nbytes = sum(self._graph.tensor(name).nbytes for name in self._messages[source, receiver])
+        nbytes = sum(tensor.nbytes for tensor in wired(self._graph, self._messages[source, receiver]))
         return _Message(source, receiver, here, there, nbytes, self._cluster.channel(here, there))
 
     def _send(self, clock: Clock, message: _Message, done: Mapping[End, Job]) -> Job:

@@ -1,6 +1,7 @@
 """ONNX files: their import, the Graph in them, and stage models cut out of them. No other room imports onnx."""
 
 from edgekit.onnxio.batching import batched
+from edgekit.onnxio.coding import coded
 from edgekit.onnxio.cutting import cut
 from edgekit.onnxio.drafting import Layer, draft
 from edgekit.onnxio.loading import Model, load
@@ -8,4 +9,4 @@ from edgekit.onnxio.normalise import normalise
 from edgekit.onnxio.reading import kernel_nodes, read
 from edgekit.onnxio.windows import window
 
-__all__ = ["Layer", "Model", "batched", "cut", "draft", "kernel_nodes", "load", "normalise", "read", "window"]
+__all__ = ["Layer", "Model", "batched", "coded", "cut", "draft", "kernel_nodes", "load", "normalise", "read", "window"]

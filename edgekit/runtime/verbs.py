@@ -1,9 +1,11 @@
 """The verbs of an agent as typed messages: facts, put, load, measure, run, logs, stop, and what each answers."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from edgekit.codec import Written, carried
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.graph import Graph, Tensor
@@ -42,6 +44,7 @@ __all__ = [
     "Stop",
     "TransferTime",
     "Work",
+    "coding_works",
     "end_name",
     "works",
 ]
@@ -74,6 +77,12 @@ def works(graph: Graph, start: int, stop: int) -> tuple[Work, ...]:
         Work(s.macs, s.weight_bytes + sum(tensor.nbytes for tensor in (*s.inputs, *s.outputs)), s.weight_bytes, parts_of(graph, s.start))
         for s in segments
     )
+
+
+def coding_works(ends: Iterable[Written]) -> tuple[Work, ...]:
+    """The work of the codecs at the ends of a stage: each reads a tensor and makes another."""
+    moved = [sum(each.nbytes for each in (tensor, *carried(tensor, codec))) for tensor, codec in ends if codec != "raw"]
+    return tuple(Work(0, nbytes, parts=(Part("elementwise", 0, nbytes),)) for nbytes in moved)
 
 
 class Port(Struct, frozen=True):

@@ -33,7 +33,7 @@ def test_units_are_cut_where_the_numbers_say() -> None:
     assert [device.name for device in cluster.devices] == ["pi-1", "pi-2", "nano"]
     assert profiles["nano"].compute_s(1, 3) == (0.22, "estimated")
     assert profiles["pi-1"].compute_s(0, 2)[0] == pytest.approx(0.6)
-    assert profiles["pi-1"].active_j(0, 1) == pytest.approx(2.0)
+    assert profiles["pi-1"].active_w * profiles["pi-1"].compute_s(0, 1)[0] == pytest.approx(2.0)
     for link in (cluster.link("pi-1", "nano"), cluster.link("pi-2", "nano")):
         assert link is not None and link.bytes_per_s == 2e4
 

@@ -1,12 +1,13 @@
 """Random networks, clusters and profiles made from nouns alone, and the slow, obvious way to price and screen every plan."""
 
-from itertools import combinations
+from itertools import combinations, product
 from random import Random
 
 import numpy as np
 from msgspec import structs
 
 from edgekit.cluster import Cluster, Link
+from edgekit.codec import CODECS, CodecTime, Losses, TensorLoss
 from edgekit.constraints import Constraints, Pin, Private
 from edgekit.device import Device, Variant
 from edgekit.energy import Energy
@@ -200,6 +201,19 @@ def _energy(dice, profile, idle_w):
     return Energy("rapl", ("package",), 1.0, 9, 1.0, joules + idle_w, joules, idle_w, 1)
 
 
+def coded(seed, graph, profiles):
+    """Losses of most tensors in most codecs, and profiles of devices of which some know no codec, or one only."""
+    dice = Dice(seed)
+    each = [(tensor.name, codec) for tensor in graph.tensors for codec in CODECS[1:] if dice.random() < 0.85]
+    losses = Losses(graph.digest, "rms", 9, tuple(TensorLoss(*which, dice.randint(0, 8) * 2**-6) for which in each))
+
+    def times():
+        return tuple(CodecTime(codec, *(dice.amount(4, 2**-k) for k in (9, 16, 9, 16))) for codec in CODECS[1:] if dice.random() < 0.9)
+
+    found = {name: tuple(structs.replace(one, codecs=times()) for one in variants(profiles, name)) for name in profiles}
+    return losses, found
+
+
 def random_constraints(seed, graph, names):
     """Up to three of pins, private inputs, forbidden and required devices, and a number of stages."""
     dice = Random(seed)
@@ -227,9 +241,12 @@ def teams_of(names, profiles, most):
             yield from ((chosen, variant) for variant in sorted(shared, key=str))
 
 
-def every_plan(graph, cluster, profiles, order, free=False, team=1):
+def every_plan(graph, cluster, profiles, order, free=False, team=1, losses=None):
     """All relayed chains over devices in order or in any, and all whole-network replicas, each priced; what has no price is left out."""
-    priced = ((plan, _cost(plan, graph, cluster, profiles)) for plan in every_chain(graph, profiles, order, free, team))
+    plans = every_chain(graph, profiles, order, free, team)
+    if losses is not None:
+        plans = [chain(graph, p.stages, codecs=codecs) for p in plans for codecs in product(CODECS, repeat=len(p.stages) - 1)]
+    priced = ((plan, _cost(plan, graph, cluster, profiles, losses)) for plan in plans)
     return [(plan, cost) for plan, cost in priced if cost and _fits(cost, cluster)]
 
 
@@ -255,12 +272,13 @@ def every_chain(graph, profiles, order, free=False, team=1):
     return [chain(graph, stages) for stages in plans]
 
 
-def _cost(plan: Plan, graph, cluster, profiles):
+def _cost(plan: Plan, graph, cluster, profiles, losses=None):
     try:
-        return price(plan, graph, cluster, profiles)
+        cost = price(plan, graph, cluster, profiles, losses=losses)
     except PlanError as error:
-        assert "unreachable" in str(error), error
+        assert "unreachable" in str(error) or "is not known" in str(error), error
         return None
+    return None if cost.accuracy_loss is None else cost
 
 
 def _fits(cost, cluster):

@@ -13,6 +13,7 @@ from partitioner.cost import price
 from partitioner.exact import solve
 from partitioner.keeping import broken
 from tests.partitioner.instances import (
+    coded,
     enriched,
     every_plan,
     naive_front,
@@ -98,6 +99,25 @@ def test_devices_in_turn_within_a_chain_are_those_of_brute_force(block):
         for objectives in (("latency", "period", "memory"), RICH[seed % len(RICH)]):
             found = solved(graph, cluster, profiles, "free" if free else order, objectives, team=3)
             assert near(found, naive_front(points_of(costs, objectives))), (seed, objectives)
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_codecs_are_those_of_brute_force(block):
+    for seed in range(9000 + 12 * block, 9012 + 12 * block):
+        graph, cluster, profiles, order = rich_instance(seed, units=4)
+        losses, profiles = coded(seed, graph, profiles)
+        free, team = bool(seed % 2), 2 if seed % 3 == 0 else 1
+        costs = [cost for _, cost in every_plan(graph, cluster, profiles, order, free, team, losses)]
+        for objectives in (ALL, RICH[seed % len(RICH)]):
+            try:
+                front = solve(graph, cluster, profiles, "free" if free else order, objectives, team=team, losses=losses)
+            except PlanError as error:
+                assert str(error).startswith(("no plan", "no chain", "no profile", "what")), error
+                assert not costs or str(error).startswith("what"), seed
+                continue
+            assert points_of([plan.predicted for plan in front.plans], objectives) == naive_front(points_of(costs, objectives)), seed
+            for plan in front.plans:
+                assert validate(plan, graph) is plan and price(plan, graph, cluster, profiles, losses=losses) == plan.predicted
 
 
 def near(found, expected):

@@ -1,0 +1,151 @@
+"""What codecs lose in accuracy: measured one tensor at a time to choose by, then of whole plans to be sure."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from edgekit.accuracy import difference
+from edgekit.cluster import Cluster
+from edgekit.codec import CODECS, OPSETS, Codec, Losses, TensorLoss, takes
+from edgekit.deploy.composed import Composed
+from edgekit.deploy.frameio import read_frames
+from edgekit.deploy.parts import part
+from edgekit.device import Device, Variant
+from edgekit.errors import FrameError, GraphError, UsageError
+from edgekit.front import Front, cost_of, value
+from edgekit.graph import Graph
+from edgekit.onnxio import Model
+from edgekit.plan import Plan, Stage, Transfer, chain
+from edgekit.runtime.executor import open_session
+from partitioner.dominance import front as undominated
+
+__all__ = ["Evaluated", "Judge", "evaluate", "measure_losses"]
+
+Arrays = Mapping[str, NDArray[np.generic]]
+Tell = Callable[[str], None]
+Measure = Literal["error", "disagreement", "rms"]
+
+HERE, THERE = Device("here"), Device("there")
+
+
+class Judge:
+    """Frames, what the unsplit network makes of them, and what they are, where that is known.
+
+    ``measure``: how accuracy is told: by wrong answers where there are labels, by other answers where outputs look like class
+    scores, else by the size of the differences.
+
+    Raises:
+        FrameError: the data does not fit the network's inputs, or the labels do not fit the data.
+        UsageError: there are labels, but no scores that they could be held against.
+    """
+
+    def __init__(self, graph: Graph, model: Model, data: str | Path, labels: str | Path | None = None):
+        self.graph, self.model = graph, model
+        self.frames = [frame for _, frame in read_frames(str(data), graph.cuts[0].tensors)]
+        self._names = [tensor.name for tensor in graph.cuts[-1].tensors if tensor.dtype.startswith("float")]
+        session = open_session(model.serialized, Variant())
+        self._want = self._outputs(lambda frame: dict(zip(self._names, session.run(self._names, dict(frame)), strict=True)))
+        scored = all(difference(name, held, held).agreement is not None for name, held in self._want.items())
+        self._labels = _labels(labels, len(self.frames)) if labels is not None else None
+        if self._labels is not None and not (scored and len(self._names) == 1):
+            raise UsageError(f"labels need one output of class scores, {graph.name} has {', '.join(graph.outputs)}; leave --labels out")
+        self.measure: Measure = "error" if self._labels is not None else "disagreement" if scored and self._names else "rms"
+
+    def loss(self, run: Callable[[Arrays], Arrays]) -> float | None:
+        """What another way to run the network loses; None: it makes values that are no longer finite."""
+        got = self._outputs(run)
+        try:
+            found = [difference(name, got[name], want) for name, want in self._want.items()]
+        except GraphError:
+            return None
+        if self._labels is not None:
+            return max(0.0, self._wrong(got) - self._wrong(self._want))
+        if self.measure == "disagreement":
+            return max(1.0 - (each.agreement or 0.0) for each in found)
+        return max((each.rms for each in found), default=0.0)
+
+    def _outputs(self, run: Callable[[Arrays], Arrays]) -> dict[str, list[NDArray[np.generic]]]:
+        runs = [run(frame) for frame in self.frames]
+        return {name: [each[name] for each in runs] for name in self._names}
+
+    def _wrong(self, outputs: Mapping[str, list[NDArray[np.generic]]]) -> float:
+        scores = np.stack([held.reshape(-1) for held in outputs[self._names[0]]])
+        return float(np.mean(scores.argmax(-1) != self._labels))
+
+
+def _labels(path: str | Path, count: int) -> NDArray[np.int64]:
+    try:
+        held = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise FrameError(f"{path}: expected an .npy file of class numbers ({error}); save it with numpy.save") from error
+    if not isinstance(held, np.ndarray) or held.shape != (count,) or held.dtype.kind not in "iu":
+        raise FrameError(f"{path}: expected {count} class numbers, one for each frame; save them with numpy.save as one row of integers")
+    return held.astype(np.int64)
+
+
+def measure_losses(judge: Judge, codecs: Sequence[Codec] = CODECS[1:], tell: Tell = lambda text: None) -> Losses:
+    """The loss of every tensor that can cross a cut, in every codec, each sent so alone."""
+    graph = judge.graph
+    found = []
+    singles = list(_singles(graph, [codec for codec in codecs if not 0 < graph.opset < OPSETS[codec]]))
+    for number, (tensor, codec, plan) in enumerate(singles):
+        tell(f"{number} of {len(singles)}: {tensor} as {codec}")
+        if (loss := judge.loss(_composed(plan, judge))) is not None:
+            found.append(TensorLoss(tensor, codec, loss))
+    return Losses(graph.digest, judge.measure, len(judge.frames), tuple(found))
+
+
+def _singles(graph: Graph, codecs: Sequence[Codec]) -> Iterator[tuple[str, Codec, Plan]]:
+    """Each tensor in each codec, with a plan that sends it so where it first crosses, and everything else as it is."""
+    seen = set()
+    for position in graph.candidates:
+        stages = (Stage(0, position, (HERE.name,)), Stage(position, len(graph.units), (THERE.name,)))
+        plan = chain(graph, stages)
+        for tensor in graph.cuts[position].tensors:
+            if tensor.name in seen or not takes(tensor, "fp16"):
+                continue
+            seen.add(tensor.name)
+            for codec in codecs:
+                sent = Transfer(tensor.name, 0, 1)
+                transfers = tuple(replace(each, codec=codec) if each == sent else each for each in plan.transfers)
+                yield tensor.name, codec, replace(plan, transfers=transfers)
+
+
+def _composed(plan: Plan, judge: Judge) -> Callable[[Arrays], Arrays]:
+    graph = judge.graph.in_order(plan.order)
+    names = [Device(name) for name in plan.devices]
+    return Composed(part(plan, graph, judge.model, Cluster(tuple(names), ()), "losses")).run
+
+
+class Evaluated(NamedTuple):
+    """A front whose losses were measured on whole plans, and for each plan that was on it what was estimated and what was measured."""
+
+    front: Front
+    losses: tuple[tuple[Plan, float, float | None], ...]
+
+
+def evaluate(front: Front, judge: Judge, tell: Tell = lambda text: None) -> Evaluated:
+    """Run every plan that has codecs end to end, and leave on the front what is still not dominated.
+
+    A plan whose outputs are no longer finite is dropped.
+    """
+    known: dict[object, float | None] = {}
+    plans, told = [], []
+    for number, plan in enumerate(front.plans):
+        tell(f"plan {number} of {len(front.plans)}")
+        key = (plan.order, tuple(stage.stop for stage in plan.stages), plan.transfers)
+        if key not in known:
+            known[key] = judge.loss(_composed(plan, judge)) if plan.coded else 0.0
+        cost, loss = cost_of(plan), known[key]
+        told.append((plan, cost.accuracy_loss or 0.0, loss))
+        if loss is not None:
+            plans.append(replace(plan, predicted=replace(cost, accuracy_loss=loss, loss_badge="measured")))
+    points = np.array([[value(cost_of(plan), objective) for objective in front.objectives] for plan in plans])
+    kept = set(undominated(points).tolist())
+    best = tuple(plan for index, plan in enumerate(plans) if index in kept)
+    beaten = tuple(plan for index, plan in enumerate(plans) if index not in kept)
+    return Evaluated(replace(front, plans=best, compared=(*front.compared, *beaten)), tuple(told))

@@ -1,0 +1,30 @@
+"""The stages of a plan one after the other in this process: what a pipeline of them gives, codecs included."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.deploy.parts import Part
+from edgekit.device import Variant
+from edgekit.runtime.sessions import open_session
+
+__all__ = ["Composed"]
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class Composed:
+    """Models that are loaded, one for each stage."""
+
+    def __init__(self, parts: Sequence[Part]):
+        self._stages = [(part.spec, open_session(part.model, Variant())) for part in parts if part.spec.replica == 0]
+
+    def run(self, frame: Arrays) -> Arrays:
+        """All that a frame's inputs give, by name: outputs, and whatever travels between stages."""
+        known = dict(frame)
+        for spec, session in self._stages:
+            names = [tensor.name for tensor in spec.outputs]
+            values = session.run(names, {tensor.name: known[tensor.name] for tensor in spec.inputs})
+            known |= dict(zip(names, values, strict=True))
+        return known

@@ -1,0 +1,174 @@
+"""What messages take between executors, whoever they are: by every codec, over every link, of both processors."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.cluster import Cluster, Link
+from edgekit.codec import OPSETS, Codec, Losses, carried, decode_s, encode_s, takes
+from edgekit.constraints import Constraints
+from edgekit.profile import Profile
+from partitioner.cost import meeting
+from partitioner.kinds import Kinds
+from partitioner.places import Places
+from partitioner.tables import Channel, Coding, Floats
+
+__all__ = ["channels", "links_between", "rates"]
+
+Crew = Sequence[tuple[int, ...]]
+"""The devices of each executor, by the numbers of their kinds."""
+
+Links = Mapping[tuple[int, int], Link]
+"""Between kinds by number, the client last."""
+
+
+def links_between(cluster: Cluster, kinds: Kinds) -> Links:
+    """The links between devices of all kinds; two of one kind are different ones."""
+    ends = ((a, b) for a in range(len(kinds) + 1) for b in range(len(kinds) + 1))
+    return {(a, b): link for a, b in ends if (link := _link(cluster, kinds, a, b)) is not None}
+
+
+def _link(cluster: Cluster, kinds: Kinds, a: int, b: int) -> Link | None:
+    client = len(kinds)
+    if a == b:
+        return cluster.link(kinds[a][0], kinds[a][1]) if a != client and len(kinds[a]) > 1 else None
+    source = cluster.client if a == client else kinds[a][0]
+    receiver = cluster.client if b == client else kinds[b][0]
+    return cluster.link(source, receiver)
+
+
+def channels(
+    crew: Crew,
+    profiles: Sequence[Sequence[Profile]],
+    links: Links,
+    kinds: Kinds,
+    places: Places,
+    constraints: Constraints,
+    losses: Losses | None,
+) -> tuple[Channel, ...]:
+    """As everything is, and then each codec whose losses are known; ``profiles`` are those of the devices of each executor."""
+    barred, client = _barred(constraints, kinds, places), len(kinds)
+
+    def channel(codec: Codec) -> Channel:
+        nbytes, loss = _written(places, codec, losses)
+        message_s, link_load_s = _messages(crew, links, client, places, nbytes, barred)
+        if codec == "raw":
+            return Channel(codec, nbytes, message_s, link_load_s, None, None, loss)
+        message_s[~np.isfinite(loss)] = np.inf
+        encode, decode = (_coding(profiles, places, codec, way) for way in (encode_s, decode_s))
+        return Channel(codec, nbytes, message_s, link_load_s, encode, decode, loss)
+
+    return tuple(channel(codec) for codec in ("raw", *(losses.codecs if losses else ())))
+
+
+def _barred(constraints: Constraints, kinds: Kinds, places: Places) -> NDArray[np.bool_]:
+    """[P, K + 1]: what crosses a place holds something that is not to be sent to a kind, or to the client."""
+    barred = np.zeros((len(places.names), len(kinds) + 1), bool)
+    for rule in constraints.private:
+        at = [position for position, tensors in enumerate(places.crossing) if any(tensor.name == rule.tensor for tensor in tensors)]
+        others = [receiver for receiver, kind in enumerate((*kinds, ())) if kind != (rule.device,)]
+        barred[np.ix_(at, others)] = True
+    return barred
+
+
+def _written(places: Places, codec: Codec, losses: Losses | None) -> tuple[Floats, Floats]:
+    """[P] each: bytes of what travels at a place, and what is lost by that; infinite where nothing there can be sent so."""
+    if codec == "raw" or losses is None:
+        return places.cut_bytes, np.zeros(len(places.names))
+    nbytes, loss = places.cut_bytes.copy(), np.full(len(places.names), np.inf)
+    for position, tensors in enumerate(places.crossing):
+        lost = [losses.of(tensor.name, codec) for tensor in tensors if takes(tensor, codec)]
+        known = [each for each in lost if each is not None]
+        if known and len(known) == len(lost) and 0 < position < len(places.names) - 1 and not 0 < places.opset < OPSETS[codec]:
+            nbytes[position] = sum(each.nbytes for tensor in tensors for each in carried(tensor, codec if takes(tensor, codec) else "raw"))
+            loss[position] = sum(known)
+    return nbytes, loss
+
+
+def _coding(profiles: Sequence[Sequence[Profile]], places: Places, codec: Codec, way: Callable[..., float | None]) -> Coding:
+    """What a codec takes of each executor; the client takes no part."""
+    shape = (len(places.names), len(profiles) + 1)
+    found = Coding(np.zeros(shape), np.zeros((*shape, max(map(len, profiles)))), np.zeros(shape))
+    for number, crew in enumerate(profiles):
+        for device, profile in enumerate(crew):
+            for position, tensors in enumerate(places.crossing):
+                each = [way(profile.codecs, codec, tensor.nbytes) for tensor in tensors if takes(tensor, codec)]
+                known = [seconds for seconds in each if seconds is not None]
+                total = sum(known) if len(known) == len(each) else np.inf
+                found.seconds[position, number] = max(found.seconds[position, number], total)
+                if np.isfinite(total):
+                    found.load_s[position, number, device] = total / len(crew)
+                    found.active_j[position, number] += (profile.active_w or 0.0) * total / len(crew)
+    return found
+
+
+def _messages(crew: Crew, links: Links, client: int, places: Places, nbytes: Floats, barred: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """[P, E + 1, E + 1] each: seconds until a message has arrived, and on the link; of several the slowest counts."""
+    size = client + 1
+    crossed = np.array([bool(tensors) for tensors in places.crossing])
+    message = np.tile(np.where(crossed, np.inf, 0.0)[:, None, None], (1, size, size))
+    load = np.zeros_like(message)
+    for ends, link in links.items():
+        load[:, *ends] = nbytes / link.bytes_per_s
+        message[:, *ends] = np.where(crossed, [link.transfer_s(int(each)) for each in nbytes], 0.0)
+    message[np.broadcast_to(barred[:, None, :], message.shape)] = np.inf
+    ends_of = [*crew, (client,)]
+    if max(map(len, ends_of)) == 1:
+        one = np.array([end[0] for end in ends_of])
+        return message[:, one[:, None], one[None, :]], load[:, one[:, None], one[None, :]]
+    joined, loads = (np.zeros((len(message), len(ends_of), len(ends_of))) for _ in range(2))
+    for at, _, hop, share in _hops(ends_of):
+        joined[:, *at] = np.maximum(joined[:, *at], message[:, *hop])
+        loads[:, *at] = np.maximum(loads[:, *at], load[:, *hop] * share)
+    return joined, loads
+
+
+class _Pairs(NamedTuple):
+    """What a byte takes between kinds [K + 1, K + 1], the client last: of the processors at both ends, and of what links share [S, …]."""
+
+    send: Floats
+    receive: Floats
+    shared: Floats
+
+
+def _pairs(links: Links, client: int) -> _Pairs:
+    size = client + 1
+    send, receive = np.zeros((size, size)), np.zeros((size, size))
+    media: dict[str, Floats] = {}
+    for ends, link in links.items():
+        send[ends], receive[ends] = link.send_s_per_byte, link.receive_s_per_byte
+        for medium in link.media:
+            media.setdefault(medium, np.zeros((size, size)))[ends] = 1 / link.bytes_per_s
+    processor = np.zeros((size, size))
+    processor[client, :], processor[:, client] = send[client, :], receive[:, client]
+    shared = [table for table in media.values() if np.count_nonzero(table) > 1]  # a medium of one link is that link
+    shared += [processor] if processor.any() else []
+    return _Pairs(send, receive, np.array(shared).reshape(-1, size, size))
+
+
+def rates(crew: Crew, links: Links, client: int) -> tuple[Floats, Floats, Floats]:
+    """Seconds of a byte: of the processors at both ends [E + 1, E + 1, R], and on what several links share [S, E + 1, E + 1]."""
+    pairs, ends = _pairs(links, client), [*crew, (client,)]
+    size, most = len(ends), max(map(len, ends))
+    send, receive = np.zeros((size, size, most)), np.zeros((size, size, most))
+    if most == 1:
+        one = np.array([end[0] for end in ends])
+        a, b = one[:, None], one[None, :]
+        send[:, :, 0], receive[:, :, 0] = pairs.send[a, b], pairs.receive[a, b]
+        return send, receive, pairs.shared[:, a, b]
+    shared = np.zeros((len(pairs.shared), size, size))
+    for at, (i, j), hop, share in _hops(ends):
+        shared[:, *at] += pairs.shared[:, *hop] * share
+        send[*at, i] += pairs.send[hop] * share
+        receive[*at, j] += pairs.receive[hop] * share
+    return send, receive, shared
+
+
+def _hops(ends: Crew) -> Iterator[tuple[tuple[int, int], tuple[int, int], tuple[int, int], float]]:
+    """Every two devices of two executors that meet: the executors, which devices of theirs, their kinds, and their share of all frames."""
+    for source, sources in enumerate(ends):
+        for receiver, receivers in enumerate(ends):
+            met, share = meeting(len(sources), len(receivers))
+            yield from (((source, receiver), (i, j), (sources[i], receivers[j]), share) for i, j in met)

@@ -1,0 +1,107 @@
+"""What codecs lose on real digits: one tensor at a time, summed, and of whole plans."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from edgekit import api
+from edgekit.cluster import ANY, Link
+from edgekit.codec import Losses, TensorLoss
+from edgekit.constraints import Constraints, Pin
+from edgekit.errors import FrameError, PlanError, UsageError
+from edgekit.files import decode, encode
+from edgekit.front import cost_of
+from tests.digits import digits, network
+from tests.models import local, serial, simulated
+
+SLOW = (Link(ANY, ANY, 1e-4, 2e4),)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    (folder / "net.onnx").write_bytes(network().data)
+    np.savez(folder / "digits.npz", x=digits()[0][1200:1300])
+    np.save(folder / "labels.npy", digits()[1][1200:1300])
+    return folder
+
+
+def judge(folder: Path, labelled: bool = False) -> api.Judge:
+    net = network()
+    return api.Judge(net.graph, net.model, folder / "digits.npz", folder / "labels.npy" if labelled else None)
+
+
+def test_losses_are_told_by_answers_and_with_labels_by_right_ones(folder: Path) -> None:
+    for labelled, measure in ((False, "disagreement"), (True, "error")):
+        found = api.measure_losses(judge(folder, labelled))
+        assert (found.measure, found.samples, found.codecs) == (measure, 100, ("fp16", "u8"))
+        crossing = {tensor.name for position in network().graph.candidates for tensor in network().graph.cuts[position].tensors}
+        assert {each.tensor for each in found.tensors} == crossing
+        assert all(each.loss <= 0.05 for each in found.tensors)
+        assert decode(encode(found), Losses) == found
+
+
+def test_outputs_that_are_no_scores_are_told_apart_by_size(tmp_path: Path) -> None:
+    net = serial()
+    np.savez(tmp_path / "x.npz", x=np.stack([net.inputs(seed)["x"] for seed in range(8)]))
+    images = api.Judge(net.graph, net.model, tmp_path / "x.npz")
+    assert images.measure == "rms"
+    found = api.measure_losses(images)
+    fp16, u8 = ([each.loss for each in found.tensors if each.codec == codec] for codec in ("fp16", "u8"))
+    assert 0 < max(fp16) < min(u8) < 0.05
+    assert images.loss(lambda frame: {"y": np.full_like(net.inputs()["x"], np.nan, shape=(1, 3, 8, 8))}) is None
+    np.save(tmp_path / "labels.npy", np.arange(8))
+    with pytest.raises(UsageError, match="labels need one output of class scores"):
+        api.Judge(net.graph, net.model, tmp_path / "x.npz", tmp_path / "labels.npy")
+
+
+def test_what_no_longer_fits_into_fp16_cannot_be_sent_so(folder: Path) -> None:
+    huge = {name: array * 1e6 for name, array in np.load(folder / "digits.npz").items()}
+    np.savez(folder / "huge.npz", **huge)
+    net = network()
+    found = api.measure_losses(api.Judge(net.graph, net.model, folder / "huge.npz"))
+    assert found.codecs == ("u8",)
+
+
+def test_labels_have_to_fit(folder: Path) -> None:
+    np.save(folder / "few.npy", digits()[1][:7])
+    net = network()
+    with pytest.raises(FrameError, match="expected 100 class numbers"):
+        api.Judge(net.graph, net.model, folder / "digits.npz", folder / "few.npy")
+    with pytest.raises(FrameError, match=r"expected an \.npy file"):
+        api.Judge(net.graph, net.model, folder / "digits.npz", folder / "net.onnx")
+
+
+def test_plans_of_the_front_are_run_end_to_end_and_filtered_again(folder: Path) -> None:
+    net, cluster = network(), simulated("near", "far", links=SLOW)
+    profiles = api.profile(net.graph, net.model, cluster, budget_s=0.1, codecs=True)
+    losses = api.measure_losses(judge(folder))
+    # estimates that are too high by far: measured, the plans that lose nothing beat all that are slower
+    feared = replace(losses, tensors=tuple(replace(each, loss=each.loss + 0.25) for each in losses.tensors))
+    last = len(net.graph.units)
+    both = Constraints(pins=(Pin(0, 1, "near"), Pin(last - 1, last, "far")))
+    front, _ = api.partition(net.graph, net.model, cluster, profiles, ("latency", "loss"), constraints=both, losses=feared)
+    assert any(plan.coded for plan in front.plans)
+    found = api.evaluate(front, judge(folder))
+    assert {cost_of(plan).loss_badge for plan in found.front.plans} == {"measured"}
+    assert len(found.losses) == len(front.plans) and len(found.front.plans) < len(front.plans)
+    assert all(measured is not None and measured < estimate for plan, estimate, measured in found.losses if plan.coded)
+    assert len(found.front.compared) > len(front.compared)
+
+
+def test_a_coded_front_needs_the_times_of_codecs(folder: Path) -> None:
+    net, cluster = network(), simulated("near", "far", links=SLOW)
+    profiles = api.profile(net.graph, net.model, cluster, budget_s=0.1)
+    losses = Losses(net.graph.digest, "rms", 1, (TensorLoss("b", "u8", 0.0),))
+    with pytest.raises(PlanError, match="what u8 takes on the devices is not known; run edgekit profile --codecs"):
+        api.partition(net.graph, net.model, cluster, profiles, losses=losses)
+    assert "codecs" not in api.partition(net.graph, net.model, cluster, profiles)[0].certificate.model
+
+
+def test_codecs_are_timed_on_a_device() -> None:
+    net = network()
+    profile = api.profile(net.graph, net.model, local("here"), budget_s=0.1, codecs=True)["here"]
+    assert [each.codec for each in profile.codecs] == ["fp16", "u8"]
+    assert all(0 <= each.encode_s + 1e6 * each.encode_s_per_byte < 0.1 for each in profile.codecs)
