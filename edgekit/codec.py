@@ -9,15 +9,14 @@ nothing is clipped and no range has to be known before.
 """
 
 from collections.abc import Iterable
-from functools import cached_property
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from edgekit.graph import Tensor
-from edgekit.quantity import Name, Seconds
+from edgekit.quantity import Seconds
 
-__all__ = ["CODECS", "OPSETS", "Codec", "CodecTime", "Losses", "TensorLoss", "Written", "carried", "decode_s", "encode_s", "takes"]
+__all__ = ["CODECS", "OPSETS", "Codec", "CodecTime", "Written", "carried", "decode_s", "encode_s", "takes"]
 
 Codec = Literal["raw", "fp16", "u8"]
 
@@ -38,44 +37,6 @@ class CodecTime(Struct, frozen=True, forbid_unknown_fields=True):
     encode_s_per_byte: Seconds
     decode_s: Seconds
     decode_s_per_byte: Seconds
-
-
-class TensorLoss(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is lost in accuracy when this tensor alone is sent in a codec."""
-
-    tensor: Name
-    codec: Codec
-    loss: Annotated[float, Meta(ge=0)]
-
-
-class Losses(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.losses"):
-    """What codecs lose, measured one tensor at a time; sums of it are estimates.
-
-    Attributes:
-        measure: ``error``: by how much the share of wrong answers grows; ``disagreement``: share of samples whose largest output is
-            another one; ``rms``: root of the mean square of the differences of the outputs, over that of the outputs.
-        tensors: those that can be sent so; what is not among them stays as it is.
-    """
-
-    graph: Name
-    measure: Literal["error", "disagreement", "rms"]
-    samples: Annotated[int, Meta(ge=1)]
-    tensors: tuple[TensorLoss, ...]
-    version: int = 1
-
-    @cached_property
-    def _known(self) -> dict[tuple[str, Codec], float]:
-        return {(each.tensor, each.codec): each.loss for each in self.tensors}
-
-    def of(self, tensor: str, codec: Codec) -> float | None:
-        """What is lost; None: not known, or the tensor cannot be sent so."""
-        return 0.0 if codec == "raw" else self._known.get((tensor, codec))
-
-    @property
-    def codecs(self) -> tuple[Codec, ...]:
-        """Those that some tensor can be sent in."""
-        found = {each.codec for each in self.tensors}
-        return tuple(codec for codec in CODECS if codec in found)
 
 
 def takes(tensor: Tensor, codec: Codec) -> bool:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from edgekit.errors import PlanError
 from edgekit.quantity import Count, Name
 
-__all__ = ["ITEMSIZE", "Cut", "Graph", "Node", "Segment", "Tensor", "Unit"]
+__all__ = ["ITEMSIZE", "Cut", "Graph", "Node", "Segment", "Tensor", "Twin", "Unit"]
 
 ITEMSIZE = {
     "bool": 1,
@@ -108,10 +108,19 @@ class Segment(Struct, frozen=True):
         return sum(weight.nbytes for weight in self.weights)
 
 
+class Twin(Struct, frozen=True, forbid_unknown_fields=True):
+    """The same network in another precision, and the positions where stages of the two can meet."""
+
+    precision: Name
+    digest: Name
+    cuts: tuple[Count, ...]
+
+
 class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.graph"):
     """A network; ``digest`` names it. Positions are unit indices: cut ``i`` lies before unit ``i``.
 
     ``order``: where the units stand in another order than their own, the number that each has in that (see ``in_order``).
+    ``twins``: precisions that its stages can also run in, as long as its units stand in their own order.
     """
 
     name: Name
@@ -124,7 +133,15 @@ class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fiel
     outputs: tuple[Name, ...]
     opset: Count = 0
     order: tuple[Count, ...] = ()
+    twins: tuple[Twin, ...] = ()
     version: int = 1
+
+    def runs_in(self, precision: str, start: int, stop: int) -> bool:
+        """Whether units ``[start, stop)`` can run in a precision: in its own, or in that of a twin that can be cut at both ends."""
+        if precision == self.precision:
+            return True
+        ends = {start, stop} - {0, len(self.units)}
+        return not self.order and any(twin.precision == precision and ends <= set(twin.cuts) for twin in self.twins)
 
     @cached_property
     def unit_edges(self) -> tuple[tuple[int, int], ...]:

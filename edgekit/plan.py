@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from edgekit.codec import OPSETS, Codec, carried, takes
-from edgekit.device import Variant
+from edgekit.device import OF_FP32, Variant
 from edgekit.errors import PlanError
 from edgekit.graph import Graph, Tensor
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
@@ -114,12 +114,15 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", 
         'pi[0:5] → nano|tx2[5:9]'
         >>> Plan("d", (Stage(0, 5, ("pi",)), Stage(5, 9, ("nano",))), (Transfer("x", 0, 1, "u8"),)).describe()
         'pi[0:5] →u8→ nano[5:9]'
+        >>> Plan("d", (Stage(0, 5, ("pi",), Variant("int8")), Stage(5, 9, ("nano",)))).describe()
+        'pi[0:5] int8 → nano[5:9]'
         """
         words = []
         for index, stage in enumerate(self.stages):
             codecs = {transfer.codec for transfer in self.transfers if transfer.source == index and transfer.receiver != CLIENT} - {"raw"}
             arrow = f" →{'|'.join(sorted(codecs))}→ " if codecs else " → "
-            words += [f"{'|'.join(stage.devices)}[{stage.start}:{stage.stop}]", arrow]
+            precision = "" if stage.variant.precision in OF_FP32 else f" {stage.variant.precision}"
+            words += [f"{'|'.join(stage.devices)}[{stage.start}:{stage.stop}]{precision}", arrow]
         return "".join(words[:-1])
 
     def messages(self) -> dict[tuple[End, End], tuple[Transfer, ...]]:
@@ -190,17 +193,22 @@ def validate(plan: Plan, graph: Graph) -> Plan:
 
 
 def _in_precision(plan: Plan, graph: Graph) -> Plan:
-    """The plan with stages in the precision of the graph, which is the file's; the default means whatever that is."""
+    """The plan with stages in the precision of the graph, which is the file's, or of a twin; the default means whatever that is."""
+    stages = []
     for index, stage in enumerate(plan.stages):
-        asked = stage.variant.precision
-        if asked != Variant().precision and stage.variant.on(graph.precision) != stage.variant:
+        asked, own = stage.variant.precision, stage.variant.on(graph.precision)
+        if own == stage.variant or graph.runs_in(asked, stage.start, stage.stop):
+            stages.append(stage)
+        elif asked == Variant().precision:
+            stages.append(replace(stage, variant=own))
+        elif any(twin.precision == asked for twin in graph.twins):
+            raise PlanError(f"stage {index}, units [{stage.start}, {stage.stop}), cannot run in {asked}: that network cannot be cut there")
+        else:
             raise PlanError(
                 f"stage {index} is to run in {asked}, but {graph.name} computes in {graph.precision}; "
-                "make a network of that precision first: edgekit quantize"
+                "make a network of that precision first, edgekit quantize, and pass it with --twin"
             )
-    if all(stage.variant.on(graph.precision) == stage.variant for stage in plan.stages):
-        return plan
-    return replace(plan, stages=tuple(replace(stage, variant=stage.variant.on(graph.precision)) for stage in plan.stages))
+    return plan if tuple(stages) == plan.stages else replace(plan, stages=tuple(stages))
 
 
 def _validate_transfers(plan: Plan, graph: Graph) -> None:

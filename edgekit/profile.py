@@ -183,6 +183,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         estimates_times: by which sums of kernels are multiplied; below 1 for a profile of what is hoped for.
         badge: what the times of its segments are worth; less than measured where the device is only described.
         resident_bytes: of each unit, where they are given and not predicted; those of a segment add up.
+        twin: digest of the network in another precision that was measured in the graph's stead.
         codecs: what it takes to write and to read tensors otherwise than they are, where that was measured.
     """
 
@@ -205,6 +206,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     widened: Count = 0
     resident_bytes: tuple[Bytes, ...] = ()
     codecs: tuple[CodecTime, ...] = ()
+    twin: str = ""
     version: int = 1
 
     def __post_init__(self) -> None:

@@ -5,15 +5,15 @@ from math import prod
 from typing import Literal
 
 from edgekit.cluster import Cluster
-from edgekit.codec import Losses
 from edgekit.constraints import Constraints
 from edgekit.errors import PlanError
 from edgekit.front import OBJECTIVES, Objective
 from edgekit.graph import Graph
+from edgekit.losses import Losses
 from edgekit.profile import Profiles, variants
 from partitioner.cost import idle_w, known_profiles
 
-__all__ = ["FREE", "Order", "named", "require_coders", "require_few", "require_known", "require_metered", "usable"]
+__all__ = ["FREE", "Order", "named", "require_few", "require_known", "require_losses", "require_metered", "usable"]
 
 FREE: Literal["free"] = "free"
 MOST_SETS = 4096
@@ -94,12 +94,17 @@ def require_metered(names: Sequence[str], cluster: Cluster, profiles: Profiles) 
         raise PlanError(f"the joules of {', '.join(dark)} are not known; profile with --energy, or leave energy out of the objectives")
 
 
-def require_coders(names: Sequence[str], profiles: Profiles, losses: Losses | None) -> None:
-    """Refuse codecs that no two of the devices are known to write and read.
+def require_losses(names: Sequence[str], profiles: Profiles, losses: Losses | None, objectives: Iterable[Objective]) -> None:
+    """Refuse codecs that no two of the devices are known to write and read, and to count losses that are not known.
 
     Raises:
-        PlanError: with the codec.
+        PlanError: with the codec, or the precision.
     """
+    precisions = {profile.variant.precision for name in names for profile in variants(profiles, name) if profile.twin}
+    unknown = precisions - {each.precision for each in losses.stages} if losses else precisions
+    if "loss" in objectives and unknown:
+        words = ", ".join(sorted(unknown))
+        raise PlanError(f"what {words} loses is not known; run edgekit quantize --losses with --twin, or leave loss out of the objectives")
     for codec in losses.codecs if losses else ():
         able = [name for name in names if any(time.codec == codec for profile in variants(profiles, name) for time in profile.codecs)]
         if len(able) < min(2, len(names)):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.graph import Graph
+from edgekit.losses import Losses
 from edgekit.profile import Profile
 from partitioner.ideals import MOST, Lattice, lattice
 from partitioner.memory import ACTIVATIONS, MARGIN, OTHER_COPIES, TRANSIENT, Footprints, copies_of
@@ -54,6 +55,10 @@ def branches(graph: Graph, footprints: Footprints, together: Sequence[Sequence[i
         table = found.sums(np.array(profile.unit_s))
         for start, stop, which in ranges(profile):
             table[start, stop] = profile.segments[which].p50_s
+        if profile.twin:  # its stages are cut in the units' own order; here it runs the whole or nothing
+            whole = table[0, -1]
+            table[:] = np.inf
+            table[0, -1] = whole
         return table
 
     def nbytes(profile: Profile) -> Floats:
@@ -77,8 +82,14 @@ def branches(graph: Graph, footprints: Footprints, together: Sequence[Sequence[i
         order = [unit for before, after in pairwise(chain) for unit in np.flatnonzero(inside[after] & ~inside[before]).tolist()]
         return Layout(graph.in_order(tuple(order)), tuple(int(inside[place].sum()) for place in chain))
 
+    def loss(losses: Losses, precision: str) -> Floats:
+        table = np.full((len(kept), len(kept)), np.inf)
+        whole = losses.of_stage(0, len(graph.units), precision)
+        table[0, -1] = np.inf if whole is None else whole
+        return table
+
     crossing = tuple(tuple(graph.tensor(name) for name, yes in zip(names, column, strict=True) if yes) for column in crosses.T)
-    return Places(tuple(range(len(kept))), sizes @ crosses, crossing, seconds, nbytes, between, layout, graph.opset)
+    return Places(tuple(range(len(kept))), sizes @ crosses, crossing, seconds, nbytes, loss, between, layout, graph.opset)
 
 
 def _crossing(graph: Graph, inside: Flags) -> tuple[list[str], Flags]:

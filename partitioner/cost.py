@@ -6,7 +6,7 @@
     period   =  the largest load per frame of a device, a directed link, or a medium that links share
     memory   =  of a host: Σ over its stages (the peak of its process, see memory.py, + send and receive buffers)
     energy   =  Σ net joules of the stages + Σ watts at rest of the machines in use · seconds between two frames
-    loss     =  Σ over what is sent otherwise than it is, each measured alone
+    loss     =  Σ over what is sent or run otherwise than it is, each measured alone
 
 Every solver and every plan written by hand is priced here.
 """
@@ -17,10 +17,11 @@ from math import gcd, lcm
 from typing import Literal, NamedTuple
 
 from edgekit.cluster import Cluster, Link
-from edgekit.codec import Losses, decode_s, encode_s
+from edgekit.codec import decode_s, encode_s
 from edgekit.device import Variant
 from edgekit.errors import PlanError
 from edgekit.graph import Graph
+from edgekit.losses import Losses
 from edgekit.plan import CLIENT, Cost, Load, Memory, Plan, Term, Transfer, validate, wired
 from edgekit.profile import Profile, Profiles, variants
 from edgekit.quantity import Badge, least
@@ -112,7 +113,7 @@ def price_valid(
         badge=least(term.badge for term in terms),
         emulated=any(profile.emulated for stage in used for profile in stage.values()),
         energy_j=_energy(plan, cluster, profiles, timed, coding, period_s if interval_s is None else interval_s),
-        accuracy_loss=_loss(plan, losses),
+        accuracy_loss=_loss(plan, used, losses),
         device_count=len(plan.devices),
     )
 
@@ -173,9 +174,15 @@ def _coding(plan: Plan, graph: Graph, index: int, profile: Profile) -> _Coding:
     return _Coding(seconds(decode_s, (each for each in plan.transfers if each.receiver == index)), seconds(encode_s, written.values()))
 
 
-def _loss(plan: Plan, losses: Losses | None) -> float | None:
-    """The sum of what each tensor loses alone; None: not known of one."""
+def _loss(plan: Plan, used: _Used, losses: Losses | None) -> float | None:
+    """The sum of what each tensor, and each stage in the precision of a twin, loses alone; None: not known of one."""
     total = 0.0
+    for stage, by_name in zip(plan.stages, used, strict=True):
+        if any(profile.twin for profile in by_name.values()):
+            lost = losses.of_stage(stage.start, stage.stop, stage.variant.precision) if losses else None
+            if lost is None:
+                return None
+            total += lost
     for sent in plan.messages().values():
         coded = [transfer for transfer in sent if transfer.codec != "raw"]
         each = [losses.of(transfer.tensor, transfer.codec) if losses else None for transfer in coded]

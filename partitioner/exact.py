@@ -7,15 +7,15 @@ import numpy as np
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster
-from edgekit.codec import Losses
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.errors import PlanError
 from edgekit.front import OBJECTIVES, USUAL, Certificate, Front, Objective, cost_of, value
 from edgekit.graph import Graph
+from edgekit.losses import Losses
 from edgekit.plan import Plan
 from edgekit.profile import Profiles
 from partitioner.alternatives import relayed, replicas, sampled_splits, wholes
-from partitioner.asking import FREE, Order, named, require_coders, require_few, require_known, require_metered, usable
+from partitioner.asking import FREE, Order, named, require_few, require_known, require_losses, require_metered, usable
 from partitioner.branches import branches
 from partitioner.dominance import front
 from partitioner.ideals import MOST
@@ -71,11 +71,11 @@ def solve(
         PlanError: no profile at all, or no plan meets the caps, constraints and links; the message says what binds.
     """
     names, left_out = usable(graph, cluster, profiles, order, constraints)
+    require_losses(names, profiles, losses, {*objectives, *(limit.objective for limit in constraints.limits)})
     require_known([*objectives, *(limit.objective for limit in constraints.limits)] if objectives else ())
     if "energy" in objectives or any(limit.objective == "energy" for limit in constraints.limits):
         require_metered(names, cluster, profiles)
     pricing = Pricing(graph, cluster, profiles, constraints, losses)
-    require_coders(names, profiles, losses)
     groups = kinds(cluster, profiles, names, [*named(constraints)]) if order == FREE and team == 1 else tuple((n,) for n in names)
     require_few(groups, order)
     ways, exact = _ways(graph, pricing, constraints.together, split_branches, most_places)

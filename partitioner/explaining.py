@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster, Link
-from edgekit.codec import Losses
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.errors import PlanError
 from edgekit.explanation import Explanation, Help, Neighbour
 from edgekit.front import Front, Objective, cost_of, value
 from edgekit.graph import Graph
+from edgekit.losses import Losses
 from edgekit.plan import Plan
 from edgekit.profile import Profiles
 from partitioner.asking import Order

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.cluster import Cluster, Link
-from edgekit.codec import OPSETS, Codec, Losses, carried, decode_s, encode_s, takes
+from edgekit.codec import OPSETS, Codec, carried, decode_s, encode_s, takes
 from edgekit.constraints import Constraints
+from edgekit.losses import Losses
 from edgekit.profile import Profile
 from partitioner.cost import meeting
 from partitioner.kinds import Kinds

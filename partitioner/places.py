@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.graph import Graph, Tensor
+from edgekit.losses import Losses
 from edgekit.profile import Profile
 from partitioner.memory import Footprints
 from partitioner.tables import Floats
@@ -31,6 +32,7 @@ class Places(NamedTuple):
         cut_bytes: [P], of all that crosses.
         crossing: for each place the tensors that cross.
         seconds, nbytes: [P, P] of a profile, of the stage between two places; infinite seconds where they are not nested.
+        loss: [P, P], of the stage in another precision; infinite where it is not known.
         between: [P, P], whether one of some units, as the graph has them of its own, lies between two places.
         layout: of a chain of places.
         opset: of the graph.
@@ -41,6 +43,7 @@ class Places(NamedTuple):
     crossing: tuple[tuple[Tensor, ...], ...]
     seconds: Callable[[Profile], Floats]
     nbytes: Callable[[Profile], Floats]
+    loss: Callable[[Losses, str], Floats]
     between: Callable[[range], Flags]
     layout: Callable[[Sequence[int]], Layout]
     opset: int
@@ -63,6 +66,9 @@ def cuts(graph: Graph, footprints: Footprints, together: Sequence[Sequence[int]]
             if segment.start in row and segment.stop in row:
                 table[row[segment.start], row[segment.stop]] = segment.p50_s
         table[np.tril_indices(len(positions))] = np.inf
+        if profile.twin:
+            meet = np.array([graph.runs_in(profile.variant.precision, 0, position) for position in positions])
+            table[~np.logical_and.outer(meet, meet)] = np.inf
         return table
 
     def between(units: range) -> Flags:
@@ -70,12 +76,17 @@ def cuts(graph: Graph, footprints: Footprints, together: Sequence[Sequence[int]]
         differ: Flags = held[None, :] > held[:, None]
         return differ
 
+    def loss(losses: Losses, precision: str) -> Floats:
+        found = [[losses.of_stage(start, stop, precision) if start < stop else None for stop in positions] for start in positions]
+        return np.array([[np.inf if each is None else each for each in row] for row in found])
+
     return Places(
         positions,
         np.array([graph.cuts[p].nbytes for p in positions], np.float64),
         tuple(graph.cuts[p].tensors for p in positions),
         seconds,
         lambda profile: footprints.table(profile)[grid],
+        loss,
         between,
         lambda chain: Layout(graph, tuple(positions[place] for place in chain)),
         graph.opset,

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster
-from edgekit.codec import Losses
 from edgekit.constraints import Constraints
 from edgekit.front import cost_of
 from edgekit.graph import Graph
+from edgekit.losses import Losses
 from edgekit.plan import Plan
 from edgekit.profile import Profiles
 from partitioner.cost import price_valid
@@ -41,8 +41,10 @@ class Pricing:
         return replace(plan, predicted=price_valid(plan, graph, self._cluster, self._profiles, footprints, interval_s, self._losses))
 
     def allows(self, plan: Plan) -> bool:
-        """Whether a priced plan keeps to caps and constraints."""
-        return not broken(plan, cost_of(plan), self._cluster, self._constraints)
+        """Whether a priced plan keeps to caps and constraints, and what it loses is known where losses are."""
+        cost = cost_of(plan)
+        known = self._losses is None or cost.accuracy_loss is not None
+        return known and not broken(plan, cost, self._cluster, self._constraints)
 
     def kept(self, plans: Iterable[Plan]) -> list[Plan]:
         """Those that do, priced."""

@@ -27,7 +27,8 @@ def refusal(tables: Tables, constraints: Constraints, unsplit: Sequence[Cost], c
         return _too_large(tables, _best(free, "memory", capped=False).chains[0])
     if not len(_best(tables._replace(limits={}), "latency").chains):
         return f"no plan has at most {tables.most_stages} stages and keeps all else; allow more"
-    fitting = [cost for cost in unsplit if all(memory.nbytes <= cap(cluster, memory.host) for memory in cost.memory)]
+    told = [cost for cost in unsplit if cost.accuracy_loss is not None]
+    fitting = [cost for cost in told if all(memory.nbytes <= cap(cluster, memory.host) for memory in cost.memory)]
     parts = []
     for objective, limit in tables.limits.items():
         split = _best(tables._replace(limits={}), objective).costs[0, OBJECTIVES.index(objective)]

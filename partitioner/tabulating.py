@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.cluster import Cluster
-from edgekit.codec import Losses
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.device import Variant
+from edgekit.losses import Losses
 from edgekit.profile import Profile, Profiles, variants
 from partitioner.cost import QUEUE_SLOTS, idle_w
 from partitioner.kinds import Kinds
@@ -41,7 +41,7 @@ def tabulate(
     hosts = tuple(dict.fromkeys(cluster.device(kind[0]).machine for kind in kinds))
     host_of = tuple(hosts.index(cluster.device(kind[0]).machine) for kind in kinds)
     allowed = [_allowed(constraints, kind, places) for kind in kinds]
-    single = [_singles(profiles, kind[0], places) for kind in kinds]
+    single = [_singles(profiles, kind[0], places, losses) for kind in kinds]
     sizes = [len(kind) for kind in kinds]
     chosen = list(_teams(sizes, single, replicas))
     executors = tuple(_executor(devices, variant, single, allowed, host_of, sizes, ordered) for devices, variant in chosen)
@@ -85,21 +85,26 @@ def cap(cluster: Cluster, host: str) -> float:
 
 
 class _Single(NamedTuple):
-    """A device in one variant: its profile, and seconds, bytes and net joules of every segment [P, P]."""
+    """A device in one variant: its profile, and seconds, bytes, net joules and losses of every segment [P, P]."""
 
     profile: Profile
     seconds: Floats
     nbytes: Floats
     joules: Floats | None
+    loss: Floats | None
 
 
-def _singles(profiles: Profiles, name: str, places: Places) -> dict[Variant, _Single]:
+def _singles(profiles: Profiles, name: str, places: Places, losses: Losses | None) -> dict[Variant, _Single]:
     buffers = QUEUE_SLOTS * (places.cut_bytes[:, None] + places.cut_bytes[None, :])
     found = {}
     for profile in variants(profiles, name):
         seconds = places.seconds(profile)
         joules = None if profile.active_w is None else profile.active_w * np.where(np.isfinite(seconds), seconds, 0.0)
-        found[profile.variant] = _Single(profile, seconds, places.nbytes(profile) + buffers, joules)
+        loss = places.loss(losses, profile.variant.precision) if profile.twin and losses is not None else None
+        if loss is not None:
+            seconds = np.where(np.isfinite(loss), seconds, np.inf)
+            loss = np.where(np.isfinite(loss), loss, 0.0)
+        found[profile.variant] = _Single(profile, seconds, places.nbytes(profile) + buffers, joules, loss)
     return found
 
 
@@ -146,7 +151,7 @@ def _executor(
         tuple(each.seconds if share == 1 else each.seconds * share for each in tables),
         tuple(zip(hosts, nbytes, strict=True)),
         active,
-        None,
+        tables[0].loss,
         needs,
     )
 

@@ -8,11 +8,12 @@ from devices.connection import Connection, KernelTime, Measured
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.graph import Graph
-from edgekit.onnxio import Model, cut, kernel_nodes
+from edgekit.onnxio import Model, cut, kernel_nodes, read
 from edgekit.profile import Kernel, Profile
 from profilers import calm
 from profilers.conditions import conditions_of
 from profilers.kernels import map_kernels
+from profilers.pairing import as_units_of
 from profilers.rounds import AGREE, LEAST_BURSTS, MOST_BURSTS, repeatability, unhindered
 from profilers.segments import request_for, summarize
 from profilers.widening import widened
@@ -27,16 +28,21 @@ def profile_graph(
     variant: Variant | None = None,
     budget_s: float = 2.0,
     rate_per_s: float | None = None,
+    twin: Model | None = None,
 ) -> Profile:
     """The kernel pass: seconds of every kernel, mapped to units, and of the whole graph measured before and after.
 
     The precision of the variant is that of the graph, whatever the device is described with.
     ``budget_s`` is spent twice: once on the whole, once on its kernels; more on the whole where it does not repeat.
     ``rate_per_s``: at which frames come in; None: one as soon as the one before is done.
+    ``twin``: the network in another precision, to be measured in the graph's stead.
 
     Raises:
         DeviceError: the device began or ceased to be throttled meanwhile, or its clocks were set otherwise.
     """
+    if twin is not None:
+        other = read(twin)
+        return as_units_of(graph, other, profile_graph(other, twin, connection, variant, budget_s, rate_per_s))
     variant = (variant or connection.device.variant).on(graph.precision)
     count = len(graph.units)
     digest = connection.put(cut(model, graph, 0, count))
@@ -83,7 +89,7 @@ def with_energy(profile: Profile, graph: Graph, model: Model, connection: Connec
     if profile.emulated:
         return msgspec.structs.replace(profile, energy=Energy(reason="the machine only plays this device"))
     whole = graph.segment(0, len(graph.units))
-    digest = connection.put(cut(model, graph, 0, len(graph.units)))
+    digest = connection.put(cut(model, graph, 0, len(graph.units), profile.variant.precision))
     request = msgspec.structs.replace(request_for(graph, whole, digest, connection, profile.variant, 0.0), mode="energy")
     return msgspec.structs.replace(profile, energy=connection.measure(request)[0].energy)
 

@@ -75,7 +75,7 @@ def measure_segments(
     whole = graph.segment(0, len(graph.units))
 
     def measured(part: Segment, seconds: float) -> Measured:
-        digest = connection.put(cut(model, graph, part.start, part.stop))
+        digest = connection.put(cut(model, graph, part.start, part.stop, profile.variant.precision))
         request = request_for(graph, part, digest, connection, profile.variant, seconds, profile.conditions.rate_per_s)
         return calm.measured(connection, msgspec.structs.replace(request, least=LEAST_RUNS))
 

@@ -25,6 +25,7 @@ from devices.agentfile import agent_file
 from devices.login import offered, trust
 from devices.places import AGENT, ROOT
 from edgekit.device import Device
+from tests.delayline import DelayLine, plain
 from tests.runtime.bed import eventually
 
 __all__ = ["Bed", "Host", "System", "bed", "install"]
@@ -183,18 +184,19 @@ class Bed:
         binds: Sequence[tuple[Path, str]] = (),
         home: Path | None = None,
         system: System | None = None,
+        delay_s: float = 0.0,
     ) -> Host:
-        """A machine whose sshd is running; ``rate`` (``100mbit``) limits its cable in both directions."""
+        """A machine whose sshd is running; ``rate`` (``100mbit``) limits its cable in both directions, each of which takes ``delay_s``."""
         number = next(self._numbers)
         space, cable = f"{self._name}n{number}", f"{self._name}v{number}"
         run("ip", "netns", "add", space)
         self._stack.callback(run, "ip", "netns", "del", space, check=False)
-        run("ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", space)
-        run("ip", "link", "set", cable, "master", self._bridge, "up")
+        port = self._cable(cable, space, delay_s)
+        run("ip", "link", "set", port, "master", self._bridge, "up")
         ip = f"{self._subnet}.{number}"
         for arguments in (("addr", "add", f"{ip}/24", "dev", "eth0"), ("link", "set", "eth0", "up"), ("link", "set", "lo", "up")):
             run("ip", "-n", space, *arguments)
-        for netns, device in (((), cable), (("-n", space), "eth0")):
+        for netns, device in (((), port), (("-n", space), "eth0")):
             if rate:
                 run("tc", *netns, "qdisc", "add", "dev", device, "root", "tbf", "rate", rate, "burst", "64kb", "latency", "50ms")
         folder = self.folder / name
@@ -205,6 +207,20 @@ class Bed:
         self._stack.callback(made.stop)
         made.start()
         return made
+
+    def _cable(self, name: str, space: str, delay_s: float) -> str:
+        """Lay a cable to a machine; what the end of it on this side is called."""
+        if not delay_s:
+            run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", space)
+            return name
+        run("ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}e")
+        for end in (name, f"{name}e"):
+            plain(end)
+        run("ip", "link", "set", f"{name}e", "netns", space, "name", "eth0")
+        run("ip", "link", "set", name, "up")
+        line = DelayLine(name, f"{name}t", delay_s)
+        self._stack.callback(line.close)
+        return f"{name}t"
 
     def behind(self, gate: Host, name: str) -> Host:
         """A machine that only ``gate`` has a cable to."""
@@ -223,9 +239,9 @@ class Bed:
         made.start()
         return made
 
-    def board(self, name: str, rate: str | None = None) -> Host:
+    def board(self, name: str, rate: str | None = None, delay_s: float = 0.0) -> Host:
         """A machine that is known and set up."""
-        made = self.host(name, rate)
+        made = self.host(name, rate, delay_s=delay_s)
         trust(made.device(), offered(made.device()))
         install(made)
         return made

@@ -1,6 +1,7 @@
-"""What codecs lose in accuracy: measured one tensor at a time to choose by, then of whole plans to be sure."""
+"""What codecs and other precisions lose in accuracy: each measured alone to choose by, then whole plans to be sure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgekit.accuracy import difference
 from edgekit.cluster import Cluster
-from edgekit.codec import CODECS, OPSETS, Codec, Losses, TensorLoss, takes
+from edgekit.codec import CODECS, OPSETS, Codec, takes
 from edgekit.deploy.composed import Composed
 from edgekit.deploy.frameio import read_frames
 from edgekit.deploy.parts import part
@@ -18,8 +19,9 @@ from edgekit.device import Device, Variant
 from edgekit.errors import FrameError, GraphError, UsageError
 from edgekit.front import Front, cost_of, value
 from edgekit.graph import Graph
+from edgekit.losses import Losses, StageLoss, TensorLoss
 from edgekit.onnxio import Model
-from edgekit.plan import Plan, Stage, Transfer, chain
+from edgekit.plan import Plan, Stage, Transfer, chain, validate
 from edgekit.runtime.executor import open_session
 from partitioner.dominance import front as undominated
 
@@ -29,7 +31,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 Tell = Callable[[str], None]
 Measure = Literal["error", "disagreement", "rms"]
 
-HERE, THERE = Device("here"), Device("there")
+HERE, BETWEEN, THERE = "here", "between", "there"
 
 
 class Judge:
@@ -88,22 +90,27 @@ def _labels(path: str | Path, count: int) -> NDArray[np.int64]:
 
 
 def measure_losses(judge: Judge, codecs: Sequence[Codec] = CODECS[1:], tell: Tell = lambda text: None) -> Losses:
-    """The loss of every tensor that can cross a cut, in every codec, each sent so alone."""
+    """The loss of every tensor that can cross a cut, in every codec, and of units in the precisions of twins, each alone."""
     graph = judge.graph
-    found = []
-    singles = list(_singles(graph, [codec for codec in codecs if not 0 < graph.opset < OPSETS[codec]]))
-    for number, (tensor, codec, plan) in enumerate(singles):
-        tell(f"{number} of {len(singles)}: {tensor} as {codec}")
+    tensors, stages = [], []
+    sent = list(_sent(graph, [codec for codec in codecs if not 0 < graph.opset < OPSETS[codec]]))
+    run = list(_run(graph))
+    for number, (tensor, codec, plan) in enumerate(sent):
+        tell(f"{number} of {len(sent) + len(run)}: {tensor} in {codec}")
         if (loss := judge.loss(_composed(plan, judge))) is not None:
-            found.append(TensorLoss(tensor, codec, loss))
-    return Losses(graph.digest, judge.measure, len(judge.frames), tuple(found))
+            tensors.append(TensorLoss(tensor, codec, loss))
+    for number, (start, stop, precision, plan) in enumerate(run, len(sent)):
+        tell(f"{number} of {len(sent) + len(run)}: units [{start}, {stop}) in {precision}")
+        if (loss := judge.loss(_composed(plan, judge))) is not None:
+            stages.append(StageLoss(start, stop, precision, loss))
+    return Losses(graph.digest, judge.measure, len(judge.frames), tuple(tensors), tuple(stages))
 
 
-def _singles(graph: Graph, codecs: Sequence[Codec]) -> Iterator[tuple[str, Codec, Plan]]:
+def _sent(graph: Graph, codecs: Sequence[Codec]) -> Iterator[tuple[str, Codec, Plan]]:
     """Each tensor in each codec, with a plan that sends it so where it first crosses, and everything else as it is."""
     seen = set()
     for position in graph.candidates:
-        stages = (Stage(0, position, (HERE.name,)), Stage(position, len(graph.units), (THERE.name,)))
+        stages = (Stage(0, position, (HERE,)), Stage(position, len(graph.units), (THERE,)))
         plan = chain(graph, stages)
         for tensor in graph.cuts[position].tensors:
             if tensor.name in seen or not takes(tensor, "fp16"):
@@ -115,6 +122,16 @@ def _singles(graph: Graph, codecs: Sequence[Codec]) -> Iterator[tuple[str, Codec
                 yield tensor.name, codec, replace(plan, transfers=transfers)
 
 
+def _run(graph: Graph) -> Iterator[tuple[int, int, str, Plan]]:
+    """The units between two neighbouring cuts of a twin, with a plan in which they alone run in its precision."""
+    for twin in graph.twins:
+        count = len(graph.units)
+        for start, stop in pairwise((0, *twin.cuts, count)):
+            changed = Stage(start, stop, (BETWEEN,), Variant(twin.precision))
+            around = ((Stage(0, start, (HERE,)) if start else None), changed, (Stage(stop, count, (THERE,)) if stop < count else None))
+            yield start, stop, twin.precision, validate(chain(graph, tuple(stage for stage in around if stage)), graph)
+
+
 def _composed(plan: Plan, judge: Judge) -> Callable[[Arrays], Arrays]:
     graph = judge.graph.in_order(plan.order)
     names = [Device(name) for name in plan.devices]
@@ -122,14 +139,14 @@ def _composed(plan: Plan, judge: Judge) -> Callable[[Arrays], Arrays]:
 
 
 class Evaluated(NamedTuple):
-    """A front whose losses were measured on whole plans, and for each plan that was on it what was estimated and what was measured."""
+    """A front whose losses were measured on whole plans, and of each that loses something what was estimated and what was measured."""
 
     front: Front
-    losses: tuple[tuple[Plan, float, float | None], ...]
+    losses: tuple[tuple[Plan, float | None, float | None], ...]
 
 
 def evaluate(front: Front, judge: Judge, tell: Tell = lambda text: None) -> Evaluated:
-    """Run every plan that has codecs end to end, and leave on the front what is still not dominated.
+    """Run every plan with codecs or other precisions end to end, and leave on the front what is still not dominated.
 
     A plan whose outputs are no longer finite is dropped.
     """
@@ -137,11 +154,13 @@ def evaluate(front: Front, judge: Judge, tell: Tell = lambda text: None) -> Eval
     plans, told = [], []
     for number, plan in enumerate(front.plans):
         tell(f"plan {number} of {len(front.plans)}")
-        key = (plan.order, tuple(stage.stop for stage in plan.stages), plan.transfers)
+        changed = plan.coded or any(stage.variant.precision in judge.model.twins for stage in plan.stages)
+        key = (plan.order, tuple((stage.stop, stage.variant.precision) for stage in plan.stages), plan.transfers)
         if key not in known:
-            known[key] = judge.loss(_composed(plan, judge)) if plan.coded else 0.0
+            known[key] = judge.loss(_composed(plan, judge)) if changed else 0.0
         cost, loss = cost_of(plan), known[key]
-        told.append((plan, cost.accuracy_loss or 0.0, loss))
+        if changed:
+            told.append((plan, cost.accuracy_loss, loss))
         if loss is not None:
             plans.append(replace(plan, predicted=replace(cost, accuracy_loss=loss, loss_badge="measured")))
     points = np.array([[value(cost_of(plan), objective) for objective in front.objectives] for plan in plans])

@@ -8,17 +8,17 @@ estimates ──solve──▶ front ──measure its segments──▶ solve �
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from devices import Connection
 from edgekit.cluster import Cluster
 from edgekit.deploy.opening import connect_all
-from edgekit.device import Device
+from edgekit.device import Device, Variant
 from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
-from edgekit.profile import Profile
+from edgekit.profile import Profile, Profiles, variants
 from profilers.conditions import require_valid
 from profilers.segments import Range, measure_segments
 
@@ -27,20 +27,23 @@ __all__ = ["measure_front"]
 Tell = Callable[[str], None]
 Keep = Callable[[Profile], None]
 Order = tuple[int, ...]
-Missing = dict[str, dict[Order, list[Range]]]
-"""For each device, and each order of the units that plans count them in, what has not been measured."""
+Missing = dict[str, dict[tuple[Variant, Order], list[Range]]]
+"""For each device, in each variant and each order of the units that plans count them in, what has not been measured."""
+
+Known = dict[tuple[str, Variant], Profile]
+"""By device and variant."""
 
 
 def measure_front(
     graph: Graph,
     model: Model,
     cluster: Cluster,
-    profiles: Mapping[str, Profile],
-    search: Callable[[Mapping[str, Profile]], Front],
+    profiles: Profiles,
+    search: Callable[[Profiles], Front],
     doubt_s: float,
     tell: Tell,
     keep: Keep,
-) -> tuple[Front, dict[str, Profile]]:
+) -> tuple[Front, Profiles]:
     """The front with every segment on it measured, and the profiles behind it. ``search`` finds the front of profiles.
 
     For ``doubt_s`` more it measures segments that would end on the front if they were as quick as estimates have
@@ -49,33 +52,41 @@ def measure_front(
     Raises:
         DeviceError: a device is not what it was when it was profiled, or was lost; what was measured has been kept.
     """
-    known = dict(profiles)
+    known = {(name, profile.variant): profile for name in profiles for profile in variants(profiles, name)}
+
+    def solved() -> Front:
+        return search(_by_device(known))
 
     def hopeful() -> Front:
-        return search({name: profile.optimistic() for name, profile in known.items()})
+        return search(_by_device({key: profile.optimistic() for key, profile in known.items()}))
 
     with ExitStack() as stack:
         bench = _Bench(graph, model, cluster, known, stack, tell, keep)
-        front = search(known)
+        front = solved()
         while missing := _unmeasured(front, known):  # ends: a round measures what no round before it has
             bench.measure(missing)
-            front = search(known)
+            front = solved()
         end = time.monotonic() + doubt_s
         while (left_s := end - time.monotonic()) > 0 and (missing := _unmeasured(hopeful(), known)):
             bench.measure(missing, left_s)
-            front = search(known)
+            front = solved()
             if missing := _unmeasured(front, known):
                 bench.measure(missing)
-                front = search(known)
-    return front, known
+                front = solved()
+    return front, _by_device(known)
+
+
+def _by_device(known: Known) -> Profiles:
+    found: dict[str, tuple[Profile, ...]] = {}
+    for (name, _), profile in known.items():
+        found[name] = (*found.get(name, ()), profile)
+    return {name: each[0] if len(each) == 1 else each for name, each in found.items()}
 
 
 class _Bench:
     """The devices to measure on, connected to when there is something to measure; each machine is measured by a thread."""
 
-    def __init__(
-        self, graph: Graph, model: Model, cluster: Cluster, profiles: dict[str, Profile], stack: ExitStack, tell: Tell, keep: Keep
-    ):
+    def __init__(self, graph: Graph, model: Model, cluster: Cluster, profiles: Known, stack: ExitStack, tell: Tell, keep: Keep):
         self._graph, self._model, self._cluster = graph, model, cluster
         self._profiles, self._stack, self._tell, self._keep = profiles, stack, tell, keep
         self._connections: dict[str, Connection] = {}
@@ -103,16 +114,16 @@ class _Bench:
         if errors:
             raise errors[0]
 
-    def _measure(self, name: str, missing: dict[Order, list[Range]], most_s: float) -> None:
-        for order, ranges in missing.items():
-            self._measure_in(order, name, ranges, most_s / len(missing))
+    def _measure(self, name: str, missing: dict[tuple[Variant, Order], list[Range]], most_s: float) -> None:
+        for (variant, order), ranges in missing.items():
+            self._measure_in(order, name, variant, ranges, most_s / len(missing))
 
-    def _measure_in(self, order: Order, name: str, ranges: list[Range], most_s: float) -> None:
-        before = self._profiles[name]
+    def _measure_in(self, order: Order, name: str, variant: Variant, ranges: list[Range], most_s: float) -> None:
+        before = self._profiles[name, variant]
 
         def keep(profile: Profile) -> None:
-            self._profiles[name] = before.with_segments(profile, order)
-            self._keep(self._profiles[name])
+            self._profiles[name, variant] = before.with_segments(profile, order)
+            self._keep(self._profiles[name, variant])
 
         def tell(text: str) -> None:
             self._tell(f"{name}: {text}")
@@ -124,7 +135,9 @@ class _Bench:
         wanted = [device for device in self._cluster.devices if device.name in missing and device.name not in self._connections]
         opened = connect_all(wanted, self._stack, purpose="measurements")
         for name, connection in opened.items():
-            require_valid(self._profiles[name], connection)
+            for key, profile in self._profiles.items():
+                if key[0] == name:
+                    require_valid(profile, connection)
         self._connections |= opened
 
 
@@ -133,11 +146,12 @@ def _machine(device: Device) -> str:
     return "local:" if device.scheme == "local" else device.machine
 
 
-def _unmeasured(front: Front, profiles: Mapping[str, Profile]) -> Missing:
-    used = {(name, plan.order, stage.start, stage.stop) for plan in front.plans for stage in plan.stages for name in stage.devices}
-    views = {(name, order): profiles[name].in_order(order) for name, order, _, _ in used}
+def _unmeasured(front: Front, profiles: Known) -> Missing:
+    stages = [(plan.order, stage) for plan in front.plans for stage in plan.stages]
+    used = {(name, stage.variant, order, stage.start, stage.stop) for order, stage in stages for name in stage.devices}
+    views = {(name, variant, order): profiles[name, variant].in_order(order) for name, variant, order, _, _ in used}
     missing: Missing = {}
-    for name, order, start, stop in sorted(used):
-        if views[name, order].segment(start, stop) is None:
-            missing.setdefault(name, {}).setdefault(order, []).append((start, stop))
+    for name, variant, order, start, stop in sorted(used, key=lambda each: (each[0], str(each[1]), *each[2:])):
+        if views[name, variant, order].segment(start, stop) is None:
+            missing.setdefault(name, {}).setdefault((variant, order), []).append((start, stop))
     return missing

@@ -7,7 +7,7 @@ from edgekit.errors import UsageError
 from edgekit.files import read, write
 from edgekit.front import Front
 from edgekit.plan import Plan
-from edgekit.profile import Profile
+from edgekit.profile import Profile, variants
 from edgekit.residuals import Residuals
 from edgekit.trace import Trace
 from edgekit.tuning import Tuning
@@ -53,21 +53,27 @@ class Run:
         write(self.folder / "residuals.json", self.residuals.joined(trace))
 
     def keep(self, profile: Profile) -> None:
-        """Write the profile of one device."""
-        write(self.folder / f"{profile.device.replace('/', '_')}.profile.json", profile)  # the file itself says which device
+        """Write the profile of one device, one in another precision than the network's beside it."""
+        device = profile.device.replace("/", "_")
+        if not profile.twin:
+            for path in self.folder.glob(f"{device}.*.profile.json"):  # of a network that is no longer asked for
+                if (before := read(path, Profile)).twin and before.graph != profile.graph and before.device == profile.device:
+                    path.unlink()
+        write(self.folder / f"{device}{'.' * bool(profile.twin)}{_seat(profile)}.profile.json", profile)  # the file itself says which
 
-    def profiles(self) -> dict[str, Profile]:
-        """The profiles in the folder, by device name.
+    def profiles(self) -> dict[str, Profile | tuple[Profile, ...]]:
+        """The profiles in the folder, by device name; several where there are some in other precisions.
 
         Raises:
-            UsageError: there is none, or there are two of one device.
+            UsageError: there is none, or there are two of one device in one variant.
         """
-        found: dict[str, Profile] = {}
-        for path in sorted(self.folder.glob("*.profile.json")):
+        found: dict[str, Profile | tuple[Profile, ...]] = {}
+        for path in sorted(self.folder.glob("*.profile.json"), key=lambda path: (len(path.name), path.name)):
             profile = read(path, Profile)
-            if profile.device in found:
+            before = variants(found, profile.device)
+            if any(_seat(each) == _seat(profile) for each in before):
                 raise UsageError(f"{path} is a second profile of {profile.device}; keep one of them in {self.folder}")
-            found[profile.device] = profile
+            found[profile.device] = (*before, profile) if before else profile
         if not found:
             raise UsageError(f"no *.profile.json in {self.folder}; run: edgekit profile … -o {self.folder}")
         return found
@@ -79,6 +85,11 @@ class Run:
     def tunings(self) -> dict[str, Tuning]:
         """The tunings in the folder, by device name."""
         return {tuning.device: tuning for tuning in (read(path, Tuning) for path in sorted(self.folder.glob("*.tuning.json")))}
+
+
+def _seat(profile: Profile) -> str:
+    """Which of the profiles of a device it is: the network's own, or of a twin in this precision."""
+    return profile.variant.precision if profile.twin else ""
 
 
 def report(folder: Path) -> list[Path]:
@@ -95,5 +106,6 @@ def report(folder: Path) -> list[Path]:
     plan = read(run.plan, Plan) if run.plan.is_file() else None
     trace = read(run.trace, Trace) if run.trace.is_file() else None
     front = read(run.front, Front)
-    profiles = tuple(profile for profile in run.profiles().values() if profile.graph == front.graph)
+    found = run.profiles()
+    profiles = tuple(profile for name in found for profile in variants(found, name) if profile.graph == front.graph)
     return pictures.write(folder, front, plan, trace, profiles)

@@ -1,6 +1,6 @@
 """The arrows of the way through the house: export, profile, partition, and what they read."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from devices.describing import completed
 from edgekit import onnxio
 from edgekit.api.measuring import measure_front
 from edgekit.cluster import Cluster
-from edgekit.codec import Losses
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.costs import Costs, nouns
 from edgekit.deploy.opening import connect_all
@@ -19,9 +18,10 @@ from edgekit.errors import PlanError
 from edgekit.files import read, write_bytes
 from edgekit.front import USUAL, Front, Objective
 from edgekit.graph import Graph
+from edgekit.losses import Losses
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
-from edgekit.profile import Profile
+from edgekit.profile import Profile, Profiles
 from edgekit.shapes import parse_shape
 from partitioner.asking import Order
 from partitioner.choosing import choose
@@ -75,10 +75,10 @@ def export(target: str, output: str | Path, inputs: Sequence[str] = ()) -> Graph
     return onnxio.read(output)
 
 
-def load(path: str | Path) -> tuple[Graph, Model]:
-    """A Graph, and the model behind it to cut stages from."""
+def load(path: str | Path, twins: Iterable[str | Path] = ()) -> tuple[Graph, Model]:
+    """A Graph, and the model behind it to cut stages from; ``twins`` are the same network in other precisions, for stages to run in."""
     model = onnxio.load(path)
-    return onnxio.read(model), model
+    return onnxio.paired(onnxio.read(model), model, map(onnxio.load, twins))
 
 
 def read_cluster(path: str | Path) -> Cluster:
@@ -133,7 +133,7 @@ def profile(
     full: bool = False,
     rate_per_s: float | None = None,
     codecs: bool = False,
-) -> dict[str, Profile]:
+) -> dict[str, Profile | tuple[Profile, ...]]:
     """What the graph costs on each device: the whole measured, its kernels mapped to units. One device at a time.
 
     ``energy``: also joules, where the device has a meter, which takes twenty seconds more.
@@ -143,21 +143,25 @@ def profile(
 
     ``keep`` gets each profile as soon as it is there, so that nothing is lost where a later device fails.
     """
-    found = {}
+    found: dict[str, Profile | tuple[Profile, ...]] = {}
     for device in [cluster.device(name) for name in devices] if devices else cluster.devices:
         tell(device.name)
         with ExitStack() as stack:
             connection = connect_all((device,), stack, purpose="a profile")[device.name]
-            found[device.name] = profile_graph(graph, model, connection, budget_s=budget_s, rate_per_s=rate_per_s)
-            if codecs:
-                tell(f"{device.name}: codecs")
-                found[device.name] = msgspec.structs.replace(found[device.name], codecs=time_codecs(connection, found[device.name].variant))
-            if full:
-                found[device.name] = _with_ends(graph, model, connection, found[device.name], tell, keep)
-            if energy:
-                tell(f"{device.name}: energy")
-                found[device.name] = with_energy(found[device.name], graph, model, connection)
-        keep(found[device.name])
+            made: list[Profile] = []
+            for network in (None, *model.twins.values()):
+                each = profile_graph(graph, model, connection, None, budget_s, rate_per_s, network)
+                if codecs:
+                    tell(f"{device.name}: codecs")
+                    each = msgspec.structs.replace(each, codecs=made[0].codecs if made else time_codecs(connection, each.variant))
+                if full:
+                    each = _with_ends(graph, model, connection, each, tell, keep)
+                if energy:
+                    tell(f"{device.name}: energy")
+                    each = with_energy(each, graph, model, connection)
+                keep(each)
+                made.append(each)
+        found[device.name] = made[0] if len(made) == 1 else tuple(made)
     return found
 
 
@@ -172,7 +176,7 @@ def partition(
     graph: Graph,
     model: Model | None,
     cluster: Cluster,
-    profiles: Mapping[str, Profile],
+    profiles: Profiles,
     objectives: Sequence[Objective] = USUAL,
     order: Order = None,
     constraints: Constraints = UNCONSTRAINED,
@@ -184,7 +188,7 @@ def partition(
     tell: Tell = _silent,
     keep: Keep = _forget,
     losses: Losses | None = None,
-) -> tuple[Front, dict[str, Profile]]:
+) -> tuple[Front, Profiles]:
     """The front under the constraints, and the profiles behind it; see ``partitioner.exact.solve`` for what is asked.
 
     With ``measure``, segments that end on the front are measured on their devices and the front is solved again,
@@ -194,7 +198,7 @@ def partition(
         PlanError: no plan meets the memory caps and constraints, or the devices cannot reach each other.
     """
 
-    def search(found: Mapping[str, Profile]) -> Front:
+    def search(found: Profiles) -> Front:
         return solve(graph, cluster, found, order, objectives, constraints, team, epsilon, split_branches=split_branches, losses=losses)
 
     if measure and model is not None:
@@ -202,7 +206,7 @@ def partition(
     return search(profiles), dict(profiles)
 
 
-def predict(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile], losses: Losses | None = None) -> Plan:
+def predict(plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles, losses: Losses | None = None) -> Plan:
     """A plan, also one written by hand, with what it is predicted to cost."""
     plan = validate(plan, graph)
     return msgspec.structs.replace(plan, predicted=price(plan, graph, cluster, profiles, losses=losses))

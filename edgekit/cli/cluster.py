@@ -7,6 +7,7 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import mib, ms, progress, steps, table
+from edgekit.cli.options import Twins
 from edgekit.cli.verdict import exit_code, print_trace
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def profile(
         list[Path] | None,
         typer.Option("--predict", metavar="SAMPLES", help="Predict a device from its samples instead of measuring it; may be repeated."),
     ] = None,
+    twins: Twins = None,
     json: Json = False,
 ) -> None:
     """Measure what a network costs on each device, kernel by kernel and as a whole."""
@@ -59,6 +61,7 @@ def profile(
     from edgekit.cli.learning import learn as learn_device
     from edgekit.errors import UsageError
     from edgekit.files import encode
+    from edgekit.profile import Profile, variants
 
     if diff is not None:
         print_difference(*diff, json)
@@ -68,23 +71,27 @@ def profile(
         return
     if network is None or output is None or (cluster is None and not predict):
         raise UsageError("expected a network, its cluster and a folder; run: edgekit profile net.onnx -c cluster.toml -o run")
-    graph, model = api.load(network)
-    found = api.predict_profiles(graph, model, map(api.read_predictor, predict or ()), api.Run(output).keep)
+    graph, model = api.load(network, twins or ())
+    found: dict[str, Profile | tuple[Profile, ...]] = {
+        **api.predict_profiles(graph, model, map(api.read_predictor, predict or ()), api.Run(output).keep)
+    }
     devices_at_hand = api.read_cluster(cluster) if cluster is not None else None
     if devices_at_hand is not None:
         rest = [name for name in devices or [device.name for device in devices_at_hand.devices] if name not in found]
         with progress("profiling") as tell:
             if rest:
                 found |= api.profile(graph, model, devices_at_hand, rest, seconds, tell, api.Run(output).keep, energy, full, rate, codecs)
+    every = [one for name in found for one in variants(found, name)]
     if json:
-        print("[" + ",".join(encode(one).decode() for one in found.values()) + "]")
+        print("[" + ",".join(encode(one).decode() for one in every) + "]")
         return
     table(
         f"{graph.name}, whole network in {graph.precision}",
         ["device", "p50", "p10", "p90", "samples", "load peak", "run peak", "kernels", "mapped", "flags"],
-        _profile_rows(found),
+        _profile_rows(every),
     )
-    for name, one in found.items():
+    for one in every:
+        name = one.device
         if one.conditions.contended:
             print(f"{name}: {CONTENDED_HINT}")
         if one.conditions.robbed:
@@ -96,13 +103,14 @@ def profile(
     print(f"next: edgekit partition {network} -c {cluster or 'cluster.toml'} -p {output} -o {output}/front.json --measure")
 
 
-def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
+def _profile_rows(found: "list[Profile]") -> list[list[str]]:
     from edgekit.cli.kernels import unsupported
 
     rows = []
-    for name, one in found.items():
+    for one in found:
         whole, held = one.whole, one.conditions
         flags = [
+            *([one.variant.precision] if one.twin else []),
             *([one.badge] if one.badge != "measured" else []),
             *(["emulated"] if one.emulated else []),
             *([f"contended {held.wall_over_cpu:.2f}"] if held.contended else []),
@@ -113,7 +121,7 @@ def _profile_rows(found: "dict[str, Profile]") -> list[list[str]]:
         ]
         peaks = ["" if nbytes is None else mib(nbytes) for nbytes in (whole.load_peak_bytes, whole.run_peak_bytes)]
         times = [ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s)]
-        rows.append([name, *times, str(whole.samples), *peaks, str(len(one.kernels)), f"{one.coverage:.0%}", ", ".join(flags)])
+        rows.append([one.device, *times, str(whole.samples), *peaks, str(len(one.kernels)), f"{one.coverage:.0%}", ", ".join(flags)])
     return rows
 
 

@@ -7,7 +7,7 @@ from edgekit.cli.console import progress, table
 
 if TYPE_CHECKING:
     from edgekit.api import Evaluated
-    from edgekit.codec import Losses
+    from edgekit.losses import Losses
 
 __all__ = ["measure_losses", "print_judged", "read_losses"]
 
@@ -21,7 +21,7 @@ MEANINGS = {
 }
 
 
-def measure_losses(network: Path, output: Path, data: Path | None, labels: Path | None, json: bool) -> None:
+def measure_losses(network: Path, twins: list[Path] | None, output: Path, data: Path | None, labels: Path | None, json: bool) -> None:
     """Write the losses of a network's tensors, and print the largest."""
     from edgekit import api
     from edgekit.errors import UsageError
@@ -29,17 +29,18 @@ def measure_losses(network: Path, output: Path, data: Path | None, labels: Path 
 
     if data is None:
         raise UsageError("losses need inputs as the network will see them; add: --calibration data.npz")
-    graph, model = api.load(network)
+    graph, model = api.load(network, twins or ())
     with progress("measuring losses") as tell:
         found = api.measure_losses(api.Judge(graph, model, data, labels), tell=tell)
     write(output, found)
     if json:
         print(encode(found).decode())
         return
-    worst = sorted(found.tensors, key=lambda each: -each.loss)[:TABLE]
-    rows = [[each.tensor, each.codec, f"{each.loss:.3g}"] for each in worst]
-    table("the largest losses", ["tensor", "codec", "loss"], rows)
-    print(f"{len(found.tensors)} measured on {found.samples} frames; a loss is the share of {MEANINGS[found.measure]}")
+    every: list[tuple[float, str, str]] = [(each.loss, each.tensor, each.codec) for each in found.tensors]
+    every += [(each.loss, f"units [{each.start}, {each.stop})", each.precision) for each in found.stages]
+    rows = [[what, how, f"{loss:.3g}"] for loss, what, how in sorted(every, key=lambda each: -each[0])[:TABLE]]
+    table("the largest losses", ["tensor or units", "in", "loss"], rows)
+    print(f"{len(every)} measured on {found.samples} frames; a loss is the share of {MEANINGS[found.measure]}")
     print(f"next: edgekit profile {network} -c cluster.toml -o run --codecs, then edgekit partition … --losses {output} -O latency,loss")
 
 
@@ -47,9 +48,9 @@ def read_losses(path: Path | None, codecs: str | None) -> "Losses | None":
     """The losses of a file, of all its codecs or of some."""
     from msgspec.structs import replace
 
-    from edgekit.codec import Losses
     from edgekit.errors import UsageError
     from edgekit.files import read
+    from edgekit.losses import Losses
 
     if path is None:
         if codecs:
@@ -67,9 +68,8 @@ def read_losses(path: Path | None, codecs: str | None) -> "Losses | None":
 def print_judged(judged: "Evaluated") -> None:
     """Of the plans that lose something: what was estimated, and what was measured."""
     rows = [
-        [plan.describe(), f"{estimate:.3g}", "not finite" if loss is None else f"{loss:.3g}"]
+        [plan.describe(), "unknown" if estimate is None else f"{estimate:.3g}", "not finite" if loss is None else f"{loss:.3g}"]
         for plan, estimate, loss in judged.losses
-        if plan.coded
     ]
     if rows:
         table(f"{len(rows)} plans run end to end", ["plan", "loss, summed", "measured"], rows[:TABLE])

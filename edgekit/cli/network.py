@@ -10,6 +10,7 @@ import typer
 from edgekit.cli.app import command
 from edgekit.cli.console import mib, progress, table
 from edgekit.cli.losing import measure_losses
+from edgekit.cli.options import Twins
 
 if TYPE_CHECKING:
     from edgekit.accuracy import Accuracy
@@ -40,6 +41,7 @@ def quantize(
         Path | None, typer.Option(help="Where to write what is lost when tensors travel in fp16 or eight bits, instead of another network.")
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="With --losses: what the frames are, an .npy of class numbers.")] = None,
+    twins: Twins = None,
     precision: Annotated[str, typer.Option("-p", "--precision", help="int8 or fp16.")] = "int8",
     calibration: Annotated[
         Path | None,
@@ -59,7 +61,7 @@ def quantize(
     from edgekit.files import encode
 
     if losses is not None:
-        measure_losses(network, losses, calibration, labels, json)
+        measure_losses(network, twins, losses, calibration, labels, json)
         return
     if output is None:
         raise UsageError("expected -o, where to write the network, or --losses, where to write what codecs lose; give one of the two")

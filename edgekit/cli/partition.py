@@ -8,6 +8,7 @@ import typer
 from edgekit.cli.app import command
 from edgekit.cli.console import mib, ms, progress, table
 from edgekit.cli.losing import print_judged, read_losses
+from edgekit.cli.options import Twins
 
 if TYPE_CHECKING:
     from edgekit.api import Model, Run
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from edgekit.front import Front, Objective
     from edgekit.graph import Graph
     from edgekit.plan import Cost
-    from edgekit.profile import Profile
+    from edgekit.profile import Profiles
 
 __all__ = ["explain", "partition"]
 
@@ -66,6 +67,7 @@ def partition(
     losses: Annotated[
         Path | None, typer.Option(help="Also send tensors in fp16 or eight bits; what that loses, from edgekit quantize --losses.")
     ] = None,
+    twins: Twins = None,
     codecs: Annotated[str | None, typer.Option(help="Of --losses only these, with commas: fp16, u8.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Run plans that lose something on these frames, and filter again.")] = None,
     labels: Annotated[Path | None, typer.Option(help="With --data: what the frames are, an .npy of class numbers.")] = None,
@@ -86,7 +88,7 @@ def partition(
     if costs is not None and measure:
         raise UsageError("what --costs describes cannot be measured; leave --measure out")
     lost = read_losses(losses, codecs)
-    work = _from_costs(costs) if costs else _from_run(network, cluster, profiles)
+    work = _from_costs(costs) if costs else _from_run(network, twins, cluster, profiles)
     graph = work.graph
     knobs = [knob(text, 25 if len(sweep) == 1 else 13) for text in sweep] if sweep else []
     machines = at_quantile(capped(work.cluster, max_memory), link_quantile)
@@ -139,7 +141,7 @@ class _Work(NamedTuple):
     graph: "Graph"
     model: "Model | None"
     cluster: "Cluster"
-    profiles: "dict[str, Profile]"
+    profiles: "Profiles"
 
 
 def _from_costs(path: Path) -> _Work:
@@ -149,11 +151,11 @@ def _from_costs(path: Path) -> _Work:
     return _Work(graph, None, cluster, profiles)
 
 
-def _from_run(network: Path | None, cluster: Path | None, profiles: Path | None) -> _Work:
+def _from_run(network: Path | None, twins: list[Path] | None, cluster: Path | None, profiles: Path | None) -> _Work:
     from edgekit import api
 
     assert network is not None and cluster is not None and profiles is not None
-    graph, model = api.load(network)
+    graph, model = api.load(network, twins or ())
     return _Work(graph, model, api.read_cluster(cluster), api.Run(profiles).profiles())
 
 
@@ -166,6 +168,7 @@ def explain(
     pick: Annotated[str, typer.Option(help="knee, an objective, objectives in turn (a,b), weights (a:2,b:1), or a number.")] = "knee",
     order: Order = None,
     losses: Annotated[Path | None, typer.Option(help="As partition was given them.")] = None,
+    twins: Twins = None,
     json: Json = False,
 ) -> None:
     """Tell why a plan is on the front, what holds it up, and what would help most."""
@@ -173,7 +176,7 @@ def explain(
     from edgekit.files import encode, read
     from edgekit.front import Front
 
-    graph, _ = api.load(network)
+    graph, _ = api.load(network, twins or ())
     known = read(front, Front)
     with progress("explaining") as tell:
         found = api.explain(

@@ -9,6 +9,7 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import progress
+from edgekit.cli.options import Twins
 from edgekit.cli.verdict import errors_of, exit_code, print_trace
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.api import Pipeline
+    from edgekit.graph import Graph
     from edgekit.plan import Plan
 
     Arrays = Mapping[str, NDArray[np.generic]]
@@ -41,6 +43,7 @@ def deploy(
     cluster: Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")],
     profiles: Profiles = None,
     pick: Pick = "knee",
+    twins: Twins = None,
     take_over: Annotated[bool, typer.Option("--take-over", help="End what others have deployed to the same devices.")] = False,
 ) -> None:
     """Start a plan on its devices, compare it with the unsplit network, and leave it running.
@@ -54,8 +57,8 @@ def deploy(
     home = api.home_of(there.name)
     if any(device.scheme == "sim" for device in there.devices):
         raise UsageError(f"sim: devices live within one command only; use: edgekit verify {plan} -g {network} -c {cluster}")
-    graph, model = api.load(network)
-    chosen = _plan(plan, network, cluster, profiles, pick)
+    graph, model = api.load(network, twins or ())
+    chosen = _plan(plan, graph, cluster, profiles, pick)
     with progress("deploying") as tell:
         pipeline = api.deploy_to_stay(chosen, graph, model, there, home, tell, take_over)
     _say(pipeline)
@@ -86,6 +89,7 @@ def run(
     network: Network = None,
     cluster: ClusterFile = None,
     pick: Pick = "knee",
+    twins: Twins = None,
     name: Name = "cluster",
     window: Annotated[int, typer.Option(help="Frames in flight.", min=1)] = 8,
 ) -> None:
@@ -96,7 +100,7 @@ def run(
 
     writer = api.ResultWriter(target)
     count = 0
-    with progress("running") as tell, _pipeline(plan, network, cluster, None, pick, name, tell) as pipeline:
+    with progress("running") as tell, _pipeline(plan, network, twins, cluster, None, pick, name, tell) as pipeline:
         frames = api.read_frames(source, pipeline.graph.cuts[0].tensors)
         names: deque[str] = deque()
         with pipeline.client() as client:
@@ -125,6 +129,7 @@ def verify(
     cluster: ClusterFile = None,
     profiles: Profiles = None,
     pick: Pick = "knee",
+    twins: Twins = None,
     name: Name = "cluster",
     seconds: Annotated[float, typer.Option(help="Time for each phase.", min=0.1)] = 3.0,
     within: Annotated[float, typer.Option(help="Relative error of the prediction that is allowed.", min=0.0)] = 0.15,
@@ -135,7 +140,7 @@ def verify(
     from edgekit import api
     from edgekit.files import encode
 
-    with progress("verifying") as tell, _pipeline(plan, network, cluster, profiles, pick, name, tell) as pipeline:
+    with progress("verifying") as tell, _pipeline(plan, network, twins, cluster, profiles, pick, name, tell) as pipeline:
         trace = api.verify(pipeline, seconds=seconds, tell=tell)
     if output:
         api.Run(output.parent).keep_trace(output, trace)
@@ -157,13 +162,12 @@ def stop(name: Name = "cluster") -> None:
     print(f"stopped {', '.join(ended)}" if ended else f"nothing was running for {name}")
 
 
-def _plan(plan: Path, network: Path, cluster: Path, profiles: Path | None, pick: str) -> "Plan":
+def _plan(plan: Path, graph: "Graph", cluster: Path, profiles: Path | None, pick: str) -> "Plan":
     from edgekit import api
 
     chosen = api.read_plan(plan, pick)
     if profiles is None:
         return chosen
-    graph, _ = api.load(network)
     return api.predict(chosen, graph, api.read_cluster(cluster), api.Run(profiles).profiles())
 
 
@@ -171,6 +175,7 @@ def _plan(plan: Path, network: Path, cluster: Path, profiles: Path | None, pick:
 def _pipeline(
     plan: Path | None,
     network: Path | None,
+    twins: list[Path] | None,
     cluster: Path | None,
     profiles: Path | None,
     pick: str,
@@ -187,6 +192,6 @@ def _pipeline(
         return
     if network is None or cluster is None:
         raise UsageError("a plan needs its network and its cluster; add -g net.onnx -c cluster.toml")
-    graph, model = api.load(network)
-    with api.deploy(_plan(plan, network, cluster, profiles, pick), graph, model, api.read_cluster(cluster), tell=tell) as pipeline:
+    graph, model = api.load(network, twins or ())
+    with api.deploy(_plan(plan, graph, cluster, profiles, pick), graph, model, api.read_cluster(cluster), tell=tell) as pipeline:
         yield pipeline

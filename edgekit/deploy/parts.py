@@ -25,7 +25,7 @@ def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, ow
     parts = []
     for index, stage in enumerate(plan.stages):
         inputs, outputs = _ends(plan, graph, index)
-        stage_model = cut(model, graph, stage.start, stage.stop)
+        stage_model = cut(model, graph, stage.start, stage.stop, stage.variant.precision)
         if any(codec != "raw" for _, codec in (*inputs, *outputs)):
             stage_model = coded(stage_model, inputs, outputs)
         sources, receivers = _ports(plan, graph, index)

@@ -166,7 +166,8 @@ def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
 
 
 def _tolerance(release: Release) -> float:
-    return tolerance_of(release.graph.precision, *(transfer.codec for transfer in release.plan.transfers))
+    codecs, precisions = ({each.codec for each in release.plan.transfers}, {stage.variant.precision for stage in release.plan.stages})
+    return tolerance_of(release.graph.precision, *codecs, *precisions)
 
 
 @contextmanager

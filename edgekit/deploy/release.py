@@ -38,7 +38,8 @@ Arrays = Mapping[str, NDArray[np.generic]]
 class Release(NamedTuple):
     """A plan with the models of its stages, a golden frame, and the unsplit network's answer to it.
 
-    Where tensors are sent in codecs, it is the answer of the stages one after the other, as this machine computes them.
+    Where tensors are sent in codecs, or a stage runs in another precision, it is the answer of the stages one after the other,
+    as this machine computes them.
 
     ``name`` is what its stages are called by on the devices. It is another one each time, so that a release can be
     brought to devices that still serve the one before it, also when both are of the same plan.
@@ -68,7 +69,8 @@ def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, owner: str
     golden = golden or sample_inputs(graph.cuts[0].tensors)
     name = digest_of(encode(plan) + str(time.time_ns()).encode())
     parts = part(plan, graph, model, cluster, name, owner)
-    outputs = Composed(parts).run(golden) if plan.coded else run_once(model.serialized, golden)
+    exact = not plan.coded and all(stage.variant.precision not in model.twins for stage in plan.stages)
+    outputs = run_once(model.serialized, golden) if exact else Composed(parts).run(golden)
     return Release(name, plan, graph, cluster, tuple(parts), golden, {output: outputs[output] for output in graph.outputs})
 
 

@@ -8,14 +8,17 @@ from onnx import ModelProto, ValueInfoProto
 from edgekit.errors import GraphError
 from edgekit.graph import Graph, Node, Segment
 from edgekit.onnxio.loading import MARK, Model, load
+from edgekit.onnxio.twins import extract
 from edgekit.onnxio.versions import lower
 from edgekit.onnxio.wire import join
 
 __all__ = ["cut"]
 
 
-def cut(model: str | Path | bytes | Model, graph: Graph, start: int, stop: int) -> bytes:
+def cut(model: str | Path | bytes | Model, graph: Graph, start: int, stop: int, precision: str | None = None) -> bytes:
     """The model of units ``[start, stop)``: it reads the segment's inputs and makes its outputs, in their order.
+
+    ``precision``: that of one of the graph's twins, where its stage is to be taken from there; all others are the graph's own.
 
     Only the weights that it uses are copied, and the constant nodes that it needs, wherever they stand. Its opsets are as low
     as its operators allow. To cut many times, ``load`` the model once.
@@ -28,6 +31,10 @@ def cut(model: str | Path | bytes | Model, graph: Graph, start: int, stop: int) 
     segment = graph.segment(start, stop)
     if not segment.outputs:
         raise GraphError(f"nothing reads what units [{start}, {stop}) make; leave them out, or put them into the segment before")
+    if precision in model.twins:
+        if not graph.runs_in(precision, start, stop):
+            raise GraphError(f"units [{start}, {stop}) cannot run in {precision}: that network cannot be cut there; cut elsewhere")
+        return extract(model.twins[precision], segment)
     nodes = _needed(graph, start, stop)
     part = ModelProto()
     part.CopyFrom(_frame(model.proto))

@@ -1,7 +1,7 @@
 """Reading the bytes of an .onnx file, with the data that it keeps in other files."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from math import prod
@@ -29,6 +29,7 @@ class Model:
     """A normalised model in memory, so that many stages can be cut without parsing it again.
 
     ``serialized`` is the file. In ``proto`` large weights are hollow; ``payloads`` holds where their bytes are in the file.
+    ``twins``: the same network in other precisions.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Model:
     proto: Any
     payloads: Payloads
     serialized: bytes
+    twins: "dict[str, Model]" = field(default_factory=dict)
 
     @cached_property
     def nodes(self) -> dict[str, Any]:

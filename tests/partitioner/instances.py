@@ -1,19 +1,20 @@
 """Random networks, clusters and profiles made from nouns alone, and the slow, obvious way to price and screen every plan."""
 
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from random import Random
 
 import numpy as np
 from msgspec import structs
 
 from edgekit.cluster import Cluster, Link
-from edgekit.codec import CODECS, CodecTime, Losses, TensorLoss
+from edgekit.codec import CODECS, CodecTime
 from edgekit.constraints import Constraints, Pin, Private
 from edgekit.device import Device, Variant
 from edgekit.energy import Energy
 from edgekit.errors import PlanError
 from edgekit.front import value
-from edgekit.graph import Graph, Node, Tensor, Unit
+from edgekit.graph import Graph, Node, Tensor, Twin, Unit
+from edgekit.losses import Losses, StageLoss, TensorLoss
 from edgekit.plan import Plan, Stage, chain
 from edgekit.profile import Conditions, Kernel, Profile, SegmentTime, variants
 from partitioner.cost import price
@@ -214,6 +215,22 @@ def coded(seed, graph, profiles):
     return losses, found
 
 
+def twinned(seed, graph, losses, profiles):
+    """The graph with a twin in int8 that can be cut at some positions, what most of its units lose, and devices of which some run it."""
+    dice = Dice(seed)
+    cuts = tuple(position for position in graph.candidates if dice.random() < 0.7)
+    spans = [span for span in pairwise((0, *cuts, len(graph.units))) if dice.random() < 0.9]
+    stages = tuple(StageLoss(*span, "int8", dice.randint(0, 8) * 2**-6) for span in spans)
+    found = {}
+    for name in profiles:
+        own = variants(profiles, name)
+        other = structs.replace(
+            _random_profile(dice, graph, name), variant=Variant("int8"), twin="twin", codecs=own[0].codecs, energy=own[0].energy
+        )
+        found[name] = (*own, other) if dice.random() < 0.7 else own
+    return structs.replace(graph, twins=(Twin("int8", "twin", cuts),)), structs.replace(losses, stages=stages), found
+
+
 def random_constraints(seed, graph, names):
     """Up to three of pins, private inputs, forbidden and required devices, and a number of stages."""
     dice = Random(seed)
@@ -276,7 +293,7 @@ def _cost(plan: Plan, graph, cluster, profiles, losses=None):
     try:
         cost = price(plan, graph, cluster, profiles, losses=losses)
     except PlanError as error:
-        assert "unreachable" in str(error) or "is not known" in str(error), error
+        assert any(words in str(error) for words in ("unreachable", "is not known", "cannot run in int8")), error
         return None
     return None if cost.accuracy_loss is None else cost
 

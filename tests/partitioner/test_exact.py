@@ -22,6 +22,7 @@ from tests.partitioner.instances import (
     random_constraints,
     random_instance,
     straight,
+    twinned,
 )
 
 SUBSETS = [subset for size in (3, 2, 1) for subset in combinations(USUAL, size)]
@@ -102,10 +103,12 @@ def test_devices_in_turn_within_a_chain_are_those_of_brute_force(block):
 
 
 @pytest.mark.parametrize("block", range(8))
-def test_codecs_are_those_of_brute_force(block):
+def test_codecs_and_precisions_are_those_of_brute_force(block):
     for seed in range(9000 + 12 * block, 9012 + 12 * block):
         graph, cluster, profiles, order = rich_instance(seed, units=4)
         losses, profiles = coded(seed, graph, profiles)
+        if seed % 4 > 1:
+            graph, losses, profiles = twinned(seed, graph, losses, profiles)
         free, team = bool(seed % 2), 2 if seed % 3 == 0 else 1
         costs = [cost for _, cost in every_plan(graph, cluster, profiles, order, free, team, losses)]
         for objectives in (ALL, RICH[seed % len(RICH)]):

@@ -1,0 +1,12 @@
+"""Options that several commands have."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Twins"]
+
+Twins = Annotated[
+    list[Path] | None, typer.Option("--twin", help="The same network in another precision, for stages to run in; may be repeated.")
+]

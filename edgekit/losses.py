@@ -1,0 +1,66 @@
+"""What a network loses in accuracy where it is sent or run otherwise than it is."""
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from edgekit.codec import CODECS, Codec
+from edgekit.quantity import Count, Name
+
+__all__ = ["Losses", "StageLoss", "TensorLoss"]
+
+
+class TensorLoss(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is lost in accuracy when this tensor alone is sent in a codec."""
+
+    tensor: Name
+    codec: Codec
+    loss: Annotated[float, Meta(ge=0)]
+
+
+class StageLoss(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is lost when units ``[start, stop)`` alone run in another precision."""
+
+    start: Count
+    stop: Count
+    precision: Name
+    loss: Annotated[float, Meta(ge=0)]
+
+
+class Losses(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.losses"):
+    """What codecs and other precisions lose, each measured alone; sums of it are estimates.
+
+    Attributes:
+        measure: ``error``: by how much the share of wrong answers grows; ``disagreement``: share of samples whose largest output is
+            another one; ``rms``: root of the mean square of the differences of the outputs, over that of the outputs.
+        tensors: those that can be sent so; what is not among them stays as it is.
+        stages: units between two neighbouring cuts, of all units in each precision.
+    """
+
+    graph: Name
+    measure: Literal["error", "disagreement", "rms"]
+    samples: Annotated[int, Meta(ge=1)]
+    tensors: tuple[TensorLoss, ...]
+    stages: tuple[StageLoss, ...] = ()
+    version: int = 1
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, Codec], float]:
+        return {(each.tensor, each.codec): each.loss for each in self.tensors}
+
+    def of(self, tensor: str, codec: Codec) -> float | None:
+        """What is lost; None: not known, or the tensor cannot be sent so."""
+        return 0.0 if codec == "raw" else self._known.get((tensor, codec))
+
+    def of_stage(self, start: int, stop: int, precision: str) -> float | None:
+        """The sum of what is lost in units ``[start, stop)``; None: not known of all of them."""
+        inside = [each for each in self.stages if each.precision == precision and start <= each.start and each.stop <= stop]
+        known = sum(each.stop - each.start for each in inside) == stop - start
+        return sum(each.loss for each in inside) if known else None
+
+    @property
+    def codecs(self) -> tuple[Codec, ...]:
+        """Those that some tensor can be sent in."""
+        found = {each.codec for each in self.tensors}
+        return tuple(codec for codec in CODECS if codec in found)
