@@ -27,8 +27,9 @@ from edgekit import api
 from edgekit.cluster import Cluster
 from edgekit.errors import PlanError
 from edgekit.files import write
-from edgekit.front import Front, Objective, cost_of
+from edgekit.front import Front, cost_of
 from edgekit.graph import Graph
+from edgekit.objectives import Objective
 from edgekit.plan import Plan
 from edgekit.profile import Profiles
 from edgekit.sweep import Knob

@@ -21,7 +21,7 @@ import numpy as np
 
 from edgekit.constraints import UNCONSTRAINED
 from edgekit.errors import PlanError
-from edgekit.front import OBJECTIVES, USUAL
+from edgekit.objectives import OBJECTIVES, USUAL
 from partitioner.exact import solve
 from partitioner.keeping import broken
 from tests.partitioner.constrained import constrained_front

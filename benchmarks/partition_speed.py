@@ -24,7 +24,8 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from benchmarks.prediction_sweep import hypervolume
-from edgekit.front import Front, Objective, value
+from edgekit.front import Front, value
+from edgekit.objectives import Objective
 from partitioner.exact import solve
 from partitioner.ideals import lattice, serial_loads
 from partitioner.labels import chains

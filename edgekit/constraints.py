@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from edgekit.front import Objective
+from edgekit.objectives import Objective
 from edgekit.quantity import Count, Name, Rate
 
 __all__ = ["UNCONSTRAINED", "Constraints", "Limit", "Pin", "Private"]

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from edgekit.front import Objective
+from edgekit.objectives import Objective
 from edgekit.plan import Load, Plan
 from edgekit.quantity import Name
 

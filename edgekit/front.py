@@ -4,20 +4,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.errors import PlanError
+from edgekit.losses import Losses
+from edgekit.objectives import Objective
 from edgekit.plan import Cost, Plan
 from edgekit.quantity import Count, Name
 
-__all__ = ["OBJECTIVES", "USUAL", "Certificate", "Front", "Objective", "cost_of", "value"]
-
-Objective = Literal["latency", "period", "memory", "energy", "loss", "devices"]
-
-OBJECTIVES: tuple[Objective, ...] = ("latency", "period", "memory", "energy", "loss", "devices")
-"""Quantities to minimise: seconds of a frame alone, seconds per frame in a full pipeline, peak bytes of a host, joules
-per frame, accuracy lost, devices used."""
-
-USUAL: tuple[Objective, ...] = ("latency", "period", "memory")
-"""Those that every profile tells."""
+__all__ = ["Certificate", "Front", "Question", "cost_of", "value"]
 
 
 def value(cost: Cost, objective: Objective) -> float:
@@ -57,6 +51,17 @@ class Certificate(Struct, frozen=True, forbid_unknown_fields=True):
     gap: Annotated[float, Meta(ge=0)] | None = 0.0
 
 
+class Question(Struct, frozen=True, forbid_unknown_fields=True):
+    """What was asked beside the objectives, so that it can be asked again under other conditions (see ``partitioner.exact.solve``)."""
+
+    order: tuple[Name, ...] | Literal["free"] | None = None
+    constraints: Constraints = UNCONSTRAINED
+    team: Annotated[int, Meta(ge=1)] = 1
+    epsilon: Annotated[float, Meta(ge=0)] = 0.0
+    split_branches: bool = False
+    losses: Losses | None = None
+
+
 class Front(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.front"):
     """Plans sorted by the first objective; ``compared`` holds those that were priced beside them and are dominated."""
 
@@ -66,6 +71,7 @@ class Front(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format",
     plans: tuple[Plan, ...]
     certificate: Certificate
     compared: tuple[Plan, ...] = ()
+    question: Question = Question()
     version: int = 1
 
     def best(self, objective: Objective) -> Plan:

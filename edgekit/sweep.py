@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from edgekit.front import Objective
+from edgekit.objectives import Objective
 from edgekit.plan import Plan
 from edgekit.quantity import Name
 

@@ -7,9 +7,9 @@ from typing import Literal
 from edgekit.cluster import Cluster
 from edgekit.constraints import Constraints
 from edgekit.errors import PlanError
-from edgekit.front import OBJECTIVES, Objective
 from edgekit.graph import Graph
 from edgekit.losses import Losses
+from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.profile import Profiles, variants
 from partitioner.cost import idle_w, known_profiles
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.front import Objective
+from edgekit.objectives import Objective
 from partitioner.columns import ROUNDING, Columns
 from partitioner.corners import Corners
 from partitioner.dominance import front

@@ -12,7 +12,8 @@ from math import isfinite
 
 from edgekit.constraints import Limit
 from edgekit.errors import PlanError
-from edgekit.front import OBJECTIVES, Front, Objective, cost_of, value
+from edgekit.front import Front, cost_of, value
+from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.plan import Plan
 
 __all__ = ["choose", "within"]

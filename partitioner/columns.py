@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.front import OBJECTIVES, Objective
+from edgekit.objectives import OBJECTIVES, Objective
 from partitioner.tables import Floats, Tables
 
 __all__ = ["Columns"]

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from edgekit.cluster import Cluster
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.errors import PlanError
-from edgekit.front import OBJECTIVES, USUAL, Certificate, Front, Objective, cost_of, value
+from edgekit.front import Certificate, Front, Question, cost_of, value
 from edgekit.graph import Graph
 from edgekit.losses import Losses
+from edgekit.objectives import OBJECTIVES, USUAL, Objective
 from edgekit.plan import Plan
 from edgekit.profile import Profiles
 from partitioner.alternatives import relayed, replicas, sampled_splits, wholes
@@ -96,7 +97,9 @@ def solve(
     beaten += [plan for plan in compared if (plan.stages, plan.order) not in shown]
     model = _model(order, team, split_branches, losses, left_out)
     certificate = Certificate("bounded" if epsilon else "exact", model, len(ways[0].names) - 2, labels, epsilon)
-    result = Front(graph.digest, cluster.name, tuple(objectives), tuple(best), certificate, tuple(beaten))
+    told = order if order is None or order == FREE else tuple(order)
+    question = Question(told, constraints, team, epsilon, split_branches, losses)
+    result = Front(graph.digest, cluster.name, tuple(objectives), tuple(best), certificate, tuple(beaten), question)
     return result if exact else _bounded(result, profiles, len(names), len(ways), epsilon)
 
 

@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster, Link
-from edgekit.constraints import UNCONSTRAINED, Constraints
+from edgekit.constraints import Constraints
 from edgekit.errors import PlanError
 from edgekit.explanation import Explanation, Help, Neighbour
-from edgekit.front import Front, Objective, cost_of, value
+from edgekit.front import Front, cost_of, value
 from edgekit.graph import Graph
-from edgekit.losses import Losses
+from edgekit.objectives import Objective
 from edgekit.plan import Plan
 from edgekit.profile import Profiles
-from partitioner.asking import Order
 from partitioner.exact import solve
 from partitioner.whatif import faster
 
@@ -30,12 +29,9 @@ def explain(
     graph: Graph,
     cluster: Cluster,
     profiles: Profiles,
-    order: Order = None,
-    constraints: Constraints = UNCONSTRAINED,
     tell: Tell = lambda text: None,
-    losses: Losses | None = None,
 ) -> Explanation:
-    """Explain a plan of a front, which these profiles and this cluster gave.
+    """Explain a plan of a front, which these profiles and this cluster gave: what was asked then is asked again.
 
     Raises:
         PlanError: the plan carries no prediction.
@@ -44,10 +40,22 @@ def explain(
     loads = tuple(sorted(cost.loads, key=lambda load: -load.seconds))
     now = {objective: value(cost_of(front.best(objective)), objective) for objective in front.objectives}
     helps = []
-    for change, other, times, rules in _changes(plan, cluster, profiles, constraints):
+    asked = front.question
+    for change, other, times, rules in _changes(plan, cluster, profiles, asked.constraints):
         tell(change)
         try:
-            then = solve(graph, other, times, order, front.objectives, rules, losses=losses)
+            then = solve(
+                graph,
+                other,
+                times,
+                asked.order,
+                front.objectives,
+                rules,
+                asked.team,
+                asked.epsilon,
+                split_branches=asked.split_branches,
+                losses=asked.losses,
+            )
         except PlanError:  # without that device there is no plan
             continue
         ratios = tuple((o, _ratio(value(cost_of(then.best(o)), o), now[o])) for o in front.objectives)

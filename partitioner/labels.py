@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.front import OBJECTIVES, Objective
+from edgekit.objectives import OBJECTIVES, Objective
 from partitioner.bounds import Bounds
 from partitioner.columns import Columns
 from partitioner.dominance import front

@@ -7,7 +7,8 @@ import numpy as np
 
 from edgekit.cluster import Cluster
 from edgekit.constraints import Constraints
-from edgekit.front import OBJECTIVES, Objective, value
+from edgekit.front import value
+from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.plan import Cost
 from partitioner.labels import Chain, Found, chains
 from partitioner.tables import Tables

@@ -5,8 +5,9 @@ from random import Random
 
 import numpy as np
 
-from edgekit.front import Front, Objective, cost_of, value
+from edgekit.front import Front, cost_of, value
 from edgekit.graph import Graph
+from edgekit.objectives import Objective
 from edgekit.profile import Profile, Profiles, variants
 
 __all__ = ["gap", "orders"]

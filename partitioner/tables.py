@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edgekit.codec import Codec
 from edgekit.device import Variant
-from edgekit.front import Objective
+from edgekit.objectives import Objective
 
 __all__ = ["Channel", "Coding", "Executor", "Floats", "Tables", "closure", "thinned"]
 

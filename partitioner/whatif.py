@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from edgekit.cluster import Cluster
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.errors import PlanError
-from edgekit.front import USUAL, Front, Objective, cost_of, value
+from edgekit.front import Front, cost_of, value
 from edgekit.graph import Graph
 from edgekit.losses import Losses
+from edgekit.objectives import USUAL, Objective
 from edgekit.plan import Plan
 from edgekit.profile import Profile, Profiles, variants
 from edgekit.sweep import Condition, Knob, Sweep, Winner

@@ -16,9 +16,10 @@ from edgekit.costs import Costs, nouns
 from edgekit.deploy.opening import connect_all
 from edgekit.errors import PlanError
 from edgekit.files import read, write_bytes
-from edgekit.front import USUAL, Front, Objective
+from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.losses import Losses
+from edgekit.objectives import USUAL, Objective
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
 from edgekit.profile import Profile, Profiles

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from edgekit.api import Model, Run
     from edgekit.cluster import Cluster
     from edgekit.constraints import Limit
-    from edgekit.front import Front, Objective
+    from edgekit.front import Front
     from edgekit.graph import Graph
+    from edgekit.objectives import Objective
     from edgekit.plan import Cost
     from edgekit.profile import Profiles
 
@@ -166,8 +167,6 @@ def explain(
     cluster: ClusterFile,
     profiles: ProfileFolder,
     pick: Annotated[str, typer.Option(help="knee, an objective, objectives in turn (a,b), weights (a:2,b:1), or a number.")] = "knee",
-    order: Order = None,
-    losses: Annotated[Path | None, typer.Option(help="As partition was given them.")] = None,
     twins: Twins = None,
     json: Json = False,
 ) -> None:
@@ -179,16 +178,7 @@ def explain(
     graph, _ = api.load(network, twins or ())
     known = read(front, Front)
     with progress("explaining") as tell:
-        found = api.explain(
-            api.read_plan(front, pick),
-            known,
-            graph,
-            api.read_cluster(cluster),
-            api.Run(profiles).profiles(),
-            _order(order),
-            tell=tell,
-            losses=read_losses(losses, None),
-        )
+        found = api.explain(api.read_plan(front, pick), known, graph, api.read_cluster(cluster), api.Run(profiles).profiles(), tell)
     if json:
         print(encode(found).decode())
         return
@@ -229,7 +219,7 @@ def _order(text: str | None) -> "list[str] | Literal['free'] | None":
 
 def _objectives(text: str) -> "tuple[Objective, ...]":
     from edgekit.errors import UsageError
-    from edgekit.front import OBJECTIVES
+    from edgekit.objectives import OBJECTIVES
 
     asked = text.split(",")
     if not asked or set(asked) - set(OBJECTIVES):

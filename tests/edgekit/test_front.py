@@ -3,7 +3,8 @@
 import pytest
 
 from edgekit.errors import PlanError
-from edgekit.front import OBJECTIVES, Certificate, Front, Objective, value
+from edgekit.front import Certificate, Front, value
+from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.plan import Cost, Plan, Stage
 
 EXACT = Certificate("exact", "chain", 8, 100)

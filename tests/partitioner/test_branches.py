@@ -9,7 +9,7 @@ from edgekit.cluster import Cluster, Link
 from edgekit.constraints import UNCONSTRAINED, Constraints, Pin
 from edgekit.device import Device
 from edgekit.errors import PlanError
-from edgekit.front import USUAL
+from edgekit.objectives import USUAL
 from edgekit.plan import validate
 from partitioner.branches import branches
 from partitioner.cost import price

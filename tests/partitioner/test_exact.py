@@ -7,7 +7,7 @@ from edgekit.cluster import Cluster, Link
 from edgekit.constraints import Constraints, Limit
 from edgekit.device import Device, Variant
 from edgekit.errors import PlanError
-from edgekit.front import USUAL
+from edgekit.objectives import USUAL
 from edgekit.plan import validate
 from partitioner.cost import price
 from partitioner.exact import solve

@@ -3,8 +3,8 @@ import pytest
 
 from edgekit.cluster import Cluster, Link
 from edgekit.device import Device
-from edgekit.front import OBJECTIVES, USUAL
 from edgekit.graph import Node
+from edgekit.objectives import OBJECTIVES, USUAL
 from edgekit.plan import CLIENT
 from partitioner.alternatives import relayed
 from partitioner.cost import price

@@ -6,7 +6,8 @@ from edgekit.cluster import Cluster, Link
 from edgekit.constraints import Constraints, Limit
 from edgekit.device import Device
 from edgekit.errors import PlanError
-from edgekit.front import value
+from edgekit.files import decode, encode
+from edgekit.front import Front, value
 from edgekit.sweep import Knob
 from partitioner.exact import solve
 from partitioner.explaining import explain
@@ -57,6 +58,16 @@ def test_an_explanation_names_what_holds_a_plan_up_and_what_would_help():
     assert helps["all links twice as fast"]["latency"] < 1
     assert {each.plan.stages for each in found.neighbours} <= {each.stages for each in front.plans} - {plan.stages}
     assert [min(dict(each.ratios).values()) for each in found.helps] == sorted(min(dict(each.ratios).values()) for each in found.helps)
+
+
+def test_an_explanation_asks_what_was_asked_before():
+    rules = Constraints(forbidden=("far",))
+    front = solve(NET, CLUSTER, PROFILES, "free", TIMES, rules, team=2)
+    assert (front.question.order, front.question.constraints, front.question.team) == ("free", rules, 2)
+    assert decode(encode(front), Front) == front
+    found = explain(front.knee(), front, NET, CLUSTER, PROFILES)
+    assert all(ratio <= 1 + 1e-9 or "without" in each.change for each in found.helps for _, ratio in each.ratios)
+    assert dict(next(each.ratios for each in found.helps if each.change == "without far")) == {"latency": 1.0, "period": 1.0}
 
 
 def test_links_are_changed_one_by_one():
