@@ -57,6 +57,11 @@ class Judge:
             raise UsageError(f"labels need one output of class scores, {graph.name} has {', '.join(graph.outputs)}; leave --labels out")
         self.measure: Measure = "error" if self._labels is not None else "disagreement" if scored and self._names else "rms"
 
+    @property
+    def right(self) -> float | None:
+        """The share of frames that the unsplit network tells right; None: there are no labels."""
+        return None if self._labels is None else 1 - self._wrong(self._want)
+
     def loss(self, run: Callable[[Arrays], Arrays]) -> float | None:
         """What another way to run the network loses; None: it makes values that are no longer finite."""
         got = self._outputs(run)
