@@ -57,8 +57,9 @@ def with_links(cluster: Cluster, survey: Survey) -> Cluster:
     measured = []
     for (source, receiver), samples in idle.items():
         link = cluster.link(source, receiver)
-        if link is None:
+        if link is None and cluster.links:
             continue
+        link = link or Link(source, receiver)  # a cluster that describes none has all that were found
         found = _link(link, source, receiver, samples)
         given = [medium for medium in link.media if media is None or not medium.startswith(MARK)]
         joint = tuple(dict.fromkeys((*given, *(media or {}).get((source, receiver), ()))))

@@ -86,6 +86,14 @@ def test_pairs_without_a_link_are_left_out() -> None:
     assert measured(Wire(1e-3, 1e-6), Link("b", "a")).link("a", "b") is None
 
 
+def test_a_cluster_that_describes_no_link_has_those_that_were_found() -> None:
+    wire = Wire(1e-3, 1e-6)
+    cluster = surveyed(Cluster((Device("a"), Device("b"))), {"a": wire, "b": wire}, [("a", "b")], (1, 1000, 20000))
+    link = cluster.link("a", "b")
+    assert link is not None and link.bytes_per_s == pytest.approx(1e6, rel=0.01)
+    assert cluster.link("b", "a") is None
+
+
 def test_sizes_are_those_of_the_cuts_but_for_the_largest() -> None:
     assert sorted(cut.nbytes for cut in serial().graph.cuts) == [512, 768, 768, 1024, 1280, 1536]
     assert cut_sizes(serial().graph) == (1, 512, 768, 1024, 1280)
