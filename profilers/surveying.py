@@ -80,7 +80,7 @@ def sample_links(
     """Samples of the links of ``pairs``, one after the other. ``connections`` holds one for every name, the client too."""
     ways, samples, interfaces = [], list[Sample](), dict[str, tuple[Interface, ...]]()
     for source, receiver in pairs:
-        if cluster.link(source, receiver) is None:
+        if cluster.link(source, receiver) is None and cluster.links:
             continue
         tell(f"{source} → {receiver}{' while both compute' if condition == 'computing' else ''}")
         try:
