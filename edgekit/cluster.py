@@ -147,6 +147,15 @@ class Cluster(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     def _devices(self) -> dict[str, Device]:
         return {device.name: device for device in self.devices}
 
+    def serial(self) -> "Cluster":
+        """As it is where devices do nothing else while they send or receive: what occupies a link occupies both its ends."""
+
+        def busy(link: Link) -> Link:
+            each = 1 / link.bytes_per_s
+            return replace(link, send_s_per_byte=link.send_s_per_byte + each, receive_s_per_byte=link.receive_s_per_byte + each)
+
+        return self.relinked(busy)
+
     def relinked(self, change: Callable[[Link], Link]) -> "Cluster":
         """The cluster with every link changed."""
         return replace(self, links=tuple(change(link) for link in self.links))

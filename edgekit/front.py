@@ -60,6 +60,7 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True):
     epsilon: Annotated[float, Meta(ge=0)] = 0.0
     split_branches: bool = False
     losses: Losses | None = None
+    serial_io: bool = False
 
 
 class Front(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.front"):

@@ -79,6 +79,8 @@ def evolve(
         while len(remembered.known) < evaluations and stale < population:  # a small space is exhausted at some time
             before = len(remembered.known)
             asked = algorithm.ask()
+            if asked is None:  # crossing and mutating give nothing that is new
+                break
             choices = [{name: space[name][index] for name, index in zip(space, row, strict=True)} for row in _rows(asked, space)]
             remembered.evaluate(choices, evaluate, apply)
             costs = [remembered.costs(choice) for choice in choices]

@@ -46,6 +46,7 @@ def solve(
     split_branches: bool = False,
     most_places: int = MOST,
     losses: Losses | None = None,
+    serial_io: bool = False,
 ) -> Front:
     """The plans that no other plan dominates, exact over relayed chains, with whole-network plans in the comparison.
 
@@ -67,10 +68,12 @@ def solve(
             ``most_places`` places to be cut, beyond that over some orders, with a proven gap.
         losses: of the tensors that may be sent in other codecs than raw; each message between two stages then has one codec,
             and every device has to know what it takes there.
+        serial_io: devices, and the client, do nothing else while they send or receive.
 
     Raises:
         PlanError: no profile at all, or no plan meets the caps, constraints and links; the message says what binds.
     """
+    cluster = cluster.serial() if serial_io else cluster
     names, left_out = usable(graph, cluster, profiles, order, constraints)
     require_losses(names, profiles, losses, {*objectives, *(limit.objective for limit in constraints.limits)})
     require_known([*objectives, *(limit.objective for limit in constraints.limits)] if objectives else ())
@@ -95,10 +98,10 @@ def solve(
     best, beaten = _parted([*plans, *given], objectives)
     shown = {(plan.stages, plan.order) for plan in plans}
     beaten += [plan for plan in compared if (plan.stages, plan.order) not in shown]
-    model = _model(order, team, split_branches, losses, left_out)
+    model = _model(order, team, split_branches, losses, left_out) + ("; devices wait while they send and receive" if serial_io else "")
     certificate = Certificate("bounded" if epsilon else "exact", model, len(ways[0].names) - 2, labels, epsilon)
     told = order if order is None or order == FREE else tuple(order)
-    question = Question(told, constraints, team, epsilon, split_branches, losses)
+    question = Question(told, constraints, team, epsilon, split_branches, losses, serial_io)
     result = Front(graph.digest, cluster.name, tuple(objectives), tuple(best), certificate, tuple(beaten), question)
     return result if exact else _bounded(result, profiles, len(names), len(ways), epsilon)
 

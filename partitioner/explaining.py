@@ -55,6 +55,7 @@ def explain(
                 asked.epsilon,
                 split_branches=asked.split_branches,
                 losses=asked.losses,
+                serial_io=asked.serial_io,
             )
         except PlanError:  # without that device there is no plan
             continue

@@ -13,6 +13,7 @@ with api.deploy(front.knee(), graph, model, cluster) as pipeline:
 
 from devices.inventory import known as all_devices
 from edgekit.api.demo import demo
+from edgekit.api.evolving import evolved, trial_of
 from edgekit.api.losses import Evaluated, Judge, evaluate, measure_losses
 from edgekit.api.memory import needs
 from edgekit.api.precisions import Quantized, quantize
@@ -60,6 +61,7 @@ __all__ = [
     "differences",
     "end",
     "evaluate",
+    "evolved",
     "examine",
     "explain",
     "export",
@@ -90,6 +92,7 @@ __all__ = [
     "sweep",
     "take_survey",
     "top",
+    "trial_of",
     "tune",
     "update_links",
     "update_variants",

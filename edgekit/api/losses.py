@@ -25,7 +25,7 @@ from edgekit.plan import Plan, Stage, Transfer, chain, validate
 from edgekit.runtime.executor import open_session
 from partitioner.dominance import front as undominated
 
-__all__ = ["Evaluated", "Judge", "evaluate", "measure_losses"]
+__all__ = ["Evaluated", "Judge", "evaluate", "loss_of", "measure_losses"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 Tell = Callable[[str], None]
@@ -143,6 +143,16 @@ def _composed(plan: Plan, judge: Judge) -> Callable[[Arrays], Arrays]:
     return Composed(part(plan, graph, judge.model, Cluster(tuple(names), ()), "losses")).run
 
 
+def loss_of(plan: Plan, judge: Judge) -> float | None:
+    """What a whole plan loses, run end to end; None: its outputs are no longer finite."""
+    return judge.loss(_composed(plan, judge)) if _changed(plan, judge) else 0.0
+
+
+def _changed(plan: Plan, judge: Judge) -> bool:
+    """Whether a plan computes or sends anything otherwise than the network does."""
+    return plan.coded or any(stage.variant.precision in judge.model.twins for stage in plan.stages)
+
+
 class Evaluated(NamedTuple):
     """A front whose losses were measured on whole plans, and of each that loses something what was estimated and what was measured."""
 
@@ -159,10 +169,10 @@ def evaluate(front: Front, judge: Judge, tell: Tell = lambda text: None) -> Eval
     plans, told = [], []
     for number, plan in enumerate(front.plans):
         tell(f"plan {number} of {len(front.plans)}")
-        changed = plan.coded or any(stage.variant.precision in judge.model.twins for stage in plan.stages)
+        changed = _changed(plan, judge)
         key = (plan.order, tuple((stage.stop, stage.variant.precision) for stage in plan.stages), plan.transfers)
         if key not in known:
-            known[key] = judge.loss(_composed(plan, judge)) if changed else 0.0
+            known[key] = loss_of(plan, judge)
         cost, loss = cost_of(plan), known[key]
         if changed:
             told.append((plan, cost.accuracy_loss, loss))

@@ -56,10 +56,18 @@ def _forget(profile: Profile) -> None:
     pass
 
 
-def export(target: str, output: str | Path, inputs: Sequence[str] = ()) -> Graph:
+def export(
+    target: str,
+    output: str | Path,
+    inputs: Sequence[str] = (),
+    pixels: bool = False,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+) -> Graph:
     """Write a network as a file that edgekit can profile and cut.
 
     ``target`` is PACKAGE.MODULE:FACTORY (torch) or an .onnx file; ``inputs`` are shapes such as ``1x3x224x224``.
+    ``pixels``: images come as pixels in uint8, which the network turns into ``(pixel / 255 - mean) / std`` itself.
 
     Raises:
         GraphError: the network cannot be read, or a shape of it is not fixed.
@@ -72,7 +80,7 @@ def export(target: str, output: str | Path, inputs: Sequence[str] = ()) -> Graph
         data = export_torch(target, shapes)
     else:
         data = onnxio.normalise(target, dict(shapes))
-    write_bytes(output, data)
+    write_bytes(output, onnxio.with_pixels(data, mean, std) if pixels else data)
     return onnxio.read(output)
 
 
@@ -189,6 +197,7 @@ def partition(
     tell: Tell = _silent,
     keep: Keep = _forget,
     losses: Losses | None = None,
+    serial_io: bool = False,
 ) -> tuple[Front, Profiles]:
     """The front under the constraints, and the profiles behind it; see ``partitioner.exact.solve`` for what is asked.
 
@@ -200,7 +209,19 @@ def partition(
     """
 
     def search(found: Profiles) -> Front:
-        return solve(graph, cluster, found, order, objectives, constraints, team, epsilon, split_branches=split_branches, losses=losses)
+        return solve(
+            graph,
+            cluster,
+            found,
+            order,
+            objectives,
+            constraints,
+            team,
+            epsilon,
+            split_branches=split_branches,
+            losses=losses,
+            serial_io=serial_io,
+        )
 
     if measure and model is not None:
         return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep)

@@ -8,7 +8,7 @@ from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.sweep import Knob
 
-__all__ = ["amount", "at_quantile", "capped", "constraints", "knob", "pairs"]
+__all__ = ["amount", "at_quantile", "capped", "constraints", "knob", "numbers", "pairs"]
 
 SCALES = {
     "seconds": {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0},
@@ -143,3 +143,18 @@ def knob(text: str, count: int) -> Knob:
     number = int(steps) if steps else count
     ratio = (last / first) ** (1 / (number - 1))
     return Knob(name.replace(":", " ", 1), tuple(float(f"{first * ratio**i:.6g}") for i in range(number)))
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers with commas; none where the text is empty.
+
+    Raises:
+        UsageError: something else.
+
+    >>> numbers("0.5,1")
+    (0.5, 1.0)
+    """
+    try:
+        return tuple(float(word) for word in text.split(",")) if text else ()
+    except ValueError as error:
+        raise UsageError(f"expected numbers with commas, such as 0.485,0.456,0.406, got {text!r}") from error

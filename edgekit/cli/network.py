@@ -24,11 +24,18 @@ def export(
     network: Annotated[str, typer.Argument(help="PACKAGE.MODULE:FACTORY of a torch network, or an .onnx file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the network.")],
     shapes: Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: 1x3x224x224 or NAME:1x3x224x224.")] = None,
+    pixels: Annotated[bool, typer.Option("--pixels", help="Take images as pixels in uint8, and prepare them in the network.")] = False,
+    mean: Annotated[str, typer.Option(help="With --pixels: of each channel, such as 0.485,0.456,0.406.")] = "",
+    std: Annotated[str, typer.Option(help="With --pixels: of each channel, such as 0.229,0.224,0.225.")] = "",
 ) -> None:
     """Write a network as a file with every shape fixed, ready to be profiled and cut."""
     from edgekit import api
+    from edgekit.cli.amounts import numbers
+    from edgekit.errors import UsageError
 
-    graph = api.export(network, output, shapes or [])
+    if (mean or std) and not pixels:
+        raise UsageError("--mean and --std say how pixels become the network's inputs; add --pixels")
+    graph = api.export(network, output, shapes or [], pixels, numbers(mean), numbers(std))
     print(f"{output}: {len(graph.nodes)} nodes in {len(graph.units)} units, opset {graph.opset}, digest {graph.digest[:12]}")
     print(f"next: edgekit inspect {output}")
 

@@ -72,6 +72,10 @@ def partition(
     codecs: Annotated[str | None, typer.Option(help="Of --losses only these, with commas: fp16, u8.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Run plans that lose something on these frames, and filter again.")] = None,
     labels: Annotated[Path | None, typer.Option(help="With --data: what the frames are, an .npy of class numbers.")] = None,
+    evolve: Annotated[int, typer.Option(help="With --data: judge so many plans end to end, bred from the front.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="With --evolve: processes that judge.", min=1)] = 1,
+    ray: Annotated[str | None, typer.Option(help="With --evolve: address of a Ray cluster that judges instead.")] = None,
+    serial_io: Annotated[bool, typer.Option("--serial-io", help="Devices do nothing else while they send or receive.")] = False,
     measure: Annotated[bool, typer.Option("--measure", help="Measure the segments that end on the front, and solve again.")] = False,
     seconds: Annotated[
         float, typer.Option(help="With --measure: time for segments that are on the front only if estimates are too high.", min=0.0)
@@ -88,6 +92,8 @@ def partition(
         raise UsageError("expected a network, -c its cluster and -p its profiles, or --costs TABLE.json alone; give one of the two")
     if costs is not None and measure:
         raise UsageError("what --costs describes cannot be measured; leave --measure out")
+    if evolve and (data is None or network is None):
+        raise UsageError("--evolve runs plans on frames; add the network and --data frames.npz")
     lost = read_losses(losses, codecs)
     work = _from_costs(costs) if costs else _from_run(network, twins, cluster, profiles)
     graph = work.graph
@@ -112,14 +118,29 @@ def partition(
             tell,
             api.Run(profiles).keep if profiles else lambda profile: None,
             lost,
+            serial_io,
         )
         if data is not None and work.model is not None:
             judged = api.evaluate(front, api.Judge(graph, work.model, data, labels), tell)
             front = judged.front
+            if evolve and network:
+                trial = api.trial_of(front, network, twins or (), data, labels, machines, work.profiles)
+                memory = output.with_suffix(f".{trial.digest[:8]}.evolved.json")
+                front = api.evolved(front, trial, evolve, workers=workers, ray=ray, memory=memory, tell=tell)
     write(output, front)
     if knobs:
         with progress("sweeping") as tell:
-            swept = api.sweep(graph, machines, work.profiles, knobs, _order(order), _objectives(objectives), asked, tell, lost)
+            swept = api.sweep(
+                graph,
+                machines.serial() if serial_io else machines,
+                work.profiles,
+                knobs,
+                _order(order),
+                _objectives(objectives),
+                asked,
+                tell,
+                lost,
+            )
         write(output.with_suffix(".sweep.json"), swept)
         api.write_winners(output.with_suffix(".sweep.png"), swept)
     if json:

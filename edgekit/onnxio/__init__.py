@@ -6,8 +6,23 @@ from edgekit.onnxio.cutting import cut
 from edgekit.onnxio.drafting import Layer, draft
 from edgekit.onnxio.loading import Model, load
 from edgekit.onnxio.normalise import normalise
+from edgekit.onnxio.pixels import with_pixels
 from edgekit.onnxio.reading import kernel_nodes, read
 from edgekit.onnxio.twins import paired
 from edgekit.onnxio.windows import window
 
-__all__ = ["Layer", "Model", "batched", "coded", "cut", "draft", "kernel_nodes", "load", "normalise", "paired", "read", "window"]
+__all__ = [
+    "Layer",
+    "Model",
+    "batched",
+    "coded",
+    "cut",
+    "draft",
+    "kernel_nodes",
+    "load",
+    "normalise",
+    "paired",
+    "read",
+    "window",
+    "with_pixels",
+]

@@ -56,6 +56,15 @@ def test_the_way_to_a_pipeline_with_codecs(folder: Path) -> None:
     assert outcome.code == 0, outcome.err
     outcome = edgekit_run("explain", folder / "front.json", "-g", net, "-c", cluster, "-p", run, "--pick", "latency")
     assert outcome.code == 0 and "twice as fast" in outcome.out
+    for workers in (1, 2):  # the second finds all that the first has judged
+        evolve = ("--evolve", 60, "--workers", workers)
+        outcome = edgekit_run("partition", net, *asked, "--losses", folder / "net.losses.json", *frames, *evolve)
+        assert outcome.code == 0, outcome.err
+    (memory,) = folder.glob("front.*.evolved.json")
+    assert len(json.loads(memory.read_text())) == 2 * 2**2 * 2 * 3  # stages, devices, cuts, codecs: all there are
+    bred = json.loads((folder / "front.json").read_text())
+    assert "then up to 60 choices judged end to end" in bred["certificate"]["model"] and bred["certificate"]["gap"] is None
+    assert bred["plans"][0]["predicted"]["latency_s"] <= best["predicted"]["latency_s"]
     outcome = edgekit_run("partition", net, *asked, "--losses", folder / "net.losses.json", "--codecs", "fp16", "--json")
     assert outcome.code == 0 and '"u8"' not in outcome.out and '"fp16"' in outcome.out
 
@@ -66,6 +75,7 @@ def test_the_way_to_a_pipeline_with_codecs(folder: Path) -> None:
         (["quantize", "net.onnx"], "expected -o, where to write the network, or --losses"),
         (["quantize", "net.onnx", "--losses", "x.json"], "losses need inputs as the network will see them; add: --calibration"),
         (["partition", "net.onnx", "-c", "cluster.toml", "-p", "run", "-o", "f.json", "--codecs", "u8"], "--codecs chooses among --losses"),
+        (["partition", "net.onnx", "-c", "cluster.toml", "-p", "run", "-o", "f.json", "--evolve", "9"], "--evolve runs plans on frames"),
         (
             ["partition", "net.onnx", "-c", "cluster.toml", "-p", "run", "-o", "f.json", "--losses", "net.losses.json", "--codecs", "zip"],
             "says nothing of zip; it knows fp16, u8",

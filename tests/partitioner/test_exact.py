@@ -140,6 +140,21 @@ def test_constraints_leave_what_brute_force_leaves(block):
         assert solved(graph, cluster, profiles, "free" if free else order, USUAL, constraints=constraints) == naive_front(points), seed
 
 
+@pytest.mark.parametrize("seed", range(7100, 7120))
+def test_serial_io_occupies_both_ends(seed):
+    graph, cluster, profiles, order = random_instance(seed)
+    costs = [cost for _, cost in every_plan(graph, cluster.serial(), profiles, order)]
+    assert solved(graph, cluster, profiles, order, USUAL, serial_io=True) == naive_front(points_of(costs, USUAL))
+
+
+def test_serial_io_adds_up_what_a_device_computes_and_sends():
+    overlapped, serial = (solve(HALVES, CLUSTER, PAIR, objectives=("period",), serial_io=wait) for wait in (False, True))
+    assert serial.best("period").predicted.period_s > overlapped.best("period").predicted.period_s
+    nbytes = sum(cut.nbytes for cut in (HALVES.cuts[0], HALVES.cuts[-1]))
+    alone = next(plan.predicted for plan in (*serial.plans, *serial.compared) if plan.name == "whole on left")
+    assert {load.resource: load.seconds for load in alone.loads}["device left"] == 2.0 + nbytes / 2.0**20
+
+
 @pytest.mark.parametrize("seed", range(7000, 7040))
 def test_an_approximate_front_is_within_its_gap(seed):
     graph, cluster, profiles, order = random_instance(seed, exact=False)
