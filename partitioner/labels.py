@@ -149,6 +149,8 @@ class _Search:
             fits &= held[-1] <= self.tables.caps[host]
         rows = np.flatnonzero(fits)
         starts, values = starts[rows], shelf.values[rows]
+        if not len(rows):
+            return rows, values
         values[:, Columns.LATENCY] += seconds[rows]
         for (host, _), nbytes in zip(who.memory, held, strict=True):
             values[:, Columns.MEMORY] = np.maximum(values[:, Columns.MEMORY], nbytes[rows] - self.tables.floors[host])
@@ -174,9 +176,13 @@ class _Search:
             arrived, links = [], []
             for number, channel in enumerate(self.tables.channels) if len(may) else ():
                 came = self._sent(position, values[may], sources[may], receiver, channel)
-                allowed = self.columns.allowed(came, receiver) & ~self.bounds.hopeless(came, receiver, position)
-                arrived.append(came[allowed])
-                origin = may[allowed]
+                allowed = np.flatnonzero(self.columns.allowed(came, receiver))
+                if not len(allowed):
+                    continue
+                came = came[allowed]
+                hopes = np.flatnonzero(~self.bounds.hopeless(came, receiver, position))
+                arrived.append(came[hopes])
+                origin = may[allowed[hopes]]
                 one = np.ones_like(origin)
                 links.append(np.column_stack([position * one, sources[origin], rows[origin], number * one]))
             if arrived:
