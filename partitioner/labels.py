@@ -44,10 +44,10 @@ Indices = NDArray[np.intp]
 MERGE = 32
 """From so many labels on, those that have just run are screened before they are sent to every receiver."""
 
-COARSER = 3
+COARSER = 4
 """One in so many positions is searched first: its plans tell which labels of the whole lead nowhere."""
 
-FEW = 12
+FEW = 20
 """Positions that are searched at once."""
 
 
