@@ -8,12 +8,12 @@ from edgekit.quantity import Bytes, Count, Name, Seconds
 
 __all__ = ["Condition", "Sample", "Survey", "Way"]
 
-Condition = Literal["idle", "computing", "together"]
-"""Of the devices at both ends: at rest, busy with a network; or of the other links: several at once."""
+Condition = Literal["idle", "streamed", "computing", "together"]
+"""One message at a time, or one after the other without a pause; both ends busy with a network; several links at once."""
 
 
 class Sample(Struct, frozen=True, forbid_unknown_fields=True):
-    """Messages of one size on one link: round trips (for ``together``, with several in flight, the time from answer to answer),
+    """Messages of one size on one link: round trips (where several are in flight, streamed or together, the time from answer to answer),
     processor seconds for each at both ends, segments sent again.
 
     ``with_links``: for ``together``, the links that carried messages at the same time, this one among them.

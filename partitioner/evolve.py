@@ -64,7 +64,8 @@ def evolve(
     Args:
         seeds: choices to begin with.
         workers: processes that evaluate; ``evaluate`` then has to be a function of a module.
-        ray: address of a Ray cluster whose processes evaluate instead.
+        ray: address of a Ray cluster whose processes evaluate instead, or ``local`` for one of this machine's own; files that
+            ``evaluate`` reads have to be there by the same paths.
         memory: a JSON file that keeps every evaluation; what it holds already counts as made.
 
     Raises:
@@ -181,4 +182,15 @@ def _on_ray(address: str, stack: ExitStack) -> Apply:
         raise UsageError("--ray needs Ray; run: pip install 'edgekit[ray]'") from error
     ray.init(address=address, log_to_driver=False)
     stack.callback(ray.shutdown)
-    return lambda evaluate, choices: ray.get([ray.remote(evaluate).remote(choice) for choice in choices])
+    called = ray.remote(_called)
+
+    def apply(evaluate: Evaluate, choices: list[Choice]) -> Iterable[Sequence[float] | None]:
+        kept = ray.put(evaluate)  # sent to each machine once
+        found: list[Sequence[float] | None] = ray.get([called.remote(kept, choice) for choice in choices])
+        return found
+
+    return apply
+
+
+def _called(evaluate: Evaluate, choice: Choice) -> Sequence[float] | None:
+    return evaluate(choice)

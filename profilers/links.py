@@ -52,7 +52,7 @@ def with_links(cluster: Cluster, survey: Survey) -> Cluster:
     Raises:
         DeviceError: the samples of a link say nothing of its rate.
     """
-    idle, busy = _by_link(survey.samples, "idle"), _by_link(survey.samples, "computing")
+    idle, busy, streams = (_by_link(survey.samples, condition) for condition in ("idle", "computing", "streamed"))
     media = shared_media(survey)
     measured = []
     for (source, receiver), samples in idle.items():
@@ -60,7 +60,7 @@ def with_links(cluster: Cluster, survey: Survey) -> Cluster:
         if link is None and cluster.links:
             continue
         link = link or Link(source, receiver)  # a cluster that describes none has all that were found
-        found = _link(link, source, receiver, samples)
+        found = _link(link, source, receiver, samples, streams.get((source, receiver), []))
         given = [medium for medium in link.media if media is None or not medium.startswith(MARK)]
         joint = tuple(dict.fromkeys((*given, *(media or {}).get((source, receiver), ()))))
         computing = _rated(source, receiver, busy[source, receiver]) if (source, receiver) in busy else None
@@ -81,7 +81,7 @@ def _by_link(samples: Iterable[Sample], condition: Condition) -> dict[tuple[str,
     return found
 
 
-def _link(link: Link, source: str, receiver: str, samples: list[Sample]) -> Link:
+def _link(link: Link, source: str, receiver: str, samples: list[Sample], streamed: list[Sample]) -> Link:
     points = _points(samples)
     rated = _rated(source, receiver, samples)
     sizes = [float(sample.nbytes) for sample in samples]
@@ -89,7 +89,7 @@ def _link(link: Link, source: str, receiver: str, samples: list[Sample]) -> Link
         source,
         receiver,
         latency_s=rated.latency_s,
-        bytes_per_s=rated.bytes_per_s,
+        bytes_per_s=min([rated.bytes_per_s, *map(_sustained, streamed)]),
         send_s_per_byte=max(theil_sen(sizes, [sample.send_cpu_s for sample in samples]).slope, 0.0),
         receive_s_per_byte=max(theil_sen(sizes, [sample.receive_cpu_s for sample in samples]).slope, 0.0),
         relay=link.relay,
@@ -98,6 +98,12 @@ def _link(link: Link, source: str, receiver: str, samples: list[Sample]) -> Link
         points=points,
         described=link.shape if link.shaped else None,
     )
+
+
+def _sustained(sample: Sample) -> float:
+    """Bytes a second of messages that follow each other, once what is on the way has filled up."""
+    steady = sample.round_trips_s[len(sample.round_trips_s) // 2 :]
+    return sample.nbytes / float(np.median(steady))
 
 
 def _rated(source: str, receiver: str, samples: list[Sample]) -> Rated:

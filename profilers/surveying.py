@@ -25,6 +25,7 @@ GROWTH = 32
 SAMPLES = 15
 ENOUGH_S = 0.25
 
+STREAMED_S = 20.0
 TOGETHER_S = 1.0
 """Time for which links carry messages at once."""
 
@@ -34,6 +35,9 @@ WINDOW = 3
 
 LONG_S = 0.05
 """Links are tried together with the larger of those sizes where it takes less than this."""
+
+SLOW_S, STREAMED = 0.25, 9
+"""Where the largest message takes that long, so many follow each other: a single one tells more of what buffers on the way take."""
 
 VISIBLE = 2.0
 """How many times longer than the smallest message the largest has to take for its rate to be told from noise."""
@@ -92,6 +96,8 @@ def sample_links(
             ways.append(Way(source, receiver, str(error)))
             continue
         samples += _samples(lane, condition, sizes_, probed)
+        if condition == "idle" and np.median(probed.round_trips_s[-1]) > SLOW_S:
+            samples += _samples(lane, "streamed", sizes_[-1:], lane.probe(sizes_[-1:], STREAMED, STREAMED_S, window=WINDOW))
         for name in {source, receiver} - interfaces.keys():
             interfaces[name] = connections[name].facts().machine.interfaces
         ways.append(_way(lane, probed, interfaces))

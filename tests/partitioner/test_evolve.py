@@ -1,6 +1,9 @@
 """Evolved choices: near the front that there is, in the same way each time, from where the search was broken off."""
 
 import json
+import subprocess
+import sys
+import tempfile
 from itertools import product
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import UsageError
+from edgekit.runtime.origin import environment
 from partitioner.dominance import front
 from partitioner.evolve import evolve
 
@@ -79,3 +83,19 @@ def test_variables_without_values_and_seeds_beside_them_are_refused():
         evolve({"cut": range(0)}, costs, 2)
     with pytest.raises(UsageError, match="a seed has batch = 3, expected one of"):
         evolve(SPACE, costs, 2, seeds=[{"cut": 1, "precision": "fp32", "batch": 3}])
+
+
+ON_RAY = """
+from partitioner.evolve import evolve
+from tests.partitioner.test_evolve import SPACE, costs
+ways = [evolve(SPACE, costs, 2, evaluations=100, population=16, seed=3, ray=where) for where in ("local", None)]
+print(ways[0] == ways[1])
+"""
+
+
+def test_a_ray_cluster_finds_what_one_process_does():
+    # in a process of its own: Ray starts others, keeps files where it is told to, by paths that must be short, and says what it does
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="ek") as place:
+        env = environment() | {"HOME": place, "RAY_TMPDIR": place, "RAY_USAGE_STATS_ENABLED": "0"}
+        outcome = subprocess.run([sys.executable, "-c", ON_RAY], env=env, capture_output=True, text=True, timeout=120)
+    assert outcome.stdout.strip().endswith("True"), outcome.stderr[-2000:]

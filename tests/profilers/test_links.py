@@ -5,6 +5,7 @@ from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from devices import connect
@@ -68,6 +69,23 @@ def test_the_client_is_never_dialled() -> None:
     cluster = surveyed(cluster, {"a": board, "camera": here}, [("camera", "a"), ("a", "camera")], (1, 1000, 20000))
     assert (board.pulled, here.pulled) == ([], [False, True])
     assert [(link.source, link.receiver) for link in cluster.links] == [("camera", "a"), ("a", "camera"), (ANY, ANY)]
+
+
+def test_on_a_slow_link_the_rate_is_that_of_messages_in_a_row() -> None:
+    class Bucket(Wire):
+        """The first 64 kB of what comes after a pause pass at once."""
+
+        def probe(self, request: Probe) -> Probed:
+            found = super().probe(request)
+            if request.host is None or request.window > 1:
+                return found
+            quick = tuple(
+                tuple(max(trip - 64_000 * self.s_per_byte, 2 * self.latency_s) for trip in trips) for trips in found.round_trips_s
+            )
+            return msgspec.structs.replace(found, round_trips_s=quick)
+
+    link = measured(Bucket(0.0, 1 / 600e3), Link(ANY, ANY), (1, 1000, 300_000)).link("a", "b")
+    assert link is not None and link.bytes_per_s == pytest.approx(600e3)
 
 
 def test_where_a_rate_does_not_show_larger_messages_are_sent() -> None:
