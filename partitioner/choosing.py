@@ -5,10 +5,13 @@ energy                   best in one objective
 latency,memory           best in the first; of those that are within 1 % of it, best in the second
 latency:2,energy:1       least weighted sum, with every objective scaled to the span of the front
 3                        by number
+devices if latency<=0.05 any of these among the plans that meet bounds, in SI units, with commas
 """
 
 from collections.abc import Iterable, Sequence
 from math import isfinite
+
+from msgspec.structs import replace
 
 from edgekit.constraints import Limit
 from edgekit.errors import PlanError
@@ -30,6 +33,9 @@ def choose(front: Front, pick: str) -> Plan:
     """
     if not front.plans:
         raise PlanError("the front holds no plan; run edgekit partition again")
+    if " if " in pick:
+        what, _, bounds = pick.partition(" if ")
+        return choose(within(front, map(_limit, bounds.split(","))), what.strip())
     if pick == "knee":
         return front.knee()
     if pick.isdecimal() and int(pick) < len(front.plans):
@@ -43,8 +49,17 @@ def choose(front: Front, pick: str) -> Plan:
         return _weighed(front, {known[name]: float(weight) for name, _, weight in weights})
     raise PlanError(
         f"expected knee, {', '.join(front.objectives)} or a number below {len(front.plans)} (or several in turn: "
-        f"{','.join(front.objectives[:2])}; or weights: {front.objectives[0]}:2), got {pick!r}; change --pick"
+        f"{','.join(front.objectives[:2])}; or weights: {front.objectives[0]}:2; or with bounds: knee if {front.objectives[0]}<=0.05), "
+        f"got {pick!r}; change --pick"
     )
+
+
+def _limit(text: str) -> Limit:
+    name, _, most = text.strip().partition("<=")
+    objective = {str(objective): objective for objective in OBJECTIVES}.get(name.strip())
+    if objective is None or not _number(most):
+        raise PlanError(f"expected a bound such as latency<=0.05, of {', '.join(OBJECTIVES)}, got {text.strip()!r}; change --pick")
+    return Limit(objective, float(most))
 
 
 def within(front: Front, limits: Iterable[Limit]) -> Front:
@@ -62,7 +77,7 @@ def within(front: Front, limits: Iterable[Limit]) -> Front:
     if not plans:
         named = ", ".join(limit.objective for limit in limits)
         raise PlanError(f"no plan meets all limits together ({named}), though each alone is met; raise one")
-    return Front(front.graph, front.cluster, front.objectives, plans, front.certificate, front.compared)
+    return replace(front, plans=plans)
 
 
 def _in_turn(front: Front, objectives: Sequence[Objective]) -> Plan:

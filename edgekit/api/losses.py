@@ -16,7 +16,7 @@ from edgekit.deploy.composed import Composed
 from edgekit.deploy.frameio import read_frames
 from edgekit.deploy.parts import part
 from edgekit.device import Device, Variant
-from edgekit.errors import FrameError, GraphError, UsageError
+from edgekit.errors import FrameError, GraphError, PlanError, UsageError
 from edgekit.front import Front, cost_of, value
 from edgekit.graph import Graph
 from edgekit.losses import Losses, StageLoss, TensorLoss
@@ -163,8 +163,12 @@ class Evaluated(NamedTuple):
 def evaluate(front: Front, judge: Judge, tell: Tell = lambda text: None) -> Evaluated:
     """Run every plan with codecs or other precisions end to end, and leave on the front what is still not dominated.
 
-    A plan whose outputs are no longer finite is dropped.
+    A plan whose outputs are no longer finite is dropped, and one that loses more than was allowed.
+
+    Raises:
+        PlanError: none is left.
     """
+    most = min((limit.most for limit in front.question.constraints.limits if limit.objective == "loss"), default=np.inf)
     known: dict[object, float | None] = {}
     plans, told = [], []
     for number, plan in enumerate(front.plans):
@@ -176,8 +180,10 @@ def evaluate(front: Front, judge: Judge, tell: Tell = lambda text: None) -> Eval
         cost, loss = cost_of(plan), known[key]
         if changed:
             told.append((plan, cost.accuracy_loss, loss))
-        if loss is not None:
+        if loss is not None and loss <= most:
             plans.append(replace(plan, predicted=replace(cost, accuracy_loss=loss, loss_badge="measured")))
+    if not plans:
+        raise PlanError(f"every plan of the front loses more than {most:g} when it is run; estimates are sums: allow more, or fewer codecs")
     points = np.array([[value(cost_of(plan), objective) for objective in front.objectives] for plan in plans])
     kept = set(undominated(points).tolist())
     best = tuple(plan for index, plan in enumerate(plans) if index in kept)

@@ -187,7 +187,9 @@ def explain(
     network: Annotated[Path, typer.Option("-g", "--graph", help="The network.")],
     cluster: ClusterFile,
     profiles: ProfileFolder,
-    pick: Annotated[str, typer.Option(help="knee, an objective, objectives in turn (a,b), weights (a:2,b:1), or a number.")] = "knee",
+    pick: Annotated[
+        str, typer.Option(help="knee, an objective, objectives in turn (a,b), weights (a:2,b:1), a number, or a if b<=0.05.")
+    ] = "knee",
     twins: Twins = None,
     json: Json = False,
 ) -> None:

@@ -31,7 +31,7 @@ PlanFile = Annotated[Path | None, typer.Argument(help="plan.json or front.json; 
 Network = Annotated[Path | None, typer.Option("-g", "--graph", help="The exported network of the plan.")]
 ClusterFile = Annotated[Path | None, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
 Profiles = Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder of profiles, to predict a plan written by hand.")]
-Pick = Annotated[str, typer.Option(help="Which plan of a front: knee, latency, period, memory or its number.")]
+Pick = Annotated[str, typer.Option(help="Which plan of a front: knee, latency, period, memory, its number, or devices if latency<=0.05.")]
 Name = Annotated[str, typer.Option("-n", "--name", help="Name of the cluster that was deployed to.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 

@@ -6,6 +6,7 @@ int8      x ─ Q DQ ─ Conv ─ a ─ Q DQ ─ Conv ─ y         made of it, 
 stage     x ─ Q DQ ─ Conv ─ a::twin ─ Q DQ ─ a          what is quantized next leaves the stage as it will be read
 """
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ def paired(graph: Graph, model: Model, twins: Iterable[Model]) -> tuple[Graph, M
         ]:
             raise GraphError(f"{twin.name} has other inputs or outputs than {graph.name}; make it of that: edgekit quantize")
         cuts = tuple(position for position in graph.candidates if _parts(twin, other, graph.cuts[position].tensors))
-        model.twins[other.precision] = twin
+        model = dataclasses.replace(model, twins={**model.twins, other.precision: twin})
         graph = replace(graph, twins=(*graph.twins, Twin(other.precision, other.digest, cuts)))
     return graph, model
 

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 
 from edgekit import api
 from edgekit.cluster import ANY, Link
-from edgekit.constraints import Constraints, Pin
+from edgekit.constraints import Constraints, Limit, Pin
 from edgekit.errors import FrameError, PlanError, UsageError
 from edgekit.files import decode, encode
 from edgekit.front import cost_of
 from edgekit.losses import Losses, TensorLoss
 from tests.digits import digits, network
-from tests.models import local, serial, simulated
+from tests.models import Net, local, serial, simulated
 
 SLOW = (Link(ANY, ANY, 1e-4, 2e4),)
 
@@ -89,6 +89,31 @@ def test_plans_of_the_front_are_run_end_to_end_and_filtered_again(folder: Path) 
     assert len(found.losses) == sum(plan.coded for plan in front.plans) and len(found.front.plans) < len(front.plans)
     assert all(measured is not None and measured < estimate for plan, estimate, measured in found.losses if plan.coded)
     assert len(found.front.compared) > len(front.compared)
+
+
+def test_what_loses_more_than_was_allowed_is_left_out(folder: Path) -> None:
+    net, cluster = network(), simulated("near", "far", links=SLOW)
+    profiles = api.profile(net.graph, net.model, cluster, budget_s=0.1, codecs=True)
+    hoped = api.measure_losses(judge(folder))
+    hoped = replace(hoped, tensors=tuple(replace(each, loss=0.0) for each in hoped.tensors))
+    last = len(net.graph.units)
+    pins = (Pin(0, 1, "near"), Pin(last - 1, last, "far"))
+    noisy = Coarse(net, folder / "digits.npz")
+    rules = Constraints((Limit("loss", 0.5),), pins)
+    front, _ = api.partition(net.graph, net.model, cluster, profiles, ("latency",), constraints=rules, losses=hoped)
+    assert front.plans[0].coded
+    with pytest.raises(PlanError, match=r"every plan of the front loses more than 0\.5 when it is run"):
+        api.evaluate(front, noisy)
+
+
+class Coarse(api.Judge):
+    """To whom everything that is changed is wrong."""
+
+    def __init__(self, net: Net, data: Path):
+        super().__init__(net.graph, net.model, data)
+
+    def loss(self, run: object) -> float:
+        return 1.0
 
 
 def test_a_coded_front_needs_the_times_of_codecs(folder: Path) -> None:

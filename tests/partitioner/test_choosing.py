@@ -29,6 +29,10 @@ FRONT = Front("d", "cluster", ("latency", "period", "memory"), PLANS, Certificat
         "latency:1,memory:0": "whole",
         "latency:1,memory:9": "split",
         "2": "middle",
+        "memory if latency<=2": "middle",
+        "memory if latency <= 2, period<=0.95": "middle",
+        "latency if memory<=600": "middle",
+        "0 if period<=0.7": "middle",
     }.items(),
 )
 def test_a_plan_is_picked_by_name(pick: str, name: str) -> None:
@@ -38,6 +42,12 @@ def test_a_plan_is_picked_by_name(pick: str, name: str) -> None:
 @pytest.mark.parametrize("pick", ["best", "9", "latency:", "latency:-1", "latency:nan", "latency:1,memory", "-1", ""])
 def test_what_names_no_plan_is_refused(pick: str) -> None:
     with pytest.raises(PlanError, match="expected knee, latency, period, memory or a number below 4"):
+        choose(FRONT, pick)
+
+
+@pytest.mark.parametrize("pick", ["knee if fast", "knee if latency<=", "knee if beauty<=1", "knee if latency<1"])
+def test_what_is_no_bound_is_refused(pick: str) -> None:
+    with pytest.raises(PlanError, match="expected a bound such as latency<=0.05"):
         choose(FRONT, pick)
 
 
