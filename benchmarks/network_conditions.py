@@ -1,6 +1,6 @@
 """Claim: the front follows the network, and the winner under each condition does what was predicted of it.
 
-    python benchmarks/network_conditions.py [--network resnet50 --network vit_tiny] [--keep runs/network_conditions]
+    python benchmarks/network_conditions.py [--network resnet50 --network vit_tiny] [--rate 100mbit] [--keep runs/network_conditions]
 
 Three boards of unequal speed, each a network namespace with its own sshd on a cable of 1 Gbit/s, of 100 Mbit/s, and of 5 Mbit/s with
 100 ms each way (200 ms from board to board). The devices are profiled once; under each condition the links are surveyed, the front
@@ -56,14 +56,16 @@ KNOBS = (
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--network", action="append", choices=sorted(NETWORKS))
+    parser.add_argument("--rate", action="append", choices=[condition.rate for condition in CONDITIONS], help="only under this condition")
     parser.add_argument("--keep", type=Path, default=Path("runs/network_conditions"))
     arguments = parser.parse_args()
-    result = {name: examine(name, arguments.keep / name) for name in arguments.network or NETWORKS}
+    conditions = [condition for condition in CONDITIONS if condition.rate in (arguments.rate or [condition.rate])]
+    result = {name: examine(name, conditions, arguments.keep / name) for name in arguments.network or NETWORKS}
     print(json.dumps(result))
     return 0
 
 
-def examine(name: str, folder: Path) -> dict[str, object]:
+def examine(name: str, conditions: list[Condition], folder: Path) -> dict[str, object]:
     folder.mkdir(parents=True, exist_ok=True)
     run = api.Run(folder)
     if not run.graph.is_file():
@@ -71,7 +73,7 @@ def examine(name: str, folder: Path) -> dict[str, object]:
     graph, model = api.load(run.graph)
     found: dict[str, object] = {}
     first = None
-    for condition in CONDITIONS:
+    for condition in conditions:
         with boards(condition) as described:
             cluster = api.survey(described, graph)
             write(folder / f"{condition.rate}.cluster.json", cluster)
@@ -83,7 +85,7 @@ def examine(name: str, folder: Path) -> dict[str, object]:
             winners = {objective: certified(front.best(objective), objective, graph, model, cluster) for objective in OBJECTIVES}
         first = first or front
         regrets = {objective: regret(first, front, objective, graph, cluster, profiles) for objective in OBJECTIVES}
-        print(f"  the winners at {CONDITIONS[0].name} would take " + ", ".join(f"×{value:.2f} the {o}" for o, value in regrets.items()))
+        print(f"  the winners at {conditions[0].name} would take " + ", ".join(f"×{value:.2f} the {o}" for o, value in regrets.items()))
         found[condition.name] = {"plans": len(front.plans), "winners": winners, "regret": regrets}
         if condition == CONDITIONS[0]:
             swept = api.sweep(graph, cluster, profiles, KNOBS, "free", OBJECTIVES)
