@@ -1,9 +1,15 @@
 """Which points no other point beats: the one screen behind every front."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["front"]
+from edgekit.front import cost_of, value
+from edgekit.objectives import Objective
+from edgekit.plan import Plan
+
+__all__ = ["front", "parted"]
 
 _BLOCK = 256
 
@@ -77,3 +83,11 @@ def _covered(rows: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.b
     for column in range(rows.shape[1]):
         covered &= by[None, :, column] <= rows[:, None, column]
     return covered
+
+
+def parted(plans: Sequence[Plan], objectives: Sequence[Objective]) -> tuple[list[Plan], list[Plan]]:
+    """The plans that none dominates, sorted, and the others; of equal ones the first stays."""
+    points = np.array([[value(cost_of(plan), objective) for objective in objectives] for plan in plans])
+    kept = sorted(front(points).tolist(), key=lambda i: points[i].tolist())
+    others = set(range(len(plans))).difference(kept)
+    return [plans[i] for i in kept], [plans[i] for i in sorted(others)]

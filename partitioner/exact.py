@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from math import isfinite
 
-import numpy as np
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster
@@ -18,7 +17,7 @@ from edgekit.profile import Profiles
 from partitioner.alternatives import relayed, replicas, sampled_splits, wholes
 from partitioner.asking import FREE, Order, named, require_few, require_known, require_losses, require_metered, usable
 from partitioner.branches import branches
-from partitioner.dominance import front
+from partitioner.dominance import parted
 from partitioner.ideals import MOST
 from partitioner.kinds import kinds
 from partitioner.labels import chains
@@ -95,7 +94,7 @@ def solve(
         plans += pricing.kept(relayed(places, tables, groups, hops) for hops in sorted(found.chains, key=len) if len(hops) > 1)
         if not plans and places is ways[-1]:
             raise PlanError(refusal(tables, constraints, [cost_of(plan) for plan in unsplit], cluster))
-    best, beaten = _parted([*plans, *given], objectives)
+    best, beaten = parted([*plans, *given], objectives)
     shown = {(plan.stages, plan.order) for plan in plans}
     beaten += [plan for plan in compared if (plan.stages, plan.order) not in shown]
     model = _model(order, team, split_branches, losses, left_out) + ("; devices wait while they send and receive" if serial_io else "")
@@ -138,11 +137,3 @@ def _model(order: Order, team: int, split_branches: bool, losses: Losses | None,
     model += f" and codecs {', '.join(losses.codecs)}" if losses else ""
     model += ", plus whole-network replicas"
     return model + (f"; left out for want of a profile: {', '.join(left_out)}" if left_out else "")
-
-
-def _parted(plans: list[Plan], objectives: Sequence[Objective]) -> tuple[list[Plan], list[Plan]]:
-    """The plans that none dominates, sorted, and the others; of equal ones the first stays."""
-    points = np.array([[value(cost_of(plan), objective) for objective in objectives] for plan in plans])
-    kept = front(points).tolist()
-    best = sorted(kept, key=lambda i: points[i].tolist())
-    return [plans[i] for i in best], [plan for i, plan in enumerate(plans) if i not in set(kept)]

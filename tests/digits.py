@@ -1,6 +1,7 @@
 """Real data of this size: the digits that come with scikit-learn, and a network of two convolutions that reads them."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from edgekit.onnxio import load, normalise, read
 from edgekit.runtime.executor import run_once
 from tests.models import Net, draw
 
-__all__ = ["digits", "network"]
+__all__ = ["digits", "kept", "network"]
 
 KNOWN = 1200
 RIDGE = 3.0
@@ -39,3 +40,11 @@ def network() -> Net:
     fitted = np.linalg.solve(table.T @ table + RIDGE * np.eye(192), table.T @ np.eye(10)[labels[:KNOWN]])
     model = load(normalise(draw(text, {"x": [1, 1, 8, 8]}, {"y": [1, 10]}, weights | {"w2": fitted.astype(np.float32)}, **CONVS)))
     return Net(read(model), model)
+
+
+def kept(folder: Path) -> Path:
+    """A folder with the network, a hundred digits that it has not seen, and what they are."""
+    (folder / "net.onnx").write_bytes(network().data)
+    np.savez(folder / "digits.npz", x=digits()[0][KNOWN : KNOWN + 100])
+    np.save(folder / "labels.npy", digits()[1][KNOWN : KNOWN + 100])
+    return folder

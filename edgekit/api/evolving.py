@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 from msgspec.structs import replace
 
 from edgekit.api.losses import Judge, loss_of
@@ -19,7 +18,7 @@ from edgekit.objectives import Objective
 from edgekit.plan import Plan, Stage, chain
 from edgekit.profile import Profiles, variants
 from edgekit.runtime.store import digest_of
-from partitioner.dominance import front as undominated
+from partitioner.dominance import parted
 from partitioner.evolve import Choice, Space, evolve
 from partitioner.pricing import Pricing
 
@@ -142,13 +141,11 @@ def evolved(
     seeds = [choice for plan in front.plans if (choice := _choice(plan, trial, graph.candidates, most)) is not None]
     found = evolve(space, trial, len(trial.objectives), seeds, evaluations, seed=seed, workers=workers, ray=ray, memory=memory, tell=tell)
     bred = [plan for each in found if (plan := trial.plan(each.choice)) is not None]
-    every = [*front.plans, *bred]
-    points = np.array([[value(cost_of(plan), objective) for objective in front.objectives] for plan in every])
-    kept = sorted(undominated(points).tolist(), key=lambda i: points[i].tolist())
+    best, _ = parted([*front.plans, *bred], front.objectives)
     model = f"{front.certificate.model}, then up to {evaluations} choices judged end to end"
     certificate = replace(front.certificate, kind="bounded", gap=None, model=model)
-    beaten = tuple(plan for i, plan in enumerate(front.plans) if i not in kept)
-    return replace(front, plans=tuple(every[i] for i in kept), certificate=certificate, compared=(*front.compared, *beaten))
+    beaten = tuple(plan for plan in front.plans if plan not in best)
+    return replace(front, plans=tuple(best), certificate=certificate, compared=(*front.compared, *beaten))
 
 
 def _space(trial: Trial, candidates: Sequence[int], most: int) -> Space:

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from edgekit.accuracy import difference
 from edgekit.cluster import Cluster
 from edgekit.codec import CODECS, OPSETS, Codec, takes
-from edgekit.deploy.composed import Composed
+from edgekit.deploy.composed import Composed, as_unsplit
 from edgekit.deploy.frameio import read_frames
 from edgekit.deploy.parts import part
 from edgekit.device import Device, Variant
 from edgekit.errors import FrameError, GraphError, PlanError, UsageError
-from edgekit.front import Front, cost_of, value
+from edgekit.front import Front, cost_of
 from edgekit.graph import Graph
 from edgekit.losses import Losses, StageLoss, TensorLoss
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, Stage, Transfer, chain, validate
 from edgekit.runtime.executor import open_session
-from partitioner.dominance import front as undominated
+from partitioner.dominance import parted
 
 __all__ = ["Evaluated", "Judge", "evaluate", "loss_of", "measure_losses"]
 
@@ -145,12 +145,7 @@ def _composed(plan: Plan, judge: Judge) -> Callable[[Arrays], Arrays]:
 
 def loss_of(plan: Plan, judge: Judge) -> float | None:
     """What a whole plan loses, run end to end; None: its outputs are no longer finite."""
-    return judge.loss(_composed(plan, judge)) if _changed(plan, judge) else 0.0
-
-
-def _changed(plan: Plan, judge: Judge) -> bool:
-    """Whether a plan computes or sends anything otherwise than the network does."""
-    return plan.coded or any(stage.variant.precision in judge.model.twins for stage in plan.stages)
+    return 0.0 if as_unsplit(plan, judge.model) else judge.loss(_composed(plan, judge))
 
 
 class Evaluated(NamedTuple):
@@ -173,19 +168,15 @@ def evaluate(front: Front, judge: Judge, tell: Tell = lambda text: None) -> Eval
     plans, told = [], []
     for number, plan in enumerate(front.plans):
         tell(f"plan {number} of {len(front.plans)}")
-        changed = _changed(plan, judge)
         key = (plan.order, tuple((stage.stop, stage.variant.precision) for stage in plan.stages), plan.transfers)
         if key not in known:
             known[key] = loss_of(plan, judge)
         cost, loss = cost_of(plan), known[key]
-        if changed:
+        if not as_unsplit(plan, judge.model):
             told.append((plan, cost.accuracy_loss, loss))
         if loss is not None and loss <= most:
             plans.append(replace(plan, predicted=replace(cost, accuracy_loss=loss, loss_badge="measured")))
     if not plans:
         raise PlanError(f"every plan of the front loses more than {most:g} when it is run; estimates are sums: allow more, or fewer codecs")
-    points = np.array([[value(cost_of(plan), objective) for objective in front.objectives] for plan in plans])
-    kept = set(undominated(points).tolist())
-    best = tuple(plan for index, plan in enumerate(plans) if index in kept)
-    beaten = tuple(plan for index, plan in enumerate(plans) if index not in kept)
-    return Evaluated(replace(front, plans=best, compared=(*front.compared, *beaten)), tuple(told))
+    best, beaten = parted(plans, front.objectives)
+    return Evaluated(replace(front, plans=tuple(best), compared=(*front.compared, *beaten)), tuple(told))

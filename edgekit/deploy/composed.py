@@ -7,11 +7,18 @@ from numpy.typing import NDArray
 
 from edgekit.deploy.parts import Part
 from edgekit.device import Variant
+from edgekit.onnxio import Model
+from edgekit.plan import Plan
 from edgekit.runtime.sessions import open_session
 
-__all__ = ["Composed"]
+__all__ = ["Composed", "as_unsplit"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
+
+
+def as_unsplit(plan: Plan, model: Model) -> bool:
+    """Whether a plan computes and sends everything as the unsplit network does: raw, and in no twin's precision."""
+    return not plan.coded and all(stage.variant.precision not in model.twins for stage in plan.stages)
 
 
 class Composed:

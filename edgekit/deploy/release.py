@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.cluster import Cluster
-from edgekit.deploy.composed import Composed
+from edgekit.deploy.composed import Composed, as_unsplit
 from edgekit.deploy.parts import Part, part
 from edgekit.errors import UsageError
 from edgekit.files import encode, read, write, write_bytes
@@ -69,8 +69,7 @@ def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, owner: str
     golden = golden or sample_inputs(graph.cuts[0].tensors)
     name = digest_of(encode(plan) + str(time.time_ns()).encode())
     parts = part(plan, graph, model, cluster, name, owner)
-    exact = not plan.coded and all(stage.variant.precision not in model.twins for stage in plan.stages)
-    outputs = run_once(model.serialized, golden) if exact else Composed(parts).run(golden)
+    outputs = run_once(model.serialized, golden) if as_unsplit(plan, model) else Composed(parts).run(golden)
     return Release(name, plan, graph, cluster, tuple(parts), golden, {output: outputs[output] for output in graph.outputs})
 
 

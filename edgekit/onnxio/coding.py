@@ -6,11 +6,11 @@ x::u8, x::scale, x::zero ─ DequantizeLinear ─ x ─ … the model … ─ y 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
 from edgekit.codec import OPSETS, Codec, Written, carried
 from edgekit.graph import Tensor
+from edgekit.onnxio.reading import value_info
 from edgekit.onnxio.wire import join, split
 
 __all__ = ["coded"]
@@ -39,11 +39,7 @@ def coded(data: bytes, inputs: Sequence[Written], outputs: Sequence[Written]) ->
 def _values(ends: Sequence[Written], described: dict[str, Any]) -> Iterator[Any]:
     for tensor, codec in ends:
         for each in carried(tensor, codec):
-            yield described.get(each.name) or _value(each)
-
-
-def _value(tensor: Tensor) -> Any:
-    return helper.make_tensor_value_info(tensor.name, helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype)), tensor.shape)
+            yield described.get(each.name) or value_info(each)
 
 
 def _read(tensor: Tensor, codec: Codec) -> Iterable[Any]:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from onnx import TensorProto
+import numpy as np
+from onnx import TensorProto, helper
 
 from edgekit.errors import GraphError
 from edgekit.graph import Graph, Node, Tensor
@@ -14,7 +15,7 @@ from edgekit.onnxio.macs import macs
 from edgekit.onnxio.names import reads
 from edgekit.onnxio.shapes import fixed_shape
 
-__all__ = ["kernel_nodes", "read"]
+__all__ = ["element_type", "kernel_nodes", "read", "value_info"]
 
 _DTYPE = {"FLOAT": "float32", "DOUBLE": "float64"}
 
@@ -86,3 +87,13 @@ def kernel_nodes(model: bytes | Path) -> tuple[Node, ...]:
 def _each_time(node: Any) -> tuple[str, ...]:
     own = tuple(filter(None, node.input))
     return own + tuple(name for name in reads(node) if name not in own)
+
+
+def element_type(tensor: Tensor) -> int:
+    """What ONNX calls the type of a tensor's elements."""
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype)))
+
+
+def value_info(tensor: Tensor) -> Any:
+    """The description of a tensor as a model has it."""
+    return helper.make_tensor_value_info(tensor.name, element_type(tensor), tensor.shape)

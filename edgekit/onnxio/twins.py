@@ -10,7 +10,6 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from msgspec.structs import replace
 from onnx import ModelProto, helper
 
@@ -18,7 +17,7 @@ from edgekit.errors import GraphError
 from edgekit.graph import Graph, Segment, Tensor, Twin
 from edgekit.onnxio.loading import MARK, Model, subgraphs
 from edgekit.onnxio.names import all_graphs, reads
-from edgekit.onnxio.reading import read
+from edgekit.onnxio.reading import element_type, read, value_info
 from edgekit.onnxio.versions import lower
 from edgekit.onnxio.wire import join
 
@@ -91,13 +90,13 @@ def extract(twin: Model, segment: Segment) -> bytes:
     part.metadata_props.extend(entry for entry in twin.proto.metadata_props if entry.key != MARK[0])
     part.graph.name = f"{twin.name}_{segment.start}_{segment.stop}"
     for tensor in segment.inputs:
-        part.graph.input.append(_value(tensor))
+        part.graph.input.append(value_info(tensor))
         part.graph.node.extend(_entering(twin, tensor))
     for node in nodes:
         part.graph.node.add().CopyFrom(node)
     own = len(part.graph.node)
     for tensor in segment.outputs:
-        part.graph.output.append(_value(tensor))
+        part.graph.output.append(value_info(tensor))
         part.graph.node.extend(_leaving(twin, tensor))
     for node in list(part.graph.node)[:own]:
         if not node.name.endswith("::enter"):
@@ -110,10 +109,6 @@ def extract(twin: Model, segment: Segment) -> bytes:
     return join(part, twin.payloads)
 
 
-def _value(tensor: Tensor) -> Any:
-    return helper.make_tensor_value_info(tensor.name, helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype)), tensor.shape)
-
-
 def _kind(twin: Model, tensor: Tensor) -> int:
     return int(twin.described[tensor.name].type.tensor_type.elem_type)
 
@@ -121,7 +116,7 @@ def _kind(twin: Model, tensor: Tensor) -> int:
 def _entering(twin: Model, tensor: Tensor) -> list[Any]:
     """From a tensor as it comes to what the twin has by its name."""
     name, kind = tensor.name, _kind(twin, tensor)
-    if kind == helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype)):
+    if kind == element_type(tensor):
         return [helper.make_node("Identity", [name], [f"{name}::twin"], f"{name}::enter")]
     return [helper.make_node("Cast", [name], [f"{name}::twin"], f"{name}::enter", to=kind)]
 
@@ -129,7 +124,7 @@ def _entering(twin: Model, tensor: Tensor) -> list[Any]:
 def _leaving(twin: Model, tensor: Tensor) -> list[Any]:
     """And back; what is quantized next is quantized here, so that its kernel works in whole numbers, and no value is another one for it."""
     name, kind = tensor.name, _kind(twin, tensor)
-    if kind != (plain := helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))):
+    if kind != (plain := element_type(tensor)):
         return [helper.make_node("Cast", [f"{name}::twin"], [name], f"{name}::leave", to=plain)]
     quantize = _reader(twin, "QuantizeLinear", name)
     restore = _reader(twin, "DequantizeLinear", quantize.output[0]) if quantize is not None else None

@@ -13,7 +13,7 @@ from edgekit.errors import FrameError, PlanError, UsageError
 from edgekit.files import decode, encode
 from edgekit.front import cost_of
 from edgekit.losses import Losses, TensorLoss
-from tests.digits import digits, network
+from tests.digits import digits, kept, network
 from tests.models import Net, local, serial, simulated
 
 SLOW = (Link(ANY, ANY, 1e-4, 2e4),)
@@ -21,11 +21,7 @@ SLOW = (Link(ANY, ANY, 1e-4, 2e4),)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("digits")
-    (folder / "net.onnx").write_bytes(network().data)
-    np.savez(folder / "digits.npz", x=digits()[0][1200:1300])
-    np.save(folder / "labels.npy", digits()[1][1200:1300])
-    return folder
+    return kept(tmp_path_factory.mktemp("digits"))
 
 
 def judge(folder: Path, labelled: bool = False) -> api.Judge:

@@ -14,7 +14,7 @@ from edgekit.files import read
 from edgekit.front import cost_of
 from edgekit.plan import Stage, chain
 from edgekit.profile import Profile, variants
-from tests.digits import digits, network
+from tests.digits import digits, kept
 from tests.models import local, simulated
 
 SLOW = (Link(ANY, ANY, 1e-4, 2e4),)
@@ -23,10 +23,7 @@ SLOW = (Link(ANY, ANY, 1e-4, 2e4),)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network of digits, the same in int8, and frames."""
-    folder = tmp_path_factory.mktemp("digits")
-    (folder / "net.onnx").write_bytes(network().data)
-    np.savez(folder / "digits.npz", x=digits()[0][1200:1300])
-    np.save(folder / "labels.npy", digits()[1][1200:1300])
+    folder = kept(tmp_path_factory.mktemp("digits"))
     api.quantize(folder / "net.onnx", folder / "net.int8.onnx", "int8", folder / "digits.npz")
     return folder
 
