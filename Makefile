@@ -5,6 +5,7 @@
 #   make check     formatting, lint and types
 #   make fix       put formatting and simple lint right
 #   make nightly   long repetitions and slow beds
+#   make fuzz      ten minutes of atheris on what comes over a connection
 #   make wheel     build dist/*.whl
 #   make setup     only the set-up: .venv and, as root on Debian, the tools that tests need
 
@@ -18,7 +19,7 @@ APT_INSTALL = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-rec
 .DEFAULT_GOAL := help
 # apt-get and pip take locks.
 .NOTPARALLEL:
-.PHONY: help setup tools demo test check fix nightly wheel
+.PHONY: help setup tools demo test check fix nightly fuzz wheel
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,6 +48,10 @@ fix: setup
 nightly: DEBIAN_PACKAGES += mmdebstrap qemu-user-static
 nightly: setup
 	@$(BIN)/pytest -m nightly --hypothesis-profile=nightly
+
+fuzz: setup
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[fuzz]"
+	@$(BIN)/python benchmarks/fuzz_wire.py -max_total_time=600
 
 # A build folder left behind would put deleted files into the wheel.
 wheel: setup

@@ -27,7 +27,7 @@ from edgekit.cluster import ANY, Cluster, Link
 from edgekit.device import Device
 from edgekit.export import export
 from edgekit.files import write, write_bytes
-from edgekit.front import Front, cost_of
+from edgekit.front import Front, Question, cost_of
 from edgekit.graph import Graph
 from edgekit.losses import Losses
 from edgekit.plan import Plan
@@ -118,7 +118,7 @@ def main() -> int:
     run = api.Run(folder)
     profiles = api.profile(graph, model, cluster, budget_s=1.0, codecs=True, keep=run.keep)
     objectives = ("latency", "period", "loss")
-    joint, profiles = api.partition(graph, model, cluster, profiles, objectives, measure=True, losses=losses, keep=run.keep)
+    joint, profiles = api.partition(graph, model, cluster, profiles, objectives, Question(losses=losses), measure=True, keep=run.keep)
     own = {name: each[0] if isinstance(each, tuple) else each for name, each in profiles.items()}
     alone, _ = api.partition(graph, model, cluster, own, objectives, measure=True)
     judged = api.evaluate(joint, judge)

@@ -27,7 +27,7 @@ from edgekit import api
 from edgekit.cluster import Cluster
 from edgekit.errors import PlanError
 from edgekit.files import write
-from edgekit.front import Front, cost_of
+from edgekit.front import Front, Question, cost_of
 from edgekit.graph import Graph
 from edgekit.objectives import Objective
 from edgekit.plan import Plan
@@ -79,7 +79,9 @@ def examine(name: str, conditions: list[Condition], folder: Path) -> dict[str, o
             write(folder / f"{condition.rate}.cluster.json", cluster)
             if not list(folder.glob("*.profile.json")):
                 api.profile(graph, model, cluster, keep=run.keep)
-            front, profiles = api.partition(graph, model, cluster, run.profiles(), OBJECTIVES, "free", measure=True, keep=run.keep)
+            front, profiles = api.partition(
+                graph, model, cluster, run.profiles(), OBJECTIVES, Question("free"), measure=True, keep=run.keep
+            )
             write(folder / f"{condition.rate}.front.json", front)
             print(f"\n{name}, {condition.name}: {len(front.plans)} plans, {front.certificate.kind}", flush=True)
             winners = {objective: certified(front.best(objective), objective, graph, model, cluster) for objective in OBJECTIVES}
@@ -88,7 +90,7 @@ def examine(name: str, conditions: list[Condition], folder: Path) -> dict[str, o
         print(f"  the winners at {conditions[0].name} would take " + ", ".join(f"×{value:.2f} the {o}" for o, value in regrets.items()))
         found[condition.name] = {"plans": len(front.plans), "winners": winners, "regret": regrets}
         if condition == CONDITIONS[0]:
-            swept = api.sweep(graph, cluster, profiles, KNOBS, "free", OBJECTIVES)
+            swept = api.sweep(graph, cluster, profiles, KNOBS, OBJECTIVES, Question("free"))
             write(folder / "winners.json", swept)
             api.write_winners(folder / "winners.png", swept)
     return found

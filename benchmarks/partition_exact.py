@@ -21,6 +21,7 @@ import numpy as np
 
 from edgekit.constraints import UNCONSTRAINED
 from edgekit.errors import PlanError
+from edgekit.front import Question
 from edgekit.objectives import OBJECTIVES, USUAL
 from partitioner.exact import solve
 from partitioner.keeping import broken
@@ -48,7 +49,7 @@ SIZES = ((65, 3, 3), (150, 3, 3), (48, 8, 2), (150, 4, 3))
 def plain(seed):
     """Up to 8 units on up to 4 devices in a given order: what solve is told, and what brute force finds."""
     graph, cluster, profiles, order = random_instance(seed)
-    return (graph, cluster, profiles, order), {}, every_plan(graph, cluster, profiles, order), SUBSETS[seed % len(SUBSETS)]
+    return (graph, cluster, profiles), Question(order), every_plan(graph, cluster, profiles, order), SUBSETS[seed % len(SUBSETS)]
 
 
 def rich(seed):
@@ -61,8 +62,8 @@ def rich(seed):
     constraints = random_constraints(seed, graph, [device.name for device in cluster.devices]) if seed % 5 == 0 else UNCONSTRAINED
     plans = every_plan(graph, cluster, profiles, order, free, team, losses)
     kept = [(plan, cost) for plan, cost in plans if not broken(plan, cost, cluster, constraints)]
-    given = (graph, cluster, profiles, "free" if free else order)
-    return given, {"constraints": constraints, "team": team, "losses": losses}, kept, ALL_SUBSETS[seed % len(ALL_SUBSETS)]
+    question = Question("free" if free else order, constraints, team, losses=losses)
+    return (graph, cluster, profiles), question, kept, ALL_SUBSETS[seed % len(ALL_SUBSETS)]
 
 
 def branching(seed):
@@ -70,18 +71,19 @@ def branching(seed):
     graph, cluster, profiles, order = random_instance(seed, units=5, devices=3)
     profiles, free = enriched(seed, graph, profiles, energy=False), bool(seed % 2)
     plans = every_branching_plan(graph, cluster, profiles, order, free)
-    return (graph, cluster, profiles, "free" if free else order), {"split_branches": True}, plans, SUBSETS[seed % len(SUBSETS)]
+    question = Question("free" if free else order, split_branches=True)
+    return (graph, cluster, profiles), question, plans, SUBSETS[seed % len(SUBSETS)]
 
 
 def mismatches(kind, seeds):
     """How many random instances give another front than brute force, how many plans that priced, and how many had none."""
     wrong, plans, infeasible = [], 0, 0
     for seed in seeds:
-        given, rest, found, objectives = kind(seed)
+        given, question, found, objectives = kind(seed)
         plans, infeasible = plans + len(found), infeasible + (not found)
         expected = naive_front(points_of([cost for _, cost in found], objectives))
         try:
-            front = points_of([plan.predicted for plan in solve(*given, objectives, **rest).plans], objectives)
+            front = points_of([plan.predicted for plan in solve(*given, objectives, question).plans], objectives)
         except PlanError as error:
             front = expected if str(error).startswith("what ") else []  # no device knows a codec: refused
         near = len(front) == len(expected) and all(np.allclose(a, b, rtol=1e-9, atol=0) for a, b in zip(front, expected, strict=True))
@@ -96,7 +98,7 @@ def disagreements(instances):
     for seed in range(instances):
         dice = Dice(seed)
         graph, cluster, profiles, order = large_instance(dice.randint(10, 24), dice.randint(2, 5), seed)
-        front = solve(graph, cluster, profiles, order, ("latency", "period"))
+        front = solve(graph, cluster, profiles, ("latency", "period"), Question(order))
         chains = [plan.predicted for plan in (*front.plans, *front.compared) if len(plan.stages) > 1 or len(plan.devices) == 1]
         mine = naive_front(points_of(chains, ("latency", "period")))
         other = constrained_front(graph, cluster, profiles, order)
@@ -106,11 +108,11 @@ def disagreements(instances):
 
 def timed(units, devices, objectives):
     """Seconds of a solve with everything in it: tables, labels, prices of all plans shown."""
-    instance = large_instance(units, devices)
+    graph, cluster, profiles, order = large_instance(units, devices)
     taken = []
     for _ in range(3):
         start = time.perf_counter()
-        front = solve(*instance, USUAL[:objectives])
+        front = solve(graph, cluster, profiles, USUAL[:objectives], Question(order))
         taken.append(time.perf_counter() - start)
     return min(taken), len(front.plans), front.certificate.labels
 

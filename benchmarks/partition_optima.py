@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edgekit.cluster import Link
 from edgekit.costs import Costs, DeviceCost, UnitCost, nouns
+from edgekit.front import Question
 from partitioner.exact import solve
 from partitioner.ideals import lattice, merged, serial_loads
 from partitioner.labels import chains
@@ -86,7 +87,7 @@ def pipeedge(path: Path, reverse: bool) -> dict[str, object]:
     costs = Costs(units, devices, (*within, *ends), 4 * batch * graph["parameters_in"], name=path.stem)
     begin = time.perf_counter()
     network, cluster, profiles = nouns(costs)
-    front = solve(network, cluster, profiles, "free", ("period",))
+    front = solve(network, cluster, profiles, ("period",), Question("free"))
     seconds = time.perf_counter() - begin
     plan = front.plans[0]
     assert plan.predicted is not None

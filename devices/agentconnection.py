@@ -17,6 +17,8 @@ from edgekit.runtime.verbs import (
     Done,
     Facts,
     FactsReply,
+    Greet,
+    Greeted,
     Load,
     Loaded,
     Logs,
@@ -60,6 +62,12 @@ class AgentConnection:
         reply: FactsReply = self._ask(Facts(), FactsReply)[0]
         return reply
 
+    def clock(self) -> float:
+        now_s: float | None = self._ask(Greet(), Greeted)[0].now_s
+        if now_s is None:
+            raise DeviceError(f"{self._device.name}: its agent does not tell the time; set it up again, or deploy again")
+        return now_s
+
     def put(self, data: bytes) -> str:
         digest = digest_of(data)
         there: PutReply = self._ask(Put(digest), PutReply)[0]
@@ -87,8 +95,8 @@ class AgentConnection:
     def run(self, request: Run) -> None:
         self._ask(request, Done)
 
-    def logs(self, spans: int = 0, after: int | None = None) -> LogsReply:
-        reply: LogsReply = self._ask(Logs(spans, after), LogsReply)[0]
+    def logs(self, spans: int = 0, after: int | None = None, since_s: float | None = None) -> LogsReply:
+        reply: LogsReply = self._ask(Logs(spans, after, since_s), LogsReply)[0]
         return reply
 
     def stop(self, plan: str | None = None) -> None:

@@ -15,12 +15,13 @@ from edgekit.runtime.verbs import (
     Probed,
     Run,
     StageSpec,
+    Transport,
     Work,
     coding_works,
     works,
 )
 
-__all__ = ["Connection", "FactsReply", "KernelTime", "Measure", "Measured", "Probe", "Probed", "Work", "coding_works", "works"]
+__all__ = ["Connection", "FactsReply", "KernelTime", "Measure", "Measured", "Probe", "Probed", "Transport", "Work", "coding_works", "works"]
 
 
 class Connection(Protocol):
@@ -35,6 +36,9 @@ class Connection(Protocol):
 
     def facts(self) -> FactsReply:
         """What machine it is."""
+
+    def clock(self) -> float:
+        """The monotonic clock of its processes, in seconds since some time in the past."""
 
     def put(self, data: bytes) -> str:
         """Keep some bytes there; their digest names them from now on. What is there already is not sent."""
@@ -51,8 +55,8 @@ class Connection(Protocol):
     def run(self, request: Run) -> None:
         """Let a loaded stage dial its receivers and serve."""
 
-    def logs(self, spans: int = 0, after: int | None = None) -> LogsReply:
-        """The agent's log of late, or after a mark, and its stages with their latest frames."""
+    def logs(self, spans: int = 0, after: int | None = None, since_s: float | None = None) -> LogsReply:
+        """The agent's log of late, or after a mark; and its stages with their latest frames, and with all since a time of its clock."""
 
     def stop(self, plan: str | None = None) -> None:
         """End the stages of a plan; without one, the agent itself."""

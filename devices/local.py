@@ -16,6 +16,8 @@ from devices.agentconnection import AgentConnection
 from edgekit.device import Device
 from edgekit.errors import DeviceError, UsageError
 from edgekit.runtime.control import Channel
+from edgekit.runtime.journal import LOG
+from edgekit.runtime.log import event_of
 from edgekit.runtime.origin import environment
 
 __all__ = ["LocalConnection", "connect", "find"]
@@ -118,7 +120,7 @@ def _start(folder: Path, linger: bool) -> subprocess.Popen[bytes]:
         str(folder),
         *(["--daemon"] if linger else []),
     ]
-    with (folder / "agent.log").open("ab") as log:
+    with (folder / LOG).open("ab") as log:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL if linger else subprocess.PIPE,
@@ -153,8 +155,10 @@ def _dial(device: Device, folder: Path) -> Channel | None:
 
 def _reason(folder: Path, process: subprocess.Popen[bytes]) -> str:
     with contextlib.suppress(OSError):
-        if log := (folder / "agent.log").read_text(errors="replace").strip():
-            return f": {log.splitlines()[-1]}"
+        if log := (folder / LOG).read_text(errors="replace").strip():
+            last = log.splitlines()[-1]
+            event = event_of(last)
+            return f": {event.event if event else last}"
     return f" (exit code {process.poll()})" if process.poll() is not None else f" within {START_S:g} s; is the machine overloaded?"
 
 

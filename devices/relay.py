@@ -16,7 +16,7 @@ from devices.connection import Connection
 from devices.ssh import SshConnection
 from edgekit.errors import DeviceError
 from edgekit.runtime.control import Stream
-from edgekit.runtime.sockets import LOOPBACK, arrivals, hang_up
+from edgekit.runtime.sockets import LOOPBACK, address_of, arrivals, hang_up
 
 __all__ = ["Relay", "open_relays"]
 
@@ -53,8 +53,7 @@ def _open(relay: Relay, stack: ExitStack) -> tuple[str, int]:
     listener = stack.enter_context(socket.create_server((LOOPBACK, 0)))
     stack.callback(hang_up, listener)
     threading.Thread(target=_accept, args=(listener, relay), name="relay", daemon=True).start()
-    host, port = listener.getsockname()[:2]
-    return host, port
+    return address_of(listener)
 
 
 def _accept(listener: socket.socket, relay: Relay) -> None:

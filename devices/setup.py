@@ -38,9 +38,14 @@ def plan(shell: Shell, machine: Machine) -> list[Outcome]:
     return setup(shell, machine, check_only=True)
 
 
-def setup(shell: Shell, machine: Machine, offline: bool = False, check_only: bool = False, tell: Tell = _silent) -> list[Outcome]:
-    """Make the machine ready; the outcome of each step, up to the first that failed."""
-    site = Site(shell, machine, offline, tell)
+def setup(
+    shell: Shell, machine: Machine, offline: bool = False, check_only: bool = False, tell: Tell = _silent, pages: str | None = None
+) -> list[Outcome]:
+    """Make the machine ready; the outcome of each step, up to the first that failed.
+
+    ``pages``: HOST:PORT where monitors are to find the agent from now on; loopback alone, unless it was ever told.
+    """
+    site = Site(shell, machine, offline, tell, pages)
     outcomes: list[Outcome] = []
     try:
         if reason := refusal(machine, OLDEST_PYTHON):

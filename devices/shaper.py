@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,7 +28,7 @@ from edgekit.runtime.origin import environment
 from edgekit.runtime.sockets import arrivals, hang_up
 from edgekit.runtime.verbs import Hold
 
-__all__ = ["Route", "main", "open_routes"]
+__all__ = ["Direction", "Route", "carry", "main", "open_routes"]
 
 CHUNK_BYTES = 16 * 1024
 LEAST_FLIGHT_BYTES = 64 * 1024
@@ -94,19 +94,22 @@ def _serve(listener: socket.socket, route: Route) -> None:
 
 
 def _relay(near: socket.socket, route: Route) -> None:
-    """Carry one connection to its end."""
-    with near, contextlib.suppress(OSError), socket.create_connection((route.host, route.port), DIAL_S) as far:
+    carry(near, (route.host, route.port), lambda far: (Direction(near, far, route.there), Direction(far, near, route.back)))
+
+
+def carry(near: socket.socket, address: tuple[str, int], ways: "Callable[[socket.socket], Iterable[Direction]]") -> None:
+    """Carry one connection to its end: ``ways`` begins its directions, once the far end has answered."""
+    with near, contextlib.suppress(OSError), socket.create_connection(address, DIAL_S) as far:
         for sock in (near, far):
             sock.settimeout(None)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
-        there, back = _Direction(near, far, route.there), _Direction(far, near, route.back)
-        there.join()
-        back.join()
+        for way in ways(far):
+            way.join()
 
 
-class _Direction:
+class Direction:
     """Reader and writer threads of one direction of one connection."""
 
     def __init__(self, source: socket.socket, sink: socket.socket, shape: Shape):
@@ -145,6 +148,9 @@ class _Direction:
                 self._flying_bytes += len(data)
             self._line.put((free + self._shape.latency_s, data))
 
+    def _deliver(self, data: bytes) -> None:
+        self._sink.sendall(data)
+
     def _write(self) -> None:
         data = b"-"
         while data:
@@ -153,7 +159,7 @@ class _Direction:
                 time.sleep(wait)
             try:
                 if data:
-                    self._sink.sendall(data)
+                    self._deliver(data)
                 else:
                     self._sink.shutdown(socket.SHUT_WR)
             except OSError:

@@ -1,5 +1,6 @@
 """``sim:`` devices: outputs computed here with onnxruntime, times taken from a description, no process at all."""
 
+import time
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -77,6 +78,9 @@ class SimConnection:
         processor = f"{described.device}, calibrated" if isinstance(described, Calibration) else str(described)
         return FactsReply(__version__, Machine("sim", 1, processor=processor, memory_bytes=self.device.memory_bytes), version, ())
 
+    def clock(self) -> float:
+        return time.monotonic()
+
     def put(self, data: bytes) -> str:
         digest = digest_of(data)
         self._store[digest] = data
@@ -108,7 +112,7 @@ class SimConnection:
         if (request.plan, request.stage, request.replica) not in self.stages:
             raise DeviceError(f"{self.device.name}: stage {request.stage} is not loaded; deploy the plan again")
 
-    def logs(self, spans: int = 0, after: int | None = None) -> LogsReply:
+    def logs(self, spans: int = 0, after: int | None = None, since_s: float | None = None) -> LogsReply:
         return LogsReply(
             "",
             tuple(

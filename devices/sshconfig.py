@@ -19,7 +19,10 @@ DEFAULT_KEYS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
 
 class Hop(NamedTuple):
-    """One host on the way, the last of which is the device. ``only``: no keys but ``keys`` are to be offered to it."""
+    """One host on the way, the last of which is the device. ``only``: no keys but ``keys`` are to be offered to it.
+
+    ``alias``: what its own key is known by, wherever it is (HostKeyAlias).
+    """
 
     host: str
     port: int
@@ -27,11 +30,12 @@ class Hop(NamedTuple):
     keys: tuple[str, ...]
     only: bool = False
     command: str | None = None
+    alias: str | None = None
 
     @property
     def name(self) -> str:
         """As known_hosts writes it."""
-        return self.host if self.port == 22 else f"[{self.host}]:{self.port}"
+        return self.alias or (self.host if self.port == 22 else f"[{self.host}]:{self.port}")
 
 
 def route(address: str) -> tuple[Hop, ...]:
@@ -74,6 +78,7 @@ def _route(config: paramiko.SSHConfig, host: str, port: int | None, user: str | 
         tuple(os.path.expanduser(key) for key in keys),
         found.get("identitiesonly", "no") == "yes",
         found.get("proxycommand") if "proxyjump" not in found else None,
+        found.get("hostkeyalias"),
     )
     return (*_jumps(config, found.get("proxyjump", "none"), depth), hop)
 

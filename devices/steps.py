@@ -32,6 +32,8 @@ class Site(NamedTuple):
     machine: Machine
     offline: bool
     tell: Tell
+    pages: str | None = None
+    """HOST:PORT where monitors are to find the agent; None: where they do."""
 
 
 class Step(NamedTuple):
@@ -103,11 +105,17 @@ def _put_agent(site: Site, found: Found) -> None:
 
 def _serve(site: Site, found: Found) -> None:
     try:
-        tell_device(site.shell, "serve", SERVE_S)
+        tell_device(site.shell, "serve", SERVE_S, **({"pages": site.pages} if site.pages else {}))
     except NotDone as error:
         raise DeviceError(
             f"{site.shell.name}: its agent does not start ({str(error).splitlines()[-1]}); see agent/agent.log there"
         ) from error
+
+
+def _unkept(site: Site, found: Found) -> str | None:
+    if site.pages is not None and found["pages"] != site.pages:
+        return f"monitors find the agent at {found['pages'] or 'loopback'}, not at {site.pages}"
+    return None if found["service"]["ready"] else "nothing keeps the agent"
 
 
 def _kept(site: Site, found: Found) -> str:
@@ -149,7 +157,7 @@ STEPS = (
         lambda site, found: f"edgekit {agent_file().version} ({agent_file().digest[:12]})",
         _put_agent,
     ),
-    Step("service", lambda site, found: None if found["service"]["ready"] else "nothing keeps the agent", _kept, _serve),
+    Step("service", _unkept, _kept, _serve),
     Step(
         "answer",
         lambda site, found: None if _greeting(found)[1] == agent_file().digest else f"{_greeting(found)[0]} answers",

@@ -162,6 +162,8 @@ class Cluster(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
 
     def device(self, name: str) -> Device:
         """The device called ``name``."""
+        if name == self.client and name not in self._devices:
+            raise PlanError(f"{name} is the client of cluster {self.name}, which computes nothing; name one of {', '.join(self._devices)}")
         if name not in self._devices:
             raise PlanError(f"no device {name!r} in cluster {self.name}; it has {', '.join(self._devices)}")
         return self._devices[name]

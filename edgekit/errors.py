@@ -8,6 +8,7 @@
     │   └── PlanError           a plan that does not fit its graph or cluster, or cannot exist
     ├── DeviceError         a device: it does not start, runs out of memory, goes away   exit code 3
     │   ├── StageError          one stage failed, on one frame or for good
+    │   │   └── DeadlineError       a frame whose result was not there in time
     │   └── ProtocolError       a peer sent bytes that are not ours
     └── PromiseError        edgekit: split and unsplit differ, a certified bound is missed   exit code 1
 
@@ -15,6 +16,7 @@ A message says what was expected, what came, and what to do next.
 """
 
 __all__ = [
+    "DeadlineError",
     "DeviceError",
     "EdgekitError",
     "FormatError",
@@ -69,6 +71,10 @@ class StageError(DeviceError):
         super().__init__(message)
         self.stage = stage
         self.frame = frame
+
+
+class DeadlineError(StageError):
+    """A frame that had no result by its deadline; what comes of it later is discarded."""
 
 
 class ProtocolError(DeviceError):

@@ -11,7 +11,7 @@ from edgekit.objectives import Objective
 from edgekit.plan import Cost, Plan
 from edgekit.quantity import Count, Name
 
-__all__ = ["Certificate", "Front", "Question", "cost_of", "value"]
+__all__ = ["ANYHOW", "Certificate", "Front", "Question", "cost_of", "value"]
 
 
 def value(cost: Cost, objective: Objective) -> float:
@@ -52,7 +52,19 @@ class Certificate(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Question(Struct, frozen=True, forbid_unknown_fields=True):
-    """What was asked beside the objectives, so that it can be asked again under other conditions (see ``partitioner.exact.solve``)."""
+    """What is asked beside the objectives; a front keeps it, so that it can be asked again under other conditions.
+
+    Attributes:
+        order: devices in the order of the pipeline; ``"free"``: any order; None: that of the cluster.
+        constraints: what every plan keeps to. Memory caps of devices always hold.
+        team: how many devices may take frames in turn in one stage of a chain.
+        epsilon: above 0 the front is only found up to a factor of ``1 + epsilon`` in every objective, but sooner.
+        split_branches: also cut branches of the graph apart, wherever they stand.
+        losses: of the tensors that may be sent in other codecs than raw; each message between two stages then has one codec,
+            and every device has to know what it takes there.
+        serial_io: devices, and the client, do nothing else while they send or receive.
+        direct: the chains of the front are also tried with tensors that pass stages by, instead of being relayed by them.
+    """
 
     order: tuple[Name, ...] | Literal["free"] | None = None
     constraints: Constraints = UNCONSTRAINED
@@ -61,6 +73,10 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True):
     split_branches: bool = False
     losses: Losses | None = None
     serial_io: bool = False
+    direct: bool = False
+
+
+ANYHOW = Question()
 
 
 class Front(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.front"):
@@ -72,7 +88,7 @@ class Front(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format",
     plans: tuple[Plan, ...]
     certificate: Certificate
     compared: tuple[Plan, ...] = ()
-    question: Question = Question()
+    question: Question = ANYHOW
     version: int = 1
 
     def best(self, objective: Objective) -> Plan:

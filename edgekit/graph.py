@@ -4,7 +4,7 @@ from collections import Counter
 from functools import cached_property
 from itertools import accumulate
 from math import prod
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from edgekit.errors import PlanError
 from edgekit.quantity import Count, Name
 
-__all__ = ["ITEMSIZE", "Cut", "Graph", "Node", "Segment", "Tensor", "Twin", "Unit"]
+__all__ = ["ITEMSIZE", "Cut", "Graph", "Held", "Node", "Segment", "Tensor", "Twin", "Unit"]
 
 ITEMSIZE = {
     "bool": 1,
@@ -108,12 +108,25 @@ class Segment(Struct, frozen=True):
         return sum(weight.nbytes for weight in self.weights)
 
 
+class Held(Struct, frozen=True, forbid_unknown_fields=True):
+    """A tensor that a network in int8 has in whole numbers: value = (number - zero) · scale, with a sign or without."""
+
+    tensor: Name
+    dtype: Literal["uint8", "int8"]
+    scale: Annotated[float, Meta(gt=0)]
+    zero: Annotated[int, Meta(ge=-128, le=255)]
+
+
 class Twin(Struct, frozen=True, forbid_unknown_fields=True):
-    """The same network in another precision, and the positions where stages of the two can meet."""
+    """The same network in another precision, and the positions where stages of the two can meet.
+
+    ``held``: of what crosses there, that which every stage of it makes and reads in whole numbers.
+    """
 
     precision: Name
     digest: Name
     cuts: tuple[Count, ...]
+    held: tuple[Held, ...] = ()
 
 
 class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_field="format", tag="edgekit.graph"):
@@ -142,6 +155,18 @@ class Graph(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fiel
             return True
         ends = {start, stop} - {0, len(self.units)}
         return not self.order and any(twin.precision == precision and ends <= set(twin.cuts) for twin in self.twins)
+
+    def held(self, precision: str, position: int) -> dict[str, Held]:
+        """What goes straight from a stage in a precision that stops at a position to the next one: made last, and held by its twin.
+
+        What was made earlier may have come to the stage otherwise, and is sent on as it came.
+        """
+        twin = next((twin for twin in self.twins if twin.precision == precision), None)
+        if twin is None or self.order or not 0 < position < len(self.units):
+            return {}
+        before = {tensor.name for tensor in self.cuts[position - 1].tensors}
+        made = {tensor.name for tensor in self.cuts[position].tensors} - before
+        return {each.tensor: each for each in twin.held if each.tensor in made}
 
     @cached_property
     def unit_edges(self) -> tuple[tuple[int, int], ...]:

@@ -7,13 +7,29 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from edgekit.codec import OPSETS, Codec, carried, takes
+from edgekit.codec import OPSETS, STRAIGHT, Codec, carried, takes
 from edgekit.device import OF_FP32, Variant
 from edgekit.errors import PlanError
 from edgekit.graph import Graph, Tensor
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
+from edgekit.range import Range, misfit
 
-__all__ = ["CLIENT", "Cost", "Load", "Memory", "Plan", "Stage", "Term", "Transfer", "chain", "validate", "wired"]
+__all__ = [
+    "CLIENT",
+    "Cost",
+    "End",
+    "Load",
+    "Memory",
+    "Plan",
+    "Stage",
+    "Term",
+    "Transfer",
+    "chain",
+    "ranged",
+    "sendable",
+    "validate",
+    "wired",
+]
 
 CLIENT: Literal["client"] = "client"
 """As source or receiver of a transfer: where inputs come from and results go to."""
@@ -92,6 +108,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", 
 
     A plan written by hand may leave ``transfers`` empty: then each cut is relayed along the stages. ``order`` holds the
     graph's units in the order in which the stages count them, where branches are split otherwise than they stand in the graph.
+    ``ranges`` are those of the channels of all tensors that are sent in u8c.
     """
 
     graph: Name
@@ -100,6 +117,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", 
     predicted: Cost | None = None
     name: str = ""
     order: tuple[Count, ...] = ()
+    ranges: tuple[Range, ...] = ()
     version: int = 1
 
     @property
@@ -156,12 +174,30 @@ def chain(graph: Graph, stages: tuple[Stage, ...], name: str = "", codecs: Seque
     cuts = [*(stage.start for stage in stages), len(graph.units)]
     used: list[Codec] = ["raw", *(codecs or ["raw"] * (len(stages) - 1)), "raw"]
     transfers = tuple(
-        Transfer(tensor.name, source, receiver, codec if takes(tensor, codec) else "raw")
+        Transfer(tensor.name, source, receiver, codec if sendable(graph, tensor, codec, stages, source, receiver) else "raw")
         for (source, receiver), cut, codec in zip(pairwise(ends), cuts, used, strict=True)
         if cut <= len(graph.units)
         for tensor in graph.cuts[cut].tensors
     )
     return Plan(graph.digest, stages, transfers, name=name, order=graph.order)
+
+
+def sendable(graph: Graph, tensor: Tensor, codec: Codec, stages: Sequence[Stage], source: End, receiver: End) -> bool:
+    """Whether a tensor can go in a codec from one stage to another; straight only between two that hold it in whole numbers."""
+    if codec not in STRAIGHT:
+        return takes(tensor, codec)
+    if source == CLIENT or receiver == CLIENT:
+        return False
+    here, there = stages[source], stages[receiver]
+    held = graph.held(here.variant.precision, here.stop) if here.variant.precision == there.variant.precision else {}
+    return tensor.name in held and held[tensor.name].dtype == codec
+
+
+def ranged(plan: Plan, ranges: Iterable[Range]) -> Plan:
+    """The plan with the ranges of what it sends in u8c, as far as they are known."""
+    sent = {transfer.tensor for transfer in plan.transfers if transfer.codec == "u8c"}
+    used = tuple(each for each in ranges if each.tensor in sent)
+    return plan if plan.ranges == used else replace(plan, ranges=used)
 
 
 def validate(plan: Plan, graph: Graph) -> Plan:
@@ -228,7 +264,7 @@ def _validate_transfers(plan: Plan, graph: Graph) -> None:
         if transfer.tensor not in holds[transfer.source] | arrived[transfer.source]:
             raise PlanError(f"{_named(transfer.source)} does not have {transfer.tensor} to send")
         if transfer.codec != "raw":
-            _validate_codec(transfer, graph)
+            _validate_codec(transfer, graph, plan)
         seen.add(transfer)
         arrived[transfer.receiver].add(transfer.tensor)
     wanted: dict[int | str, set[str]] = {i: {t.name for t in segment.inputs} for i, segment in enumerate(segments)}
@@ -238,7 +274,7 @@ def _validate_transfers(plan: Plan, graph: Graph) -> None:
             raise PlanError(f"{_named(end)} never gets {', '.join(sorted(missing))}; add the transfers")
 
 
-def _validate_codec(transfer: Transfer, graph: Graph) -> None:
+def _validate_codec(transfer: Transfer, graph: Graph, plan: Plan) -> None:
     what = f"{transfer.tensor} is to go {transfer.source} → {transfer.receiver} in {transfer.codec}"
     if CLIENT in (transfer.source, transfer.receiver):
         raise PlanError(f"{what}, but the client sends and gets tensors as they are; send it raw")
@@ -248,6 +284,11 @@ def _validate_codec(transfer: Transfer, graph: Graph) -> None:
         raise PlanError(
             f"{what}, which needs opset {OPSETS[transfer.codec]}, but {graph.name} has {graph.opset}; send it raw, or export it anew"
         )
+    if not sendable(graph, tensor, transfer.codec, plan.stages, transfer.source, transfer.receiver):
+        raise PlanError(f"{what}, but not both stages hold it so; run both in the precision of one twin, or send it raw")
+    found = next((each for each in plan.ranges if each.tensor == tensor.name), None)
+    if transfer.codec == "u8c" and (wrong := misfit(found, tensor)):
+        raise PlanError(f"{what}, {wrong}")
 
 
 def _named(end: int | str) -> str:

@@ -43,9 +43,10 @@ class Way(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Survey(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.survey"):
-    """All of it, in the order in which it was measured; ``began`` in ISO 8601."""
+    """All of it, in the order in which it was measured; ``began`` in ISO 8601. ``transport``: what carried the messages."""
 
     began: str
     ways: tuple[Way, ...] = ()
     samples: tuple[Sample, ...] = ()
+    transport: Name = "socket"
     version: int = 1

@@ -1,21 +1,22 @@
 """Plans to compare: whole on one device, round robin on several, the best split at each cut; each with a short name."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, pairwise
 
 import numpy as np
+from msgspec.structs import replace
 
 from edgekit.device import Variant
-from edgekit.graph import Graph
-from edgekit.plan import Plan, Stage, chain
+from edgekit.graph import Graph, Tensor
+from edgekit.plan import CLIENT, End, Plan, Stage, Transfer, chain, sendable
 from edgekit.profile import Profiles, variants
 from partitioner.kinds import Kinds
 from partitioner.labels import Chain, Hop
 from partitioner.places import Places
 from partitioner.tables import Tables
 
-__all__ = ["relayed", "replicas", "sampled_splits", "wholes"]
+__all__ = ["direct", "relayed", "replicas", "sampled_splits", "wholes"]
 
 _ALL_SUBSETS = 6
 """Up to so many devices of one variant every subset is tried as replicas, beyond only the fastest so many."""
@@ -83,6 +84,30 @@ def relayed(places: Places, tables: Tables, kinds: Kinds, hops: Chain) -> Plan:
         name = f"{len(stages)} stages at {at}{some}{' of branches' if graph.order else ''}"
     codecs = [tables.channels[hop.channel].codec for hop in hops[:-1]]
     return chain(graph, stages, name + _told(tables, used) + (f" in {', '.join(codecs)}" if {*codecs} - {"raw"} else ""), codecs)
+
+
+def direct(plan: Plan, graph: Graph) -> Plan | None:
+    """A chain whose tensors go straight from where they are made to every stage that reads them; None: they do so already.
+
+    A tensor is written as it was for its first message, if it can be. ``graph`` has its units in the order of the plan.
+    """
+    first: dict[str, Transfer] = {}
+    for transfer in plan.transfers:
+        first.setdefault(transfer.tensor, transfer)
+    reads: list[tuple[End, Iterable[Tensor]]] = [(i, graph.segment(each.start, each.stop).inputs) for i, each in enumerate(plan.stages)]
+    reads.append((CLIENT, graph.cuts[-1].tensors))
+    ends = [(tensor, first[tensor.name], end) for end, tensors in reads for tensor in tensors]
+    straight = [
+        Transfer(tensor.name, made.source, end, made.codec if _may(graph, tensor, made, plan, end) else "raw") for tensor, made, end in ends
+    ]
+    if set(straight) == set(plan.transfers):
+        return None
+    return replace(plan, transfers=tuple(straight), name=f"{plan.name}, direct", predicted=None)
+
+
+def _may(graph: Graph, tensor: Tensor, made: Transfer, plan: Plan, end: End) -> bool:
+    """Whether a tensor can also go to another end as it was first written."""
+    return CLIENT not in (made.source, end) and sendable(graph, tensor, made.codec, plan.stages, made.source, end)
 
 
 def _told(tables: Tables, used: Sequence[Variant]) -> str:

@@ -41,6 +41,8 @@ def usable(graph: Graph, cluster: Cluster, profiles: Profiles, order: Order, con
         raise PlanError(f"no profile for any of {', '.join(names)}; profile {graph.name} on at least one of them first")
     for name in found:
         known_profiles(name, graph, profiles)
+    if torn := [name for name in constraints.required if name in constraints.forbidden]:
+        raise PlanError(f"no plan: {', '.join(torn)} must be used, and is forbidden; drop one of the two")
     if missing := [name for name in constraints.required if name not in found]:
         raise PlanError(f"no plan: {', '.join(missing)} must be used, and only {', '.join(found)} can be; profile it, or do not require it")
     return found, [name for name in names if name not in found]

@@ -89,7 +89,18 @@ def branches(graph: Graph, footprints: Footprints, together: Sequence[Sequence[i
         return table
 
     crossing = tuple(tuple(graph.tensor(name) for name, yes in zip(names, column, strict=True) if yes) for column in crosses.T)
-    return Places(tuple(range(len(kept))), sizes @ crosses, crossing, seconds, nbytes, loss, between, layout, graph.opset)
+    return Places(
+        tuple(range(len(kept))),
+        sizes @ crosses,
+        crossing,
+        seconds,
+        nbytes,
+        loss,
+        between,
+        lambda precision: [{}] * len(kept),
+        layout,
+        graph.opset,
+    )
 
 
 def _crossing(graph: Graph, inside: Flags) -> tuple[list[str], Flags]:

@@ -17,7 +17,7 @@ from math import gcd, lcm
 from typing import Literal, NamedTuple
 
 from edgekit.cluster import Cluster, Link
-from edgekit.codec import decode_s, encode_s
+from edgekit.codec import FREE, decode_s, encode_s
 from edgekit.device import Variant
 from edgekit.errors import PlanError
 from edgekit.graph import Graph
@@ -184,7 +184,7 @@ def _loss(plan: Plan, used: _Used, losses: Losses | None) -> float | None:
                 return None
             total += lost
     for sent in plan.messages().values():
-        coded = [transfer for transfer in sent if transfer.codec != "raw"]
+        coded = [transfer for transfer in sent if transfer.codec not in FREE]
         each = [losses.of(transfer.tensor, transfer.codec) if losses else None for transfer in coded]
         known = [loss for loss in each if loss is not None]
         if len(known) < len(each):

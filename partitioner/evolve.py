@@ -88,7 +88,7 @@ def evolve(
             asked.set("F", np.array([[IMPOSSIBLE] * objectives if cost is None else cost for cost in costs], np.float64))
             algorithm.tell(infills=asked)
             stale = 0 if len(remembered.known) > before else stale + 1
-            tell(f"{len(remembered.known)} of {evaluations} choices, {len(remembered.best())} of them on the front")
+            tell(f"{len(remembered.known)} choices of {evaluations} or a few more, the best {len(remembered.best())} kept")
     return remembered.best()
 
 

@@ -34,8 +34,12 @@ def explain(
     """Explain a plan of a front, which these profiles and this cluster gave: what was asked then is asked again.
 
     Raises:
-        PlanError: the plan carries no prediction.
+        PlanError: the plan carries no prediction, or the front is of another cluster or graph.
     """
+    if (front.cluster, front.graph) != (cluster.name, graph.digest):
+        raise PlanError(
+            f"the front is of cluster {front.cluster}, this is {cluster.name}, or of another network; name those it was made of"
+        )
     cost = cost_of(plan)
     loads = tuple(sorted(cost.loads, key=lambda load: -load.seconds))
     now = {objective: value(cost_of(front.best(objective)), objective) for objective in front.objectives}
@@ -44,19 +48,7 @@ def explain(
     for change, other, times, rules in _changes(plan, cluster, profiles, asked.constraints):
         tell(change)
         try:
-            then = solve(
-                graph,
-                other,
-                times,
-                asked.order,
-                front.objectives,
-                rules,
-                asked.team,
-                asked.epsilon,
-                split_branches=asked.split_branches,
-                losses=asked.losses,
-                serial_io=asked.serial_io,
-            )
+            then = solve(graph, other, times, front.objectives, replace(asked, constraints=rules))
         except PlanError:  # without that device there is no plan
             continue
         ratios = tuple((o, _ratio(value(cost_of(then.best(o)), o), now[o])) for o in front.objectives)

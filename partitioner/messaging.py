@@ -1,14 +1,15 @@
 """What messages take between executors, whoever they are: by every codec, over every link, of both processors."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.cluster import Cluster, Link
-from edgekit.codec import OPSETS, Codec, carried, decode_s, encode_s, takes
+from edgekit.codec import OPSETS, STRAIGHT, Codec, carried, decode_s, encode_s, takes
 from edgekit.constraints import Constraints
+from edgekit.graph import Tensor
 from edgekit.losses import Losses
 from edgekit.profile import Profile
 from partitioner.cost import meeting
@@ -49,7 +50,7 @@ def channels(
     constraints: Constraints,
     losses: Losses | None,
 ) -> tuple[Channel, ...]:
-    """As everything is, and then each codec whose losses are known; ``profiles`` are those of the devices of each executor."""
+    """As everything is, then each codec whose losses are known, and straight; ``profiles`` are those of the devices of each executor."""
     barred, client = _barred(constraints, kinds, places), len(kinds)
 
     def channel(codec: Codec) -> Channel:
@@ -61,7 +62,31 @@ def channels(
         encode, decode = (_coding(profiles, places, codec, way) for way in (encode_s, decode_s))
         return Channel(codec, nbytes, message_s, link_load_s, encode, decode, loss)
 
-    return tuple(channel(codec) for codec in ("raw", *(losses.codecs if losses else ())))
+    coded = [channel(codec) for codec in ("raw", *(losses.codecs if losses else ()))]
+    return (*coded, *_straight(crew, profiles, links, client, places, barred))
+
+
+def _straight(
+    crew: Crew, profiles: Sequence[Sequence[Profile]], links: Links, client: int, places: Places, barred: NDArray[np.bool_]
+) -> Iterator[Channel]:
+    """In whole numbers between executors of one twin's precision, which make and read them so anyway."""
+    for precision in dict.fromkeys(profile.variant.precision for devices in profiles for profile in devices if profile.twin):
+        held = places.held(precision)
+        apart = ~np.array([*(devices[0].twin != "" and devices[0].variant.precision == precision for devices in profiles), False])
+        for codec in STRAIGHT:
+            so = [{name for name, each in found.items() if each.dtype == codec} for found in held]
+            if not any(so):
+                continue
+            at = zip(so, places.crossing, strict=True)
+            nbytes = np.array([sum(_straight_bytes(tensor, codec, names) for tensor in tensors) for names, tensors in at], np.float64)
+            message_s, link_load_s = _messages(crew, links, client, places, nbytes, barred)
+            message_s[[not names for names in so]] = np.inf
+            message_s[:, apart, :] = message_s[:, :, apart] = np.inf
+            yield Channel(codec, nbytes, message_s, link_load_s, None, None, np.zeros(len(so)))
+
+
+def _straight_bytes(tensor: Tensor, codec: Codec, held: Collection[str]) -> int:
+    return sum(each.nbytes for each in carried(tensor, codec if tensor.name in held else "raw"))
 
 
 def _barred(constraints: Constraints, kinds: Kinds, places: Places) -> NDArray[np.bool_]:

@@ -1,12 +1,12 @@
 """Where a graph may be cut, in numbers: between the units as they stand, or wherever one of its branches can be split."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.graph import Graph, Tensor
+from edgekit.graph import Graph, Held, Tensor
 from edgekit.losses import Losses
 from edgekit.profile import Profile
 from partitioner.memory import Footprints
@@ -34,6 +34,7 @@ class Places(NamedTuple):
         seconds, nbytes: [P, P] of a profile, of the stage between two places; infinite seconds where they are not nested.
         loss: [P, P], of the stage in another precision; infinite where it is not known.
         between: [P, P], whether one of some units, as the graph has them of its own, lies between two places.
+        held: for each place, what goes straight through between two stages in a precision, by name.
         layout: of a chain of places.
         opset: of the graph.
     """
@@ -45,6 +46,7 @@ class Places(NamedTuple):
     nbytes: Callable[[Profile], Floats]
     loss: Callable[[Losses, str], Floats]
     between: Callable[[range], Flags]
+    held: Callable[[str], Sequence[Mapping[str, Held]]]
     layout: Callable[[Sequence[int]], Layout]
     opset: int
 
@@ -88,6 +90,7 @@ def cuts(graph: Graph, footprints: Footprints, together: Sequence[Sequence[int]]
         lambda profile: footprints.table(profile)[grid],
         loss,
         between,
+        lambda precision: [graph.held(precision, position) for position in positions],
         lambda chain: Layout(graph, tuple(positions[place] for place in chain)),
         graph.opset,
     )

@@ -1,16 +1,19 @@
 """Prices many plans of one graph, and keeps those that keep to what is asked."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster
 from edgekit.constraints import Constraints
+from edgekit.errors import PlanError
 from edgekit.front import cost_of
 from edgekit.graph import Graph
 from edgekit.losses import Losses
-from edgekit.plan import Plan
+from edgekit.plan import Plan, ranged
 from edgekit.profile import Profiles
+from partitioner.alternatives import direct
 from partitioner.cost import price_valid
 from partitioner.keeping import broken
 from partitioner.memory import Footprints
@@ -35,8 +38,9 @@ class Pricing:
         return self._views[order]
 
     def priced(self, plan: Plan) -> Plan:
-        """A valid plan with its predicted cost."""
+        """A valid plan with its predicted cost, and the ranges of what it sends in u8c."""
         graph, footprints = self.view(plan.order)
+        plan = ranged(plan, self._losses.ranges) if self._losses else plan
         interval_s = self._constraints.interval_s
         return replace(plan, predicted=price_valid(plan, graph, self._cluster, self._profiles, footprints, interval_s, self._losses))
 
@@ -49,3 +53,12 @@ class Pricing:
     def kept(self, plans: Iterable[Plan]) -> list[Plan]:
         """Those that do, priced."""
         return [plan for plan in map(self.priced, plans) if self.allows(plan)]
+
+    def straight(self, plans: Iterable[Plan]) -> list[Plan]:
+        """Those chains whose tensors can go straight to where they are read, priced so."""
+        found = []
+        for plan in plans:
+            other = direct(plan, self.view(plan.order)[0])
+            with suppress(PlanError):  # two of the devices have no link
+                found += self.kept([other] if other else [])
+        return found

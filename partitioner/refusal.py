@@ -36,7 +36,8 @@ def refusal(tables: Tables, constraints: Constraints, unsplit: Sequence[Cost], c
         others = [value(cost, objective) for cost in fitting] if _nothing_else(constraints) else []
         best = min([split, *others])
         if best > limit:
-            parts.append(f"{objective} ≤ {limit:.6g}{_UNITS.get(objective, '')}, the least possible is {best:.6g}")
+            unit = _UNITS.get(objective, "")
+            parts.append(f"{objective} ≤ {limit:.6g}{unit}, the least possible is {best:.6g}{unit}")
     if parts:
         return f"no plan meets the limits: {'; '.join(parts)}; raise the limit or add a device"
     return f"no plan meets all limits together ({', '.join(tables.limits)}), though each alone can be met; raise one of them"
@@ -67,7 +68,8 @@ def _unreached(tables: Tables, constraints: Constraints) -> str:
         *(f"{rule.tensor} only on {rule.device}" for rule in constraints.private),
         *(f"{name} must be used" for name in constraints.required),
     ]
-    return f"{sentence}, or drop a constraint: {'; '.join(rules)}" if rules else sentence
+    other = "" if len(tables.available) else ", try any order (--order free)"
+    return f"{sentence}{other}, or drop a constraint: {'; '.join(rules)}" if rules else f"{sentence}{other}"
 
 
 def _listed(names: Sequence[str]) -> str:

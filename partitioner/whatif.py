@@ -9,16 +9,14 @@ from itertools import product
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster
-from edgekit.constraints import UNCONSTRAINED, Constraints
+from edgekit.constraints import UNCONSTRAINED
 from edgekit.errors import PlanError
-from edgekit.front import Front, cost_of, value
+from edgekit.front import ANYHOW, Front, Question, cost_of, value
 from edgekit.graph import Graph
-from edgekit.losses import Losses
 from edgekit.objectives import USUAL, Objective
 from edgekit.plan import Plan
 from edgekit.profile import Profile, Profiles, variants
 from edgekit.sweep import Condition, Knob, Sweep, Winner
-from partitioner.asking import Order
 from partitioner.choosing import choose
 from partitioner.exact import solve
 
@@ -32,11 +30,9 @@ def sweep(
     cluster: Cluster,
     profiles: Profiles,
     knobs: Sequence[Knob],
-    order: Order = None,
     objectives: Sequence[Objective] = USUAL,
-    constraints: Constraints = UNCONSTRAINED,
+    question: Question = ANYHOW,
     tell: Tell = lambda text: None,
-    losses: Losses | None = None,
 ) -> Sweep:
     """The front at every combination of the knobs' values, and the plans that win there.
 
@@ -52,9 +48,9 @@ def sweep(
             changed, times = _set(changed, times, knob.name, amount)
         tell(", ".join(f"{knob.name} {amount:.4g}" for knob, amount in zip(knobs, at, strict=True)))
         try:
-            front = solve(graph, changed, times, order, objectives, constraints, known=known, losses=losses)
+            front = solve(graph, changed, times, objectives, question, known)
         except PlanError:
-            if known or constraints == UNCONSTRAINED:
+            if known or question.constraints == UNCONSTRAINED:
                 raise
             continue
         known = front.plans
@@ -75,7 +71,9 @@ def _set(cluster: Cluster, profiles: Profiles, name: str, amount: float) -> tupl
         return cluster.relinked(lambda link: replace(link, latency_s=amount, points=(), badge="spec")), profiles
     word, _, device = name.partition(" ")
     if word != "speed" or not variants(profiles, device):
-        raise PlanError(f"expected bandwidth, latency or speed of a device that is profiled, got {name!r}; change --sweep")
+        raise PlanError(
+            f"expected bandwidth, latency or speed of a device that is profiled ({', '.join(profiles)}), got {name!r}; change --sweep"
+        )
     return cluster, faster(profiles, device, amount)
 
 

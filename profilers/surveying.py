@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from devices.connection import Connection, Probe, Probed
+from devices.authority import ECHO, Keys, of_probes
+from devices.connection import Connection, Probe, Probed, Transport
 from devices.door import door
 from devices.relay import Relay, open_relays
 from devices.shaper import Route, open_routes
@@ -66,11 +67,14 @@ class _Lane(NamedTuple):
     shaped: bool
     pull: bool
     relay: Relay | None
+    keys: Keys
+    transport: Transport
 
     def probe(self, sizes: tuple[int, ...], samples: int, budget_s: float = 0.4, enough_s: float | None = None, window: int = 1) -> Probed:
         with open_routes([self.route] if self.shaped else []) as shaped, open_relays([self.relay] if self.relay else []) as relayed:
             host, port = (*shaped, *relayed, (self.route.host, self.route.port))[0]
-            return self.dialler.probe(Probe(None, host, port, sizes, self.pull, samples, budget_s, enough_s, window))
+            request = Probe(None, host, port, sizes, self.pull, samples, budget_s, enough_s, window, self.keys, self.transport)
+            return self.dialler.probe(request)
 
 
 def sample_links(
@@ -80,6 +84,7 @@ def sample_links(
     sizes: tuple[int, ...],
     tell: Tell = lambda text: None,
     condition: Condition = "idle",
+    transport: Transport = "socket",
 ) -> Links:
     """Samples of the links of ``pairs``, one after the other. ``connections`` holds one for every name, the client too."""
     ways, samples, interfaces = [], list[Sample](), dict[str, tuple[Interface, ...]]()
@@ -88,7 +93,7 @@ def sample_links(
             continue
         tell(f"{source} → {receiver}{' while both compute' if condition == 'computing' else ''}")
         try:
-            lane = _lay(cluster, source, receiver, connections)
+            lane = _lay(cluster, source, receiver, connections, transport)
             sizes_, probed = _patiently(lane, sizes)
         except DeviceError as error:
             if not APART.search(str(error)):
@@ -105,7 +110,12 @@ def sample_links(
 
 
 def sample_together(
-    cluster: Cluster, connections: Mapping[str, Connection], links: Collection[Direction], opened: Open, tell: Tell = lambda text: None
+    cluster: Cluster,
+    connections: Mapping[str, Connection],
+    links: Collection[Direction],
+    opened: Open,
+    tell: Tell = lambda text: None,
+    transport: Transport = "socket",
 ) -> tuple[Sample, ...]:
     """Samples of links that carry messages at once, each sent over a connection of its own, which ``opened`` opens for a name.
 
@@ -115,7 +125,7 @@ def sample_together(
     for link in sorted(links):
         dialler = link[1] if link[1] == cluster.client else link[0]
         tell(f"opening a lane from {link[0]} to {link[1]}")
-        lanes[link] = _lay(cluster, *link, {**connections, dialler: opened(dialler)})
+        lanes[link] = _lay(cluster, *link, {**connections, dialler: opened(dialler)}, transport)
     found: list[Sample] = []
     nbytes = {}
     for link, lane in lanes.items():
@@ -169,18 +179,20 @@ def _at_once(lanes: Mapping[Direction, _Lane], nbytes: Mapping[Direction, int]) 
     ]
 
 
-def _lay(cluster: Cluster, source: str, receiver: str, connections: Mapping[str, Connection]) -> _Lane:
+def _lay(cluster: Cluster, source: str, receiver: str, connections: Mapping[str, Connection], transport: Transport) -> _Lane:
     """The client dials in both directions, as it does in the pipeline: it may be where nobody can dial it."""
     pull = receiver == cluster.client
     near, far = (receiver, source) if pull else (source, receiver)
     link, other = cluster.link(source, receiver), cluster.link(receiver, source)
     relayed = link is not None and link.relay
     listen = cluster.device(far).listen or door(connections[far], () if relayed else (connections[near],))
-    echo = connections[far].probe(Probe(listen=listen))
+    authority = of_probes()
+    echo = connections[far].probe(Probe(listen=listen, keys=authority.issue(ECHO), transport=transport))
     there, back = link.shape if link else Shape(), other.shape if other else Shape()
     route = Route(echo.host, echo.port, *((back, there) if pull else (there, back)))
     relay = Relay(connections[near], connections[far], echo.host, echo.port) if relayed else None
-    return _Lane(source, receiver, connections[near], route, link is not None and link.shaped, pull, relay)
+    shaped, keys = link is not None and link.shaped, authority.issue("dialler")
+    return _Lane(source, receiver, connections[near], route, shaped, pull, relay, keys, transport)
 
 
 def _patiently(lane: _Lane, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Probed]:

@@ -93,8 +93,8 @@ def _field(shape: inspect.Type) -> st.SearchStrategy[Any]:
             return st.one_of(*(_field(each) for each in types))
         case inspect.LiteralType(values):
             return st.sampled_from(values)
-        case inspect.IntType(ge=least):
-            return st.integers(-LARGEST if least is None else least, LARGEST)
+        case inspect.IntType(ge=least, le=most):
+            return st.integers(-LARGEST if least is None else least, LARGEST if most is None else most)
         case inspect.FloatType(gt, ge, _, le):
             bounds = {"min_value": ge if gt is None else gt, "max_value": le, "exclude_min": gt is not None}
             return st.floats(allow_nan=False, allow_infinity=False, **bounds)

@@ -25,7 +25,8 @@ ROOMS = ("edgekit", "devices", "profilers", "partitioner")
 FLOORS = {
     "edgekit": (),
     "edgekit.onnxio": (),
-    "edgekit.runtime": (),
+    "edgekit.runtime": ("edgekit.runtime.rpc",),
+    "edgekit.runtime.rpc": ("edgekit.runtime",),
     "devices": ("edgekit.runtime",),
     "devices.mcu": ("edgekit.runtime", "edgekit.onnxio", "devices"),
     "edgekit.export": ("edgekit.onnxio",),
@@ -43,6 +44,7 @@ FLOORS["edgekit.cli"] = ("edgekit.api",)
 ONLY = {
     "edgekit": ("numpy", "msgspec"),
     "edgekit.runtime": ("numpy", "msgspec", "onnxruntime"),
+    "edgekit.runtime.rpc": ("numpy", "msgspec", "grpc", "grpc_health"),
 }
 # Packages that only these floors may import, so that everything else runs without them.
 KEEPERS = {
@@ -153,6 +155,7 @@ PLANTS = [
     ("edgekit/graph.py", "import onnx", "onnx"),
     ("edgekit/graph.py", "from scipy import optimize", "scipy.optimize"),
     ("edgekit/runtime/agent.py", "import torch", "torch"),
+    ("edgekit/runtime/line.py", "def late():\n    import grpc", "grpc"),
     ("edgekit/runtime/agent.py", "from paramiko import client", "paramiko.client"),
     ("partitioner/exact.py", "def late():\n    import onnxruntime", "onnxruntime"),
     ("partitioner/exact.py", "from torch import nn", "torch.nn"),
@@ -185,6 +188,7 @@ def test_an_import_that_points_up_is_caught(planted_tree: list[str], file: str, 
 ALLOWED = [
     ("edgekit.runtime.stage", "edgekit.plan.Plan"),
     ("edgekit.runtime.stage", "onnxruntime"),
+    ("edgekit.runtime.rpc.line", "grpc"),
     ("edgekit.onnxio.reading", "onnx.helper"),
     ("edgekit.cli", "edgekit.errors.EdgekitError"),
     ("edgekit.cli", "edgekit.api"),

@@ -62,6 +62,9 @@ def serve(given: Given) -> Given:
             if allow_linger():
                 _note(root, linger=True)
             _make(root, unit.parent / "default.target.wants")
+        if given.get("pages"):
+            (root / "agent").mkdir(exist_ok=True)
+            (root / "agent" / "pages").write_text(given["pages"])
         start(root, unit, given)
         return state(root, unit, given)
 

@@ -32,6 +32,7 @@ def look(given: dict[str, Any]) -> dict[str, Any]:
         "time_s": time.time(),
         "venv": venv_of(root),
         "agent": _digest(root / "agent.pyz"),
+        "pages": text(root / "agent" / "pages"),
         "wheels": {path.name: _digest(path) for path in (root / "wheels").glob("*.whl")},
         "service": state(root, Path.home() / given["unit"], given),
     }

@@ -73,8 +73,16 @@ def start(root: Path, unit: Path, given: dict[str, Any]) -> None:
     while greeting(root) is None:
         if time.monotonic() > end_s:
             said = text(root / "agent" / "agent.log").strip().splitlines()
-            raise Failed(f"the agent was started and does not answer within {ANSWER_S:g} s{': ' + said[-1] if said else ''}")
+            raise Failed(f"the agent was started and does not answer within {ANSWER_S:g} s{': ' + _event(said[-1]) if said else ''}")
         time.sleep(POLL_S)
+
+
+def _event(line: str) -> str:
+    """What a line of the log says."""
+    try:
+        return str(json.loads(line)["event"])
+    except (ValueError, TypeError, KeyError):
+        return line
 
 
 def end_agent(root: Path, unit: Path) -> None:

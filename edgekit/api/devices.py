@@ -16,6 +16,7 @@ from edgekit.deploy.opening import connect_all
 from edgekit.device import Device, Variant
 from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
+from edgekit.runtime.pages import address_from
 from profilers.calibrating import calibrate
 
 __all__ = [
@@ -99,12 +100,25 @@ def device_facts(device: Device, ask: Ask | None = None) -> tuple[Machine, str, 
 
 
 def set_up(
-    device: Device, check_only: bool = False, offline: bool = False, ask: Ask | None = None, tell: Callable[[str], None] = lambda text: None
+    device: Device,
+    check_only: bool = False,
+    offline: bool = False,
+    ask: Ask | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+    pages: str | None = None,
 ) -> list[Outcome]:
-    """Make a device ready, or only look whether it is; the outcome of each step, up to the first that failed."""
+    """Make a device ready, or only look whether it is; the outcome of each step, up to the first that failed.
+
+    ``pages``: HOST:PORT of the device where monitors are to find its agent from now on.
+
+    Raises:
+        UsageError: that is no such thing.
+    """
+    if pages is not None:
+        address_from(pages)
     with login(device, ask) as shell:
         tell("looking at the machine")
-        return setup(shell, machine_of(shell), offline, check_only, tell)
+        return setup(shell, machine_of(shell), offline, check_only, tell, pages)
 
 
 def remove_device(device: Device, ask: Ask | None = None) -> None:

@@ -10,12 +10,13 @@ from msgspec.structs import replace
 from edgekit.api.losses import Judge, loss_of
 from edgekit.api.steps import load
 from edgekit.cluster import Cluster
-from edgekit.codec import CODECS
+from edgekit.codec import CODECS, STRAIGHT, Codec
 from edgekit.errors import PlanError
 from edgekit.files import encode
 from edgekit.front import Front, Question, cost_of, value
+from edgekit.graph import Graph
 from edgekit.objectives import Objective
-from edgekit.plan import Plan, Stage, chain
+from edgekit.plan import Plan, Stage, chain, ranged, validate
 from edgekit.profile import Profiles, variants
 from edgekit.runtime.store import digest_of
 from partitioner.dominance import parted
@@ -63,12 +64,13 @@ class Trial:
         stages = self._stages(choice)
         if stages is None:
             return None
-        codecs = [codec for i in range(len(stages) - 1) for codec in CODECS if codec == choice[f"codec {i}"]]
-        plan = chain(judge.graph, stages, codecs=codecs)
+        codecs = [codec for i in range(len(stages) - 1) for codec in (*CODECS, *STRAIGHT) if codec == choice[f"codec {i}"]]
         asked = self.question
+        plan = ranged(chain(judge.graph, stages, codecs=codecs), asked.losses.ranges if asked.losses else ())
         try:
+            plan = validate(plan, judge.graph)
             plan = Pricing(judge.graph, self.cluster, self.profiles, replace(asked.constraints, limits=())).kept([plan])[0]
-        except (PlanError, IndexError):  # no link, no profile, not within a cap
+        except (PlanError, IndexError):  # no link, no profile, no range, not within a cap
             return None
         loss = loss_of(plan, judge)
         if loss is None:
@@ -137,27 +139,37 @@ def evolved(
     """
     graph = _judge(trial.network, trial.twins, trial.data, trial.labels).graph
     most = min(len(trial.names), trial.question.constraints.most_stages or len(trial.names), len(graph.candidates) + 1)
-    space = _space(trial, graph.candidates, most)
+    space = _space(trial, graph, most)
     seeds = [choice for plan in front.plans if (choice := _choice(plan, trial, graph.candidates, most)) is not None]
     found = evolve(space, trial, len(trial.objectives), seeds, evaluations, seed=seed, workers=workers, ray=ray, memory=memory, tell=tell)
     bred = [plan for each in found if (plan := trial.plan(each.choice)) is not None]
     best, _ = parted([*front.plans, *bred], front.objectives)
     model = f"{front.certificate.model}, then up to {evaluations} choices judged end to end"
     certificate = replace(front.certificate, kind="bounded", gap=None, model=model)
+    if best == list(front.plans):  # nothing that was bred is better
+        certificate = replace(front.certificate, model=model)
     beaten = tuple(plan for plan in front.plans if plan not in best)
     return replace(front, plans=tuple(best), certificate=certificate, compared=(*front.compared, *beaten))
 
 
-def _space(trial: Trial, candidates: Sequence[int], most: int) -> Space:
+def _space(trial: Trial, graph: Graph, most: int) -> Space:
     several = max(len(variants(trial.profiles, name)) for name in trial.names)
     space: dict[str, Sequence[str | int | float]] = {"stages": range(1, most + 1)}
     for i in range(most):
         space[f"device {i}"] = list(trial.names)
         space[f"variant {i}"] = list(range(several))
     for i in range(most - 1):
-        space[f"cut {i}"] = range(len(candidates))
-        space[f"codec {i}"] = list(CODECS)
+        space[f"cut {i}"] = range(len(graph.candidates))
+        space[f"codec {i}"] = _codecs(trial, graph)
     return space
+
+
+def _codecs(trial: Trial, graph: Graph) -> list[Codec]:
+    """All but those that need ranges which are not known, or twins that hold something so."""
+    losses = trial.question.losses
+    held = {each.dtype for twin in graph.twins for each in twin.held}
+    usual = [codec for codec in CODECS if codec != "u8c" or (losses and losses.ranges)]
+    return [*usual, *(codec for codec in STRAIGHT if codec in held)]
 
 
 def _choice(plan: Plan, trial: Trial, candidates: Sequence[int], most: int) -> Choice | None:

@@ -1,6 +1,6 @@
 """What codecs and other precisions lose in accuracy: each measured alone to choose by, then whole plans to be sure."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edgekit.accuracy import difference
+from edgekit.api.ranges import Spread, everywhere, observe
 from edgekit.cluster import Cluster
 from edgekit.codec import CODECS, OPSETS, Codec, takes
 from edgekit.deploy.composed import Composed, as_unsplit
@@ -21,13 +22,14 @@ from edgekit.front import Front, cost_of
 from edgekit.graph import Graph
 from edgekit.losses import Losses, StageLoss, TensorLoss
 from edgekit.onnxio import Model
-from edgekit.plan import Plan, Stage, Transfer, chain, validate
+from edgekit.plan import Plan, Stage, Transfer, chain, ranged, validate
 from edgekit.runtime.executor import open_session
 from partitioner.dominance import parted
 
 __all__ = ["Evaluated", "Judge", "evaluate", "loss_of", "measure_losses"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
+Run = Callable[[Arrays], Arrays]
 Tell = Callable[[str], None]
 Measure = Literal["error", "disagreement", "rms"]
 
@@ -50,7 +52,7 @@ class Judge:
         self.frames = [frame for _, frame in read_frames(str(data), graph.cuts[0].tensors)]
         self._names = [tensor.name for tensor in graph.cuts[-1].tensors if tensor.dtype.startswith("float")]
         session = open_session(model.serialized, Variant())
-        self._want = self._outputs(lambda frame: dict(zip(self._names, session.run(self._names, dict(frame)), strict=True)))
+        self._want = self._outputs([lambda frame: dict(zip(self._names, session.run(self._names, dict(frame)), strict=True))])
         scored = all(difference(name, held, held).agreement is not None for name, held in self._want.items())
         self._labels = _labels(labels, len(self.frames)) if labels is not None else None
         if self._labels is not None and not (scored and len(self._names) == 1):
@@ -62,9 +64,13 @@ class Judge:
         """The share of frames that the unsplit network tells right; None: there are no labels."""
         return None if self._labels is None else 1 - self._wrong(self._want)
 
-    def loss(self, run: Callable[[Arrays], Arrays]) -> float | None:
+    def loss(self, run: Run) -> float | None:
         """What another way to run the network loses; None: it makes values that are no longer finite."""
-        got = self._outputs(run)
+        return self.loss_in_folds([run], 1)
+
+    def loss_in_folds(self, runs: Iterable[Run], folds: int) -> float | None:
+        """The same where each fold of the frames, as ``observe`` has them, is run in a way of its own; one is made at a time."""
+        got = self._outputs(runs, folds)
         try:
             found = [difference(name, got[name], want) for name, want in self._want.items()]
         except GraphError:
@@ -75,9 +81,11 @@ class Judge:
             return max(1.0 - (each.agreement or 0.0) for each in found)
         return max((each.rms for each in found), default=0.0)
 
-    def _outputs(self, run: Callable[[Arrays], Arrays]) -> dict[str, list[NDArray[np.generic]]]:
-        runs = [run(frame) for frame in self.frames]
-        return {name: [each[name] for each in runs] for name in self._names}
+    def _outputs(self, runs: Iterable[Run], folds: int = 1) -> dict[str, list[NDArray[np.generic]]]:
+        found: list[Arrays] = [{}] * len(self.frames)
+        for fold, run in enumerate(runs):
+            found[fold::folds] = [{name: outputs[name] for name in self._names} for outputs in map(run, self.frames[fold::folds])]
+        return {name: [each[name] for each in found] for name in self._names}
 
     def _wrong(self, outputs: Mapping[str, list[NDArray[np.generic]]]) -> float:
         scores = np.stack([held.reshape(-1) for held in outputs[self._names[0]]])
@@ -95,20 +103,40 @@ def _labels(path: str | Path, count: int) -> NDArray[np.int64]:
 
 
 def measure_losses(judge: Judge, codecs: Sequence[Codec] = CODECS[1:], tell: Tell = lambda text: None) -> Losses:
-    """The loss of every tensor that can cross a cut, in every codec, and of units in the precisions of twins, each alone."""
+    """The loss of every tensor that can cross a cut, in every codec, and of units in the precisions of twins, each alone.
+
+    In u8c each frame is judged with ranges that other frames gave, where there are five or more.
+    """
     graph = judge.graph
     tensors, stages = [], []
-    sent = list(_sent(graph, [codec for codec in codecs if not 0 < graph.opset < OPSETS[codec]]))
+    able = [codec for codec in codecs if not 0 < graph.opset < OPSETS[codec]]
+    spreads = _spreads(judge, tell) if "u8c" in able and graph.candidates else {}
+    sent = [each for each in _sent(graph, able) if each[1] != "u8c" or each[0] in spreads]
     run = list(_run(graph))
     for number, (tensor, codec, plan) in enumerate(sent):
         tell(f"{number} of {len(sent) + len(run)}: {tensor} in {codec}")
-        if (loss := judge.loss(_composed(plan, judge))) is not None:
+        loss = _ranged_loss(plan, spreads[tensor], judge) if codec == "u8c" else judge.loss(_composed(plan, judge))
+        if loss is not None:
             tensors.append(TensorLoss(tensor, codec, loss))
     for number, (start, stop, precision, plan) in enumerate(run, len(sent)):
         tell(f"{number} of {len(sent) + len(run)}: units [{start}, {stop}) in {precision}")
         if (loss := judge.loss(_composed(plan, judge))) is not None:
             stages.append(StageLoss(start, stop, precision, loss))
-    return Losses(graph.digest, judge.measure, len(judge.frames), tuple(tensors), tuple(stages))
+    ranges = [spreads[each.tensor].range for each in tensors if each.codec == "u8c"]
+    known = tuple(each for each in ranges if each is not None)
+    return Losses(graph.digest, judge.measure, len(judge.frames), tuple(tensors), tuple(stages), known)
+
+
+def _spreads(judge: Judge, tell: Tell) -> dict[str, Spread]:
+    """Of all tensors that have a range in every fold."""
+    tell("ranges of channels")
+    found = observe(judge.graph, _composed(everywhere(judge.graph, HERE), judge), judge.frames)
+    return {name: spread for name, spread in found.items() if all(spread.without_each())}
+
+
+def _ranged_loss(plan: Plan, spread: Spread, judge: Judge) -> float | None:
+    plans = (ranged(plan, [each]) for each in spread.without_each() if each is not None)
+    return judge.loss_in_folds((_composed(each, judge) for each in plans), len(spread.low))
 
 
 def _sent(graph: Graph, codecs: Sequence[Codec]) -> Iterator[tuple[str, Codec, Plan]]:

@@ -11,12 +11,11 @@ from devices.describing import completed
 from edgekit import onnxio
 from edgekit.api.measuring import measure_front
 from edgekit.cluster import Cluster
-from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.costs import Costs, nouns
 from edgekit.deploy.opening import connect_all
 from edgekit.errors import PlanError
 from edgekit.files import read, write_bytes
-from edgekit.front import Front
+from edgekit.front import ANYHOW, Front, Question
 from edgekit.graph import Graph
 from edgekit.losses import Losses
 from edgekit.objectives import USUAL, Objective
@@ -24,7 +23,6 @@ from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
 from edgekit.profile import Profile, Profiles
 from edgekit.shapes import parse_shape
-from partitioner.asking import Order
 from partitioner.choosing import choose
 from partitioner.cost import price
 from partitioner.exact import solve
@@ -40,6 +38,7 @@ __all__ = [
     "profile",
     "read_cluster",
     "read_costs",
+    "read_front",
     "read_plan",
     "read_profile",
 ]
@@ -113,12 +112,17 @@ def read_plan(path: str | Path, pick: str = "knee") -> Plan:
         FormatError: neither a plan nor a front.
         PlanError: the front has no such plan.
     """
-    if not _holds_front(Path(path)):
+    front = read_front(path)
+    if front is None:
         return read(path, Plan)
-    front = read(path, Front)
     if not front.plans:
         raise PlanError(f"{path} holds no plan; run edgekit partition again")
     return choose(front, pick)
+
+
+def read_front(path: str | Path) -> Front | None:
+    """A front from its file; None: the file is of something else, such as a plan."""
+    return read(path, Front) if _holds_front(Path(path)) else None
 
 
 def _holds_front(path: Path) -> bool:
@@ -187,19 +191,13 @@ def partition(
     cluster: Cluster,
     profiles: Profiles,
     objectives: Sequence[Objective] = USUAL,
-    order: Order = None,
-    constraints: Constraints = UNCONSTRAINED,
-    team: int = 1,
-    epsilon: float = 0.0,
-    split_branches: bool = False,
+    question: Question = ANYHOW,
     measure: bool = False,
     doubt_s: float = 0.0,
     tell: Tell = _silent,
     keep: Keep = _forget,
-    losses: Losses | None = None,
-    serial_io: bool = False,
 ) -> tuple[Front, Profiles]:
-    """The front under the constraints, and the profiles behind it; see ``partitioner.exact.solve`` for what is asked.
+    """The front that answers a question, and the profiles behind it; see ``partitioner.exact.solve``.
 
     With ``measure``, segments that end on the front are measured on their devices and the front is solved again,
     until nothing on it is estimated; then, for ``doubt_s``, those that may belong on it were they quicker than estimated.
@@ -209,19 +207,7 @@ def partition(
     """
 
     def search(found: Profiles) -> Front:
-        return solve(
-            graph,
-            cluster,
-            found,
-            order,
-            objectives,
-            constraints,
-            team,
-            epsilon,
-            split_branches=split_branches,
-            losses=losses,
-            serial_io=serial_io,
-        )
+        return solve(graph, cluster, found, objectives, question)
 
     if measure and model is not None:
         return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep)

@@ -12,11 +12,13 @@ from pathlib import Path
 from devices import Connection, connect
 from edgekit.cluster import Cluster, Link
 from edgekit.deploy.opening import connect_all
+from edgekit.deploy.transports import require_transport
 from edgekit.device import Device
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.files import write_bytes
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut
+from edgekit.runtime.verbs import Transport
 from edgekit.survey import Survey
 from profilers.links import LEAST_BYTES, SIZES, cut_sizes, with_links
 from profilers.segments import request_for
@@ -35,8 +37,8 @@ END = "# end of what edgekit survey measured"
 _OURS = re.compile(rf"\n*{BEGIN}.*?{END}\n", re.DOTALL)
 
 
-def survey(cluster: Cluster, graph: Graph, tell: Tell = lambda text: None) -> Cluster:
-    """The cluster with its links measured at rest, at the sizes that this graph's cuts will send.
+def survey(cluster: Cluster, graph: Graph, tell: Tell = lambda text: None, transport: Transport = "socket") -> Cluster:
+    """The cluster with its links measured at rest, at the sizes that this graph's cuts will send, over what will carry them.
 
     Among ``sim:`` devices there is nothing to measure: their links stay as described.
 
@@ -44,11 +46,16 @@ def survey(cluster: Cluster, graph: Graph, tell: Tell = lambda text: None) -> Cl
         UsageError: sim: devices among real ones.
         DeviceError: a device cannot be asked, or somebody else holds it.
     """
-    return with_links(cluster, take_survey(cluster, graph, thorough=False, tell=tell))
+    return with_links(cluster, take_survey(cluster, graph, thorough=False, tell=tell, transport=transport))
 
 
 def take_survey(
-    cluster: Cluster, graph: Graph | None = None, model: Model | None = None, thorough: bool = True, tell: Tell = lambda text: None
+    cluster: Cluster,
+    graph: Graph | None = None,
+    model: Model | None = None,
+    thorough: bool = True,
+    tell: Tell = lambda text: None,
+    transport: Transport = "socket",
 ) -> Survey:
     """Samples of every link in both directions; ``thorough``: also several at once and, with a model, while both ends compute it.
 
@@ -68,20 +75,21 @@ def take_survey(
     devices = (*cluster.devices, Device(cluster.client))
     with ExitStack() as stack:
         connections = connect_all(devices, stack, purpose="a survey")
-        idle = sample_links(cluster, connections, pairs, sizes, tell)
+        require_transport(transport, connections)
+        idle = sample_links(cluster, connections, pairs, sizes, tell, transport=transport)
         reached = [(way.source, way.receiver) for way in idle.ways if way.reason is None]
         busy = Links((), ())
         if thorough and graph is not None and model is not None:
             with _computing(cluster, graph, model):
-                busy = sample_links(cluster, connections, reached, COMPUTING_SIZES, tell, "computing")
+                busy = sample_links(cluster, connections, reached, COMPUTING_SIZES, tell, "computing", transport)
         apart = [link for link in reached if _real(cluster, link)] if thorough else []
 
         def opened(name: str) -> Connection:
             device = next(device for device in devices if device.name == name)
             return stack.enter_context(connect(device))
 
-        together = sample_together(cluster, connections, apart, opened, tell) if len(apart) > 1 else ()
-    return Survey(began, idle.ways, (*idle.samples, *busy.samples, *together))
+        together = sample_together(cluster, connections, apart, opened, tell, transport) if len(apart) > 1 else ()
+    return Survey(began, idle.ways, (*idle.samples, *busy.samples, *together), transport)
 
 
 def _real(cluster: Cluster, ends: Direction) -> bool:

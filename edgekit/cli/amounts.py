@@ -8,7 +8,7 @@ from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.sweep import Knob
 
-__all__ = ["amount", "at_quantile", "capped", "constraints", "knob", "numbers", "pairs"]
+__all__ = ["address", "amount", "at_quantile", "capped", "constraints", "knob", "numbers", "pairs"]
 
 SCALES = {
     "seconds": {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0},
@@ -39,6 +39,21 @@ def amount(text: str, what: str) -> float:
     if not found > 0:
         raise UsageError(f"expected {what} above zero, got {text!r}")
     return found
+
+
+def address(text: str) -> tuple[str, int]:
+    """Where somebody listens.
+
+    Raises:
+        UsageError: no host and port.
+
+    >>> address("pi.local:7000"), address("[::1]:7000")
+    (('pi.local', 7000), ('::1', 7000))
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"expected HOST:PORT, got {text!r}; write it like 10.0.0.4:7000")
+    return host.strip("[]"), int(port)
 
 
 def pairs(texts: list[str] | None, option: str, form: str) -> list[tuple[str, str]]:

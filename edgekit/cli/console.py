@@ -3,8 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-__all__ = ["asked", "mib", "ms", "percent", "progress", "steps", "table"]
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["asked", "drawn_table", "mib", "ms", "percent", "progress", "steps", "table"]
 
 Tell = Callable[[str], None]
 
@@ -42,6 +46,13 @@ def percent(share: float) -> str:
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> None:
     """Print a table; the first ``words`` columns are text, the others figures."""
     from rich.console import Console
+
+    console = Console()
+    Console(width=None if console.is_terminal else 160).print(drawn_table(title, columns, rows, words))
+
+
+def drawn_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> "Table":
+    """The same, to be printed by whoever asked for it."""
     from rich.table import Table
 
     drawn = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
@@ -49,8 +60,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], wor
         drawn.add_column(name, justify="left" if index < words else "right", overflow="fold")
     for row in rows:
         drawn.add_row(*(cell.replace("[", r"\[") for cell in row))
-    console = Console()
-    Console(width=None if console.is_terminal else 160).print(drawn)
+    return drawn
 
 
 @contextmanager

@@ -70,10 +70,13 @@ def set_up(
     names: Names = None,
     check_only: Annotated[bool, typer.Option("--check", help="Only look.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Bring the packages from here: the device has no internet.")] = False,
+    pages: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where monitors find /metrics from now on; at first 127.0.0.1:9464.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make devices ready: an environment of their own, the agent, and what keeps it running. A second time changes nothing."""
-    _all_set_up(names, check_only, offline, json)
+    _all_set_up(names, check_only, offline, json, pages)
 
 
 @command("facts", devices)
@@ -169,7 +172,7 @@ def _boards(found: "dict[str, Board]") -> None:
     print('in cluster.toml: address = "sim:pi5", and variant = { threads = 4 } to have all of its cores; sources: --json')
 
 
-def _all_set_up(names: list[str] | None, check_only: bool, offline: bool, json: bool) -> None:
+def _all_set_up(names: list[str] | None, check_only: bool, offline: bool, json: bool, pages: str | None = None) -> None:
     from edgekit.api import devices as api
     from edgekit.errors import EdgekitError
 
@@ -177,7 +180,7 @@ def _all_set_up(names: list[str] | None, check_only: bool, offline: bool, json: 
     for device in api.known_devices(names or ()):
         try:
             with progress(device.name) as tell:
-                found[device.name] = api.set_up(device, check_only, offline, asked(), tell)
+                found[device.name] = api.set_up(device, check_only, offline, asked(), tell, pages)
         except EdgekitError as error:  # the others can be set up none the less
             found[device.name] = [api.Outcome("login", "failed", str(error))]
         if not json:

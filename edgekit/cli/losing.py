@@ -24,6 +24,7 @@ MEANINGS = {
 def measure_losses(network: Path, twins: list[Path] | None, output: Path, data: Path | None, labels: Path | None, json: bool) -> None:
     """Write the losses of a network's tensors, and print the largest."""
     from edgekit import api
+    from edgekit.api.ranges import FOLDS
     from edgekit.errors import UsageError
     from edgekit.files import encode, write
 
@@ -41,6 +42,9 @@ def measure_losses(network: Path, twins: list[Path] | None, output: Path, data: 
     rows = [[what, how, f"{loss:.3g}"] for loss, what, how in sorted(every, key=lambda each: -each[0])[:TABLE]]
     table("the largest losses", ["tensor or units", "in", "loss"], rows)
     print(f"{len(every)} measured on {found.samples} frames; a loss is the share of {MEANINGS[found.measure]}")
+    if found.ranges:
+        others = "others than those it was judged on" if found.samples >= FOLDS else "those it was judged on, as they are few"
+        print(f"u8c: each channel of {len(found.ranges)} tensors has a range, seen on {others}")
     print(f"next: edgekit profile {network} -c cluster.toml -o run --codecs, then edgekit partition … --losses {output} -O latency,loss")
 
 
@@ -61,8 +65,10 @@ def read_losses(path: Path | None, codecs: str | None) -> "Losses | None":
         return found
     asked = codecs.split(",")
     if unknown := set(asked) - set(found.codecs):
-        raise UsageError(f"{path} says nothing of {', '.join(sorted(unknown))}; it knows {', '.join(found.codecs) or 'no codec'}")
-    return replace(found, tensors=tuple(each for each in found.tensors if each.codec in asked))
+        known, strange = ", ".join(found.codecs) or "no codec", ", ".join(sorted(unknown))
+        raise UsageError(f"{path} says nothing of {strange}; it knows {known}; measure more with edgekit quantize --losses")
+    ranges = found.ranges if "u8c" in asked else ()
+    return replace(found, tensors=tuple(each for each in found.tensors if each.codec in asked), ranges=ranges)
 
 
 def print_judged(judged: "Evaluated") -> None:

@@ -69,13 +69,17 @@ def partition(
         Path | None, typer.Option(help="Also send tensors in fp16 or eight bits; what that loses, from edgekit quantize --losses.")
     ] = None,
     twins: Twins = None,
-    codecs: Annotated[str | None, typer.Option(help="Of --losses only these, with commas: fp16, u8.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Run plans that lose something on these frames, and filter again.")] = None,
+    codecs: Annotated[str | None, typer.Option(help="Of --losses only these, with commas: fp16, u8, u8c.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Run plans that lose something on these frames, best not those of --losses, and filter again."),
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help="With --data: what the frames are, an .npy of class numbers.")] = None,
     evolve: Annotated[int, typer.Option(help="With --data: judge so many plans end to end, bred from the front.", min=0)] = 0,
     workers: Annotated[int, typer.Option(help="With --evolve: processes that judge.", min=1)] = 1,
     ray: Annotated[str | None, typer.Option(help="With --evolve: address of a Ray cluster that judges instead.")] = None,
     serial_io: Annotated[bool, typer.Option("--serial-io", help="Devices do nothing else while they send or receive.")] = False,
+    direct: Annotated[bool, typer.Option("--direct", help="Also let tensors pass by stages that do not read them.")] = False,
     measure: Annotated[bool, typer.Option("--measure", help="Measure the segments that end on the front, and solve again.")] = False,
     seconds: Annotated[
         float, typer.Option(help="With --measure: time for segments that are on the front only if estimates are too high.", min=0.0)
@@ -87,8 +91,10 @@ def partition(
     from edgekit.cli.amounts import at_quantile, capped, constraints, knob
     from edgekit.errors import UsageError
     from edgekit.files import encode, write
+    from edgekit.front import Question
 
-    if (costs is None) == (network is None or cluster is None or profiles is None):
+    run = (network, cluster, profiles)
+    if any(each is None for each in run) if costs is None else any(each is not None for each in run):
         raise UsageError("expected a network, -c its cluster and -p its profiles, or --costs TABLE.json alone; give one of the two")
     if costs is not None and measure:
         raise UsageError("what --costs describes cannot be measured; leave --measure out")
@@ -100,26 +106,11 @@ def partition(
     knobs = [knob(text, 25 if len(sweep) == 1 else 13) for text in sweep] if sweep else []
     machines = at_quantile(capped(work.cluster, max_memory), link_quantile)
     limits = _limits(max_latency, max_period, max_energy, max_loss, max_devices)
-    asked = constraints(graph, limits, pin, private, together, forbid, require, max_stages, rate)
+    rules = constraints(graph, limits, pin, private, together, forbid, require, max_stages, rate)
+    question = Question(_order(order), rules, team, epsilon, split_branches, lost, serial_io, direct)
+    goals, keep = _objectives(objectives), api.Run(profiles).keep if profiles else lambda profile: None
     with progress("partitioning") as tell:
-        front, _ = api.partition(
-            graph,
-            work.model,
-            machines,
-            work.profiles,
-            _objectives(objectives),
-            _order(order),
-            asked,
-            team,
-            epsilon,
-            split_branches,
-            measure,
-            seconds,
-            tell,
-            api.Run(profiles).keep if profiles else lambda profile: None,
-            lost,
-            serial_io,
-        )
+        front, _ = api.partition(graph, work.model, machines, work.profiles, goals, question, measure, seconds, tell, keep)
         if data is not None and work.model is not None:
             judged = api.evaluate(front, api.Judge(graph, work.model, data, labels), tell)
             front = judged.front
@@ -130,17 +121,7 @@ def partition(
     write(output, front)
     if knobs:
         with progress("sweeping") as tell:
-            swept = api.sweep(
-                graph,
-                machines.serial() if serial_io else machines,
-                work.profiles,
-                knobs,
-                _order(order),
-                _objectives(objectives),
-                asked,
-                tell,
-                lost,
-            )
+            swept = api.sweep(graph, machines, work.profiles, knobs, goals, question, tell)
         write(output.with_suffix(".sweep.json"), swept)
         api.write_winners(output.with_suffix(".sweep.png"), swept)
     if json:
@@ -154,7 +135,7 @@ def partition(
     if knobs:
         print(f"the plans that win elsewhere: {output.with_suffix('.sweep.png')}")
     if network:
-        print(f"next: edgekit deploy {output} -g {network} -c {cluster}")
+        print(f"next: edgekit deploy {output} -g {network} -c {cluster}{''.join(f' --twin {twin}' for twin in twins or ())}")
 
 
 class _Work(NamedTuple):
@@ -236,8 +217,8 @@ def _limits(latency: str | None, period: str | None, energy: str | None, loss: f
     ]
 
 
-def _order(text: str | None) -> "list[str] | Literal['free'] | None":
-    return "free" if text == "free" else text.split(",") if text else None
+def _order(text: str | None) -> "tuple[str, ...] | Literal['free'] | None":
+    return "free" if text == "free" else tuple(text.split(",")) if text else None
 
 
 def _objectives(text: str) -> "tuple[Objective, ...]":

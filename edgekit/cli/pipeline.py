@@ -1,7 +1,8 @@
 """Commands that put a plan in motion and use it: deploy, rollback, run, verify, stop."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +10,9 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import progress
-from edgekit.cli.options import Twins
+from edgekit.cli.options import Carrying, Twins
 from edgekit.cli.verdict import errors_of, exit_code, print_trace
+from edgekit.cli.watching import keep_recording
 
 if TYPE_CHECKING:
     from collections import deque
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgekit.api import Pipeline
+    from edgekit.api import Pipeline, Streaming
+    from edgekit.cluster import Cluster
     from edgekit.graph import Graph
     from edgekit.plan import Plan
 
@@ -33,6 +36,16 @@ ClusterFile = Annotated[Path | None, typer.Option("-c", "--cluster", help="clust
 Profiles = Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder of profiles, to predict a plan written by hand.")]
 Pick = Annotated[str, typer.Option(help="Which plan of a front: knee, latency, period, memory, its number, or devices if latency<=0.05.")]
 Name = Annotated[str, typer.Option("-n", "--name", help="Name of the cluster that was deployed to.")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Without TLS: what travels can be read and changed on its way.")]
+
+
+class _OnLoss(StrEnum):
+    """What becomes of a pipeline when a device is gone for good."""
+
+    FAIL = "fail"
+    REPLAN = "replan"
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -45,10 +58,18 @@ def deploy(
     pick: Pick = "knee",
     twins: Twins = None,
     take_over: Annotated[bool, typer.Option("--take-over", help="End what others have deployed to the same devices.")] = False,
+    insecure: Insecure = False,
+    transport: Carrying = "socket",
+    renew: Annotated[bool, typer.Option("--renew", help="New certificates for all machines; those before are refused.")] = False,
+    on_loss: Annotated[
+        _OnLoss, typer.Option("--on-loss", help="When a device is gone for good: fail, or replan without it.")
+    ] = _OnLoss.FAIL,
 ) -> None:
     """Start a plan on its devices, compare it with the unsplit network, and leave it running.
 
-    What was deployed before goes on to serve until the new stages have passed all checks; edgekit rollback brings it back.
+    What was deployed before goes on to serve until the new stages have passed all checks; streams go over without a loss, and
+    edgekit rollback brings it back. With --on-loss replan the next best plans without each of the devices are kept too: a
+    client (edgekit run, api.connect) brings one when a device is gone.
     """
     from edgekit import api
     from edgekit.errors import UsageError
@@ -60,9 +81,30 @@ def deploy(
     graph, model = api.load(network, twins or ())
     chosen = _plan(plan, graph, cluster, profiles, pick)
     with progress("deploying") as tell:
-        pipeline = api.deploy_to_stay(chosen, graph, model, there, home, tell, take_over)
+        spare = _fallbacks(plan, chosen, graph, there, profiles, pick) if on_loss is _OnLoss.REPLAN else {}
+        carried = api.transport_of(transport)
+        pipeline = api.deploy_to_stay(chosen, graph, model, there, home, tell, take_over, not insecure, carried, spare, renew)
     _say(pipeline)
+    for without, each in spare.items():
+        print(f"without {', '.join(sorted(without))}: {each.describe()}")
     print(f"next: edgekit run -n {there.name} --input x.npz --output y.npz, edgekit verify -n {there.name}, edgekit stop -n {there.name}")
+
+
+def _fallbacks(
+    path: Path, plan: "Plan", graph: "Graph", cluster: "Cluster", profiles: Path | None, pick: str
+) -> "Mapping[frozenset[str], Plan]":
+    """The plans that are to be kept for losses of devices."""
+    from edgekit import api
+    from edgekit.errors import PlanError, UsageError
+
+    if profiles is None:
+        raise UsageError("to plan without a device, its profiles are needed; add -p with the folder of edgekit profile")
+    front = api.read_front(path)
+    asked = (front.objectives, front.question, pick) if front else ()
+    found = api.fallbacks(plan, graph, cluster, api.Run(profiles).profiles(), *asked)
+    if lonely := [name for name in plan.devices if frozenset({name}) not in found]:
+        raise PlanError(f"no plan does without {', '.join(lonely)}; add a device, allow more, or deploy with --on-loss fail")
+    return found
 
 
 @command("rollback")
@@ -90,8 +132,11 @@ def run(
     cluster: ClusterFile = None,
     pick: Pick = "knee",
     twins: Twins = None,
+    insecure: Insecure = False,
+    transport: Carrying = "socket",
     name: Name = "cluster",
     window: Annotated[int, typer.Option(help="Frames in flight.", min=1)] = 8,
+    trace: Annotated[Path | None, typer.Option("--perfetto", help="Record which frame is where, as a trace for ui.perfetto.dev.")] = None,
 ) -> None:
     """Send inputs through a pipeline and keep the results."""
     from collections import deque
@@ -100,19 +145,44 @@ def run(
 
     writer = api.ResultWriter(target)
     count = 0
-    with progress("running") as tell, _pipeline(plan, network, twins, cluster, None, pick, name, tell) as pipeline:
-        frames = api.read_frames(source, pipeline.graph.cuts[0].tensors)
+    with ExitStack() as stack:
+        tell = stack.enter_context(progress("running"))
+        if plan is None and trace is None:
+            client = stack.enter_context(api.connect(name, tell))
+        else:
+            pipeline = stack.enter_context(_pipeline(plan, network, twins, cluster, None, pick, name, tell, insecure, transport))
+            client = stack.enter_context(pipeline.client())
+            stack.enter_context(_recorded(pipeline, client, trace))
+        frames = api.read_frames(source, client.inputs)
         names: deque[str] = deque()
-        with pipeline.client() as client:
-            try:
-                for result in client.stream(_arrays(frames, names), window):
-                    writer.write(names.popleft(), result)
-                    count += 1
-                    if count % 100 == 0:
-                        tell(f"{count} frames")
-            finally:
-                writer.close()
+        try:
+            for result in client.stream(_arrays(frames, names), window):
+                writer.write(names.popleft(), result)
+                count += 1
+                if count % 100 == 0:
+                    tell(f"{count} frames")
+        finally:
+            writer.close()
     typer.echo(f"{count} frames → {target}", err=True)
+
+
+@contextmanager
+def _recorded(pipeline: "Pipeline", client: "Streaming", trace: Path | None) -> "Iterator[None]":
+    """Record what passes meanwhile, where that is asked for."""
+    from edgekit import api
+    from edgekit.errors import UsageError
+
+    if trace is None:
+        yield
+        return
+    if any(pipeline.cluster.device(name).scheme == "sim" for name in pipeline.plan.devices):
+        raise UsageError("sim: devices have a virtual clock, and nothing to record; edgekit verify -o keeps what it showed")
+    recorder = api.Recorder(pipeline.plan, pipeline.release, pipeline.connections, (pipeline.cluster.client, client))
+    try:
+        with recorder:
+            yield
+    finally:  # what went wrong is worth a look
+        keep_recording(recorder.recording, trace)
 
 
 def _arrays(frames: "Iterator[tuple[str, Arrays]]", names: "deque[str]") -> "Iterator[Arrays]":
@@ -130,6 +200,8 @@ def verify(
     profiles: Profiles = None,
     pick: Pick = "knee",
     twins: Twins = None,
+    insecure: Insecure = False,
+    transport: Carrying = "socket",
     name: Name = "cluster",
     seconds: Annotated[float, typer.Option(help="Time for each phase.", min=0.1)] = 3.0,
     within: Annotated[float, typer.Option(help="Relative error of the prediction that is allowed.", min=0.0)] = 0.15,
@@ -140,7 +212,10 @@ def verify(
     from edgekit import api
     from edgekit.files import encode
 
-    with progress("verifying") as tell, _pipeline(plan, network, twins, cluster, profiles, pick, name, tell) as pipeline:
+    with (
+        progress("verifying") as tell,
+        _pipeline(plan, network, twins, cluster, profiles, pick, name, tell, insecure, transport) as pipeline,
+    ):
         trace = api.verify(pipeline, seconds=seconds, tell=tell)
     if output:
         api.Run(output.parent).keep_trace(output, trace)
@@ -181,6 +256,8 @@ def _pipeline(
     pick: str,
     name: str,
     tell: "Callable[[str], None]",
+    insecure: bool,
+    transport: str,
 ) -> "Iterator[Pipeline]":
     """The deployed pipeline, or one that lives as long as the command where a plan is named."""
     from edgekit import api
@@ -193,5 +270,7 @@ def _pipeline(
     if network is None or cluster is None:
         raise UsageError("a plan needs its network and its cluster; add -g net.onnx -c cluster.toml")
     graph, model = api.load(network, twins or ())
-    with api.deploy(_plan(plan, graph, cluster, profiles, pick), graph, model, api.read_cluster(cluster), tell=tell) as pipeline:
+    chosen = _plan(plan, graph, cluster, profiles, pick)
+    there, carried = api.read_cluster(cluster), api.transport_of(transport)
+    with api.deploy(chosen, graph, model, there, tell=tell, secure=not insecure, transport=carried) as pipeline:
         yield pipeline

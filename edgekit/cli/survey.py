@@ -7,6 +7,7 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import ms, progress, table
+from edgekit.cli.options import Carrying
 
 if TYPE_CHECKING:
     from edgekit.cluster import Cluster, Link
@@ -25,6 +26,7 @@ def survey(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only at rest, and only at the sizes of the network's cuts.")] = False,
     replay: Annotated[Path | None, typer.Option("--replay", help="A survey.json to work the links out of, instead of measuring.")] = None,
+    transport: Carrying = "socket",
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Measure which device reaches which, how fast, at rest and under load, and what links share.
@@ -44,7 +46,7 @@ def survey(
     else:
         graph, model = api.load(network) if network is not None else (None, None)
         with progress("surveying") as tell:
-            found = api.take_survey(there, graph, model, not quick, tell)
+            found = api.take_survey(there, graph, model, not quick, tell, api.transport_of(transport))
         write((output or cluster).with_name("survey.json"), found)
     surveyed = api.with_links(there, found)
     if output is None:
@@ -61,8 +63,9 @@ def survey(
 
 def _print(cluster: "Cluster", survey: "Survey") -> None:
     ways = {(way.source, way.receiver): way for way in survey.ways}
-    again = {(s.source, s.receiver): 0 for s in survey.samples}
-    for sample in survey.samples:
+    told = survey.samples if survey.transport == "socket" else ()  # gRPC does not tell
+    again = {(s.source, s.receiver): 0 for s in told}
+    for sample in told:
         again[sample.source, sample.receiver] += sample.retransmits
     rows = []
     for link in cluster.links:

@@ -2,17 +2,20 @@
 
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from edgekit.cli.app import command
-from edgekit.cli.console import mib, table
+from edgekit.cli.console import drawn_table, mib, progress
 
 if TYPE_CHECKING:
-    from edgekit.api import Status
+    from rich.table import Table
 
-__all__ = ["logs", "status"]
+    from edgekit.api import Event, LinkRate, Observer, Recording, StageRate, Status
+
+__all__ = ["keep_recording", "logs", "status"]
 
 PAUSE_S = 1.0
 
@@ -24,38 +27,77 @@ def status(
     name: Name = "cluster",
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines; with --watch a line each time.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
+    trace: Annotated[Path | None, typer.Option("--perfetto", help="Record which frame is where, as a trace for ui.perfetto.dev.")] = None,
+    seconds: Annotated[float, typer.Option(help="How long to record.", min=0.1)] = 10.0,
 ) -> None:
     """Show the stages of a deployed pipeline as they should be and as they are; exit code 3 where one is not serving."""
     from edgekit import api
     from edgekit.errors import DeviceError
 
     with api.Observer(api.home_of(name)) as observer:
-        _show(found := observer.status(), json)
-        while watch:
-            time.sleep(PAUSE_S)
-            found = observer.status()
-            if sys.stdout.isatty() and not json:
-                print("\033[H\033[2J", end="")  # to the upper left of an empty screen
-            _show(found, json)
+        if trace is not None:
+            with progress("recording") as tell:
+                tell(f"{seconds:g} s")
+                recording = observer.watch(seconds)
+            keep_recording(recording, trace)
+        found = observer.status()
+        if watch:
+            _watch(observer, found, json)
+        _show(found, json)
     if found.degraded:
         raise DeviceError(f"{'; '.join(found.degraded)}; see edgekit logs -n {name}, then run: edgekit stop -n {name}, then edgekit deploy")
+
+
+def _watch(observer: "Observer", found: "Status", json: bool) -> NoReturn:
+    """One look after the other: on a terminal each in the place of the one before, else below it."""
+    if json or not sys.stdout.isatty():
+        while True:
+            _show(found, json)
+            time.sleep(PAUSE_S)
+            found = observer.status()
+    from rich.live import Live
+
+    with Live(_table(found), auto_refresh=False, transient=True) as live:
+        while True:
+            time.sleep(PAUSE_S)
+            live.update(_table(observer.status()), refresh=True)
 
 
 @command("logs")
 def logs(
     name: Name = "cluster",
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines, an event a line.")] = False,
 ) -> None:
-    """Print the logs of a deployed pipeline's agents, with device names."""
+    """Print the logs of a deployed pipeline's agents together, by their clocks."""
+    import msgspec
+
     from edgekit import api
 
     with api.Observer(api.home_of(name)) as observer:
         while True:
-            for device, line in observer.lines():
-                print(f"{device}: {line}", flush=follow)
+            for event in observer.events():
+                print(msgspec.json.encode(event).decode() if json else _line(event), flush=follow)
             if not follow:
                 return
             time.sleep(PAUSE_S)
+
+
+def keep_recording(recording: "Recording", path: Path) -> None:
+    """Write a recording, and say on standard error how well its clocks are known and what is not in it."""
+    from edgekit import api
+
+    path.write_text(api.trace_events(recording), encoding="utf-8")
+    for device, estimates in recording.clocks.items():
+        lacks = f"; it lacks {recording.lacks[device]}" if device in recording.lacks else ""
+        print(f"{device}: {api.clock_words(estimates)}{lacks}", file=sys.stderr)
+
+
+def _line(event: "Event") -> str:
+    """``pi: 2026-02-03T04:05:06.789Z warning: stage 1@pi: lost stage 2``"""
+    grave = "" if event.level == "info" else f"{event.level}: "
+    at = ", ".join(f"{name} {number}" for name, number in (("epoch", event.epoch), ("frame", event.frame)) if isinstance(number, int))
+    return f"{event.device}: {event.time} {grave}{event.event}{f' ({at})' if at else ''}"
 
 
 def _show(status: "Status", json: bool) -> None:
@@ -68,9 +110,54 @@ def _show(status: "Status", json: bool) -> None:
             "wanted": len(status.stages),
             "degraded": status.degraded,
             "stages": status.stages,
+            "rates": status.rates,
+            "devices": status.hosts,
         }
         print(msgspec.json.encode(shown).decode(), flush=True)
         return
-    rows = [[s.name, s.state, str(s.frames), str(s.failed), mib(s.peak_bytes), str(s.pid or "")] for s in status.stages]
+    from rich.console import Console
+
+    console = Console()
+    Console(width=None if console.is_terminal else 160).print(_table(status))
+    for host in status.hosts:
+        if host.pages:
+            print(f"{host.device}: http://{host.pages}/metrics")
+    sys.stdout.flush()
+
+
+def _table(status: "Status") -> "Table":
+    """A row for each replica of each stage; what is not known is a dash, and how fast it goes is known from the second look on."""
+    hosts = {host.device: host for host in status.hosts}
+    moving = any(rate.frames_per_s is not None for rate in status.rates)
+    rows = []
+    for stage, rate in zip(status.stages, status.rates, strict=True):
+        host = hosts[stage.name.partition("@")[2]]
+        heat = _or_dash(host.temperature_c, "{:.0f} °C") + (f", {', '.join(host.throttled)}" if host.throttled else "")
+        rest = [heat, str(stage.frames), str(stage.failed), mib(stage.peak_bytes), str(stage.pid or "")]
+        rows.append([stage.name, stage.state, *(_moving(stage.stage, rate) if moving else ()), _or_dash(rate.queue, "{}"), *rest])
     title = f"{status.record.plan.describe()}, release {status.record.release[:12]}"
-    table(title, ["stage", "state", "frames", "failed", "peak memory", "process"], rows, words=2)
+    columns = [
+        "stage",
+        "state",
+        *(("fps", "busy", "links") if moving else ()),
+        "queue",
+        "heat",
+        "frames",
+        "failed",
+        "peak memory",
+        "process",
+    ]
+    return drawn_table(title, columns, rows, words=2)
+
+
+def _moving(stage: int, rate: "StageRate") -> list[str]:
+    links = ", ".join(f"{_end(link, stage)} {mib(link.bytes_per_s)}/s" for link in rate.links)
+    return [_or_dash(rate.frames_per_s, "{:.1f}"), _or_dash(rate.busy, "{:.0%}"), links or "-"]
+
+
+def _end(link: "LinkRate", stage: int) -> str:
+    return f"→ {link.receiver}" if link.source == stage else f"{link.source} →"
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)

@@ -3,6 +3,9 @@
 Latency is read with one frame in flight. Capacity is reached by raising the number of frames in flight until
 throughput stops growing. Under load, frames arrive at random (Poisson) whether or not earlier ones are done, and
 latency counts from the time at which a frame was meant to be sent, so that a slow pipeline cannot hide its queue.
+
+What a link takes is told by its sender alone, so that no two clocks are compared: from the first byte handed over to the
+acknowledgement, less the way back and less how long the receiver had the message before it acknowledged it.
 """
 
 import statistics
@@ -14,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.deploy.client import Client, Result, Streaming
+from edgekit.deploy.client import Client, Streaming
 from edgekit.deploy.pipeline import Pipeline
+from edgekit.deploy.sink import Result
 from edgekit.deploy.virtual import VirtualClient
 from edgekit.errors import DeviceError
 from edgekit.files import encode
@@ -162,7 +166,7 @@ def _observe(pipeline: Pipeline, client: Streaming, count: int) -> _Seen:
     if isinstance(client, Client):
         for (receiver, replica), link in client.outlets.links.items():
             message = (CLIENT, receiver, pipeline.cluster.client, pipeline.device(receiver, replica))
-            seen.transfers[message] = [seconds for _, seconds in list(link.transfers)[-count:]]
+            seen.transfers[message] = [each.end_s - each.begin_s for each in list(link.transfers)[-count:]]
     return seen
 
 

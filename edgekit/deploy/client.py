@@ -1,92 +1,70 @@
-"""The client of a running pipeline: source of inputs, sink of results, and the clock that latencies are read from."""
+"""The client of a running pipeline: source of inputs, sink of results, and the clock that latencies are read from.
 
-import re
-import socket
+linked ──a stage is lost──▶ hung up ──the plan has healed──▶ linked anew: frames without a result are given again
+   │                           └──RECOVERY_S are over──▶ every frame in flight ends with its StageError
+   └──another release serves──▶ linked with both: what is under way comes to its end, what follows goes to the new one
+"""
+
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgekit.errors import DeviceError, EdgekitError, FrameError, StageError, UsageError
+from edgekit.deploy.ends import Ends, Target
+from edgekit.deploy.sink import LOOK_S, Arrays, Result, Sink
+from edgekit.deploy.source import Source
+from edgekit.errors import DeviceError, EdgekitError, UsageError
 from edgekit.graph import Tensor
-from edgekit.plan import CLIENT
 from edgekit.runtime.frames import Kind
-from edgekit.runtime.joint import Inlets, Outlets, Turn
-from edgekit.runtime.verbs import End, Port, end_name
-from edgekit.runtime.wire import Hello, dial
+from edgekit.runtime.joint import Outlets
 
-__all__ = ["Client", "Result", "Streaming", "check_frame", "check_window"]
-
-Arrays = Mapping[str, NDArray[np.generic]]
-Route = tuple[End, int, End, int]
-
-PATIENCE_S = 60.0
-"""Time without any result after which a pipeline with frames in it counts as hung."""
+__all__ = ["Client", "Follow", "Streaming", "check_window"]
 
 RETURN_S = 2.0
 """Time that a stage has to notice that the client before this one has gone."""
+
+RECOVERY_S = 8.0
+"""Time that what was lost has to come back. With what it takes to notice a loss, all is over before 15 s are."""
+
+TRIES = 4
+"""Losses in a row, with no result between them, after which the frame that waits for its result is taken to be their cause."""
 
 GOODBYE_S = 2.0
 """Time that the threads of a stream have to end; only a caller's iterable that blocks takes longer."""
 
 WINDOW = 8
 
-_LOST = re.compile(r"(?:lost|nothing came from) stage (\d+)")
-
-
-class Result(NamedTuple):
-    """What became of one frame: outputs by name, or the error that ended it. Times in seconds of one clock."""
-
-    frame: int
-    outputs: Arrays | None
-    error: StageError | None
-    intended_s: float
-    sent_s: float
-    done_s: float
-
-    def value(self) -> Arrays:
-        """The outputs.
-
-        Raises:
-            StageError: the frame failed.
-        """
-        if self.error is not None:
-            raise self.error
-        assert self.outputs is not None
-        return self.outputs
-
 
 class Streaming(Protocol):
     """What can stream frames through a plan: a client of real stages, or a virtual one."""
 
-    def stream(self, frames: Iterable[Arrays], window: int = WINDOW, arrivals_s: Sequence[float] | None = None) -> Iterator[Result]:
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What a frame consists of."""
+
+    def stream(
+        self,
+        frames: Iterable[Arrays],
+        window: int = WINDOW,
+        arrivals_s: Sequence[float] | None = None,
+        deadline_s: float | None = None,
+    ) -> Iterator[Result]:
         """Results in the order of the frames, at most ``window`` of them in flight.
 
-        ``arrivals_s``: open loop; intended time of each frame, in seconds from the start.
+        ``arrivals_s``: open loop; intended time of each frame, in seconds from the start. ``deadline_s``: a frame that has no
+        result so long after it was meant to be sent ends with a DeadlineError.
         """
 
 
-def check_frame(arrays: Arrays, tensors: tuple[Tensor, ...], what: str) -> None:
-    """Refuse inputs that are not those of the graph.
+class Follow(Protocol):
+    """Knows of a pipeline that may be replaced while a client uses it."""
 
-    Raises:
-        FrameError: names, shapes or types differ.
-    """
-    for tensor in tensors:
-        if tensor.name not in arrays:
-            raise FrameError(
-                f"{what}: expected an input {tensor.name!r}, got {', '.join(arrays) or 'nothing'}; name the arrays like the inputs"
-            )
-        array = arrays[tensor.name]
-        if tuple(array.shape) != tensor.shape or array.dtype != tensor.dtype:
-            raise FrameError(
-                f"{what}: input {tensor.name!r} is expected as {tensor.dtype} {list(tensor.shape or ())}, "
-                f"got {array.dtype} {list(array.shape)}; convert it first"
-            )
+    def newest(self) -> Target:
+        """What serves now."""
+
+    def mending(self) -> bool:
+        """Something is lost: whether another plan is on its way."""
 
 
 def check_window(window: int) -> None:
@@ -99,99 +77,79 @@ def check_window(window: int) -> None:
         raise UsageError(f"expected at least 1 frame in flight, got a window of {window}; raise it")
 
 
-class _Stream:
-    """State that the feeding thread and the reading caller share."""
-
-    def __init__(self, window: int):
-        self.credit = threading.Semaphore(window)
-        self.left = threading.Event()
-        self.times: dict[int, tuple[float, float]] = {}
-        self.sent = 0
-        self.error: Exception | None = None
-
-    def leave(self) -> None:
-        """Let the feeding thread go home."""
-        self.left.set()
-        self.credit.release()
-
-
 class Client:
     """Links to the first and last stages of a plan. One stream at a time; one that is left before its end hangs up.
 
-    ``names`` are what errors call the stages, with their devices.
+    ``follow``: where to go on when another release takes over; None: it is never looked for.
     """
 
-    def __init__(
-        self,
-        plan: str,
-        ports: tuple[tuple[Port, ...], tuple[Port, ...]],
-        addresses: Mapping[Route, tuple[str, int]],
-        names: Sequence[str] = (),
-    ):
-        self._sources, self._receivers = ports
-        self._names = names
+    def __init__(self, target: Target, follow: Follow | None = None):
+        self._follow = follow
         self._epoch = 0
-        self._streaming = self._closed = False
-        self.inlets = Inlets(self._sources)
-        self.outlets = Outlets(self._receivers)
-        until = time.monotonic() + RETURN_S
+        self._source: Source | None = None
+        self._closed = threading.Event()
+        self._linking = threading.Lock()
+        self._ends = Ends(target)
         try:
-            for end, replica in self.inlets.links:
-                hello = Hello(plan, end, replica, CLIENT, 0, gives=False)
-                sock = _dial(addresses[end, replica, CLIENT, 0], hello, end_name(end), until)
-                self.inlets.links[end, replica].attach(sock, returning=False)
-            for end, replica in self.outlets.links:
-                hello = Hello(plan, CLIENT, 0, end, replica)
-                self.outlets.links[end, replica].attach(_dial(addresses[CLIENT, 0, end, replica], hello, end_name(end), until))
-        except OSError as error:
-            self.close()
-            raise DeviceError(f"the pipeline hung up while it was greeted ({error}); see edgekit status, then deploy again") from error
-        except BaseException:
-            self.close()
-            raise
+            self._ends.link(time.monotonic() + RETURN_S)
+        except DeviceError:
+            healed = threading.Event()
+            if self._mending():
+                self._link_anew(healed)
+            if not healed.is_set():
+                raise
+        if follow is not None:
+            threading.Thread(target=self._look, args=(follow,), name="following", daemon=True).start()
 
-    def stream(self, frames: Iterable[Arrays], window: int = WINDOW, arrivals_s: Sequence[float] | None = None) -> Iterator[Result]:
-        """See ``Streaming``. When a stage is lost, every frame in flight ends with its StageError.
+    def stream(
+        self,
+        frames: Iterable[Arrays],
+        window: int = WINDOW,
+        arrivals_s: Sequence[float] | None = None,
+        deadline_s: float | None = None,
+    ) -> Iterator[Result]:
+        """See ``Streaming``. Where something is lost, the frames that have no result yet are given again once the plan has healed.
+
+        What does not heal ends every frame in flight with its StageError; and so ends a frame that is lost again and again.
 
         Raises:
             FrameError: an input does not fit; the results before it have been yielded.
-            StageError: after a loss, once the frames in flight have been accounted for.
+            StageError: after a loss for good, once the frames in flight have been accounted for.
             UsageError: another stream is going on, or was left before its end.
         """
         check_window(window)
-        self._begin()
-        epoch = self._epoch
-        state = _Stream(window if arrivals_s is None else 2**31)
-        feeder = threading.Thread(target=self._feed, args=(frames, arrivals_s, epoch, state), name="source", daemon=True)
+        source = self._begin(window if arrivals_s is None else 2**31, arrivals_s)
+        feeder = threading.Thread(target=source.feed, args=(frames,), name="source", daemon=True)
         feeder.start()
-        frame, whole = 0, False
         try:
-            while (turn := self._take(frame, epoch, state)).kind is not Kind.END:
-                if turn.lost:
-                    yield from self._lose(turn.note, frame, state)
-                yield self._result(frame, turn, state)
-                state.credit.release()
-                frame += 1
-            state.leave()
+            yield from self._results(source, Sink(source, deadline_s))
             feeder.join()
-            if frame < state.sent or any(link.broken for link in self.outlets.links.values()):
-                yield from self._lose("the link to the first stage ended", frame, state)
-            whole = True
+            self._source = None
         finally:
-            self._streaming = False
-            state.leave()
-            if not whole:  # frames are still under way: only hanging up keeps them out of the next stream
+            source.leave()
+            if self._source is not None:  # frames are still under way: only hanging up keeps them out of the next stream
+                self._source = None
                 self.close()
+                for leg in source.legs:
+                    leg.ends.hang_up()
                 feeder.join(GOODBYE_S)
-        if state.error is not None:
-            raise state.error
+        if source.error is not None:
+            raise source.error
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What a frame consists of."""
+        return tuple(dict.fromkeys(tensor for port in self._ends.target.ports[1] for tensor in port.tensors))
+
+    @property
+    def outlets(self) -> Outlets:
+        """Those that lead to the first stages."""
+        return self._ends.outlets
 
     def close(self) -> None:
         """Hang up. Frames in flight are discarded by the stages."""
-        self._closed = True
-        for outlet in self.outlets.links.values():
-            outlet.abort()
-        self.inlets.close()
+        self._closed.set()
+        self._ends.hang_up()
 
     def __enter__(self) -> Self:
         return self
@@ -199,81 +157,120 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _begin(self) -> None:
-        if self._streaming:
-            raise UsageError("this client is in the middle of a stream; read that to its end first")
-        if self._closed:
-            raise UsageError("this client has hung up, as it does when a stream is left before its end; open another one")
-        self._streaming = True
+    def _begin(self, window: int, arrivals_s: Sequence[float] | None) -> Source:
+        with self._linking:
+            if self._source is not None:
+                raise UsageError("this client is in the middle of a stream; read that to its end first")
+            if self._closed.is_set():
+                raise UsageError("this client has hung up, as it does when a stream is left before its end; open another one")
+            source = self._source = Source(self._ends.target.ports[1], window, arrivals_s)
+            source.start(self._ends, self._next_epoch())
+            return source
+
+    def _next_epoch(self) -> int:
         self._epoch = max(self._epoch + 1, time.time_ns() // 1_000_000 & 0xFFFFFFFF)
+        return self._epoch
 
-    def _feed(self, frames: Iterable[Arrays], arrivals_s: Sequence[float] | None, epoch: int, state: _Stream) -> None:
-        start = time.perf_counter()
-        try:
-            for frame, arrays in enumerate(frames):
-                for port in self._receivers:
-                    check_frame(arrays, port.tensors, f"frame {frame}")
-                intended = time.perf_counter() if arrivals_s is None else start + arrivals_s[frame]
-                state.left.wait(max(intended - time.perf_counter(), 0))
-                state.credit.acquire()
-                if state.left.is_set():
-                    break
-                slots = self.outlets.acquire(frame)
-                for slot in slots:
-                    for name, view in slot.views.items():
-                        view[...] = arrays[name]
-                sent = time.perf_counter()
-                state.times[frame] = (sent if arrivals_s is None else intended, sent)
-                state.sent = frame + 1
-                self.outlets.give(epoch, frame, slots)
-        except Exception as error:  # the caller's iterable may raise anything; it is raised again where results are read
-            state.error = error
-        self.outlets.end(epoch)
-
-    def _take(self, frame: int, epoch: int, state: _Stream) -> Turn:
+    def _results(self, source: Source, sink: Sink) -> Iterator[Result]:
+        """All results of a stream, through losses."""
+        losses, first = 0, 0
         while True:
-            try:
-                return self.inlets.take(frame, epoch, PATIENCE_S)
-            except TimeoutError as error:
-                if state.sent > frame:
-                    return Turn(Kind.FAIL, epoch, {}, f"{error}, with {state.sent - frame} frames in the pipeline", lost=True)
+            turn = sink.take()
+            if turn is None:
+                yield sink.too_late()
+            elif turn.kind is Kind.END and source.ended and source.answered == source.sent:
+                return
+            elif turn.lost or turn.kind is Kind.END:
+                note = turn.note or "the link to the first stage ended"
+                losses = losses + 1 if source.answered == first else 1
+                if losses == TRIES and source.answered < source.sent:
+                    yield sink.failed(note)
+                    losses = 0
+                if not (yield from self._heal(source, sink)):
+                    yield from self._lose(self._replaced or note, source, sink)
+                source.start(self._ends, self._next_epoch(), one_by_one=losses > 1)
+                first = source.answered
+            else:
+                yield sink.result(turn)
 
-    def _result(self, frame: int, turn: Turn, state: _Stream) -> Result:
-        done = time.perf_counter()
-        outputs, error = None, None
-        if turn.kind is Kind.FAIL:
-            error = self._error(turn.note, frame)
-        else:
-            outputs = {name: view.copy() for name, view in turn.arrays.items()}
-            self.inlets.done()
-        return Result(frame, outputs, error, *state.times.pop(frame), done)
+    def _heal(self, source: Source, sink: Sink) -> Generator[Result, None, bool]:
+        """Link up anew once the plan has healed; whether it has in time. Deadlines pass meanwhile."""
+        source.halt()
+        healed = threading.Event()
+        healing = threading.Thread(target=self._link_anew, args=(healed, source), name="healing", daemon=True)
+        healing.start()
+        while healing.is_alive():
+            healing.join(sink.wait_s)
+            while sink.late:
+                yield sink.too_late()
+        return healed.is_set()
 
-    def _lose(self, note: str, frame: int, state: _Stream) -> Iterator[Result]:
-        """Account for every frame in flight, then raise."""
-        state.leave()
-        while frame < state.sent:
-            yield Result(frame, None, self._error(note, frame), *state.times.pop(frame), time.perf_counter())
-            frame += 1
-        if isinstance(state.error, EdgekitError) and not isinstance(state.error, DeviceError):
-            raise state.error
-        raise self._error(note, None)
+    def _link_anew(self, healed: threading.Event, source: Source | None = None) -> None:
+        for leg in list(source.legs) if source else ():
+            leg.ends.hang_up()  # first, as another release cannot take over from what is stuck
+        with self._linking:
+            self._ends.hang_up()  # those that another release was to take over with, too
+            target = self._ends.target
+            until = time.monotonic() + RECOVERY_S + 2 * target.load_s
+            while not self._closed.is_set():
+                target = self._successor(target)
+                ends = Ends(target)
+                try:
+                    ends.link(until, lambda: self._closed.is_set() or self._mending() or self._successor(target) is not target)  # noqa: B023
+                except DeviceError:
+                    if time.monotonic() > until and not self._mending():
+                        return
+                    self._closed.wait(LOOK_S / 5)
+                else:
+                    self._ends = ends
+                    if self._closed.is_set():
+                        ends.hang_up()
+                    healed.set()
+                    return
 
-    def _error(self, note: str, frame: int | None) -> StageError:
-        what = "the pipeline" if frame is None else f"frame {frame}"
-        lost = _LOST.findall(note)
-        if not lost:
-            return StageError(f"{what} failed: {note}", stage=note.partition(":")[0], frame=frame)
-        index = int(lost[-1])  # the first to tell is the nearest to the loss
-        name = self._names[index] if index < len(self._names) else f"stage {index}"
-        return StageError(f"{what} failed: {name} is lost ({note}); see edgekit logs, then deploy again", stage=name, frame=frame)
+    def _mending(self) -> bool:
+        return self._follow is not None and self._follow.mending()
 
+    def _successor(self, target: Target) -> Target:
+        """What serves in its place, where frames can go on."""
+        newest = target if self._follow is None else self._follow.newest()
+        return newest if newest.release != target.release and newest.takes_for(target) else target
 
-def _dial(address: tuple[str, int], hello: Hello, who: str, until_s: float) -> socket.socket:
-    """Open a link; where a client has just left, the stage may need a moment to notice."""
-    while True:
+    @property
+    def _replaced(self) -> str:
+        """That something else serves now, to which the frames cannot go on."""
+        if self._follow is None or self._follow.newest().takes_for(self._ends.target):
+            return ""
+        return "a network with other inputs or outputs has been deployed in its place; open another client"
+
+    def _look(self, follow: Follow) -> None:
+        """Look out for another release, and move to it."""
+        while not self._closed.wait(LOOK_S):
+            with self._linking:
+                target = self._successor(self._ends.target)
+                if target is not self._ends.target and not self._closed.is_set():
+                    self._move(target)
+
+    def _move(self, target: Target) -> None:
+        """Link with another release, and go on there; if it cannot be reached, it is tried again later."""
+        ends, before, source = Ends(target), self._ends, self._source
         try:
-            return dial(*address, hello, who)
+            ends.link(time.monotonic() + RETURN_S)
         except DeviceError:
-            if time.monotonic() > until_s:
-                raise
-        time.sleep(0.02)
+            return
+        if source is None:
+            self._ends = ends
+            before.hang_up()
+        elif source.move(ends, self._next_epoch()):
+            self._ends = ends
+        else:  # the stream is at its end, or has lost something: one of them goes on
+            ends.hang_up()
+
+    def _lose(self, note: str, source: Source, sink: Sink) -> Iterator[Result]:
+        """Account for every frame in flight, then raise."""
+        source.leave()
+        while source.answered < source.sent:
+            yield sink.failed(note)
+        if isinstance(source.error, EdgekitError) and not isinstance(source.error, DeviceError):
+            raise source.error
+        raise sink.error(note, None)

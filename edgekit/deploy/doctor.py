@@ -11,6 +11,7 @@ from itertools import permutations
 from typing import Literal, NamedTuple
 
 from devices import Connection, connect
+from devices.authority import ECHO, of_probes
 from devices.connection import Probe
 from devices.door import door
 from devices.facts import machine_of
@@ -99,9 +100,10 @@ def _pair(source: str, receiver: str, connections: dict[str, Connection]) -> Fin
         return Finding(subject, "data port", "skipped", f"see {' and '.join(missing)}")
     echo = None
     try:
-        there = connections[receiver]
-        echo = there.probe(Probe(listen=there.device.listen or door(there, (connections[source],))))
-        probed = connections[source].probe(Probe(host=echo.host, port=echo.port, sizes=(1,), samples=3, budget_s=0.1))
+        there, authority = connections[receiver], of_probes()
+        echo = there.probe(Probe(listen=there.device.listen or door(there, (connections[source],)), keys=authority.issue(ECHO)))
+        request = Probe(host=echo.host, port=echo.port, sizes=(1,), samples=3, budget_s=0.1, keys=authority.issue(source))
+        probed = connections[source].probe(request)
         trip_ms = 1e3 * sorted(probed.round_trips_s[0])[len(probed.round_trips_s[0]) // 2]
         return Finding(subject, "data port", "ok", f"{probed.host} → {echo.host}, round trip {trip_ms:.2g} ms")
     except DeviceError as error:

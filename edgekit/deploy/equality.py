@@ -17,6 +17,7 @@ _TOLERANCES = {
     "fp16": 1e-2,  # a cut rounds to 11 bits what a processor without fp16 kernels would have handed on in fp32
     "int8": 2e-2,  # other processors round to the next of 256 steps, and a few such steps add up
     "u8": 2e-2,  # the same of what is sent in eight bits
+    "u8c": 2e-2,
 }
 
 Arrays = Mapping[str, NDArray[np.generic]]

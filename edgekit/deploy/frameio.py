@@ -11,7 +11,8 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.deploy.client import Result, check_frame
+from edgekit.deploy.sink import Result
+from edgekit.deploy.source import check_frame
 from edgekit.errors import FrameError, UsageError
 from edgekit.files import write_bytes
 from edgekit.graph import Tensor

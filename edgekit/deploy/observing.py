@@ -1,27 +1,48 @@
 """What a pipeline that stays should be and what it is, device by device; one that cannot be reached is told, not raised."""
 
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from devices import Connection, connect
 from devices.local import find
+from edgekit.deploy.rates import StageRate, rates
 from edgekit.deploy.record import Record, find_record
+from edgekit.deploy.recording import Recorder, Recording
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError
+from edgekit.runtime.log import Event, event_of
 from edgekit.runtime.verbs import LogsReply, StageStatus
 
-__all__ = ["Observer", "Status"]
+__all__ = ["Host", "Observer", "Status"]
 
 SERVING = "serving"
 
+SILENT_S = 10.0
+"""Time that an agent has to answer, or a machine to be reached."""
+
+
+class Host(Struct, frozen=True):
+    """A device: how hot it is, what holds it back (None: it does not tell), and where its pages for monitors are."""
+
+    device: str
+    temperature_c: float | None = None
+    throttled: tuple[str, ...] | None = None
+    pages: str = ""
+
 
 class Status(NamedTuple):
-    """Every stage that there should be, as it is."""
+    """Every stage that there should be, as it is, and the devices; ``rates`` are those since the look before, if there was one."""
 
     record: Record
     stages: tuple[StageStatus, ...]
+    hosts: tuple[Host, ...] = ()
+    rates: tuple[StageRate, ...] = ()
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -30,17 +51,20 @@ class Status(NamedTuple):
 
 
 class Observer:
-    """Asks all devices of the pipeline under ``home`` at once; connections are kept for the next time, and opened anew when lost.
+    """Asks all devices of the pipeline under ``home`` (or of that record) at once; connections are kept for the next time, and
+    opened anew when lost.
 
     Raises:
         UsageError: no pipeline was deployed there.
     """
 
-    def __init__(self, home: Path):
-        self.record = find_record(home)
+    def __init__(self, home: Path, record: Record | None = None):
+        self.record = record or find_record(home)
         self._home = home
         self._connections: dict[str, Connection] = {}
+        self._asking: dict[str, threading.Thread] = {}
         self._marks: dict[str, int | None] = {device.name: None for device in self.record.devices}
+        self._before: tuple[StageStatus, ...] = ()
         self._rests = dict.fromkeys(self._marks, "")
 
     def status(self) -> Status:
@@ -50,21 +74,33 @@ class Observer:
         for index, stage in enumerate(self.record.plan.stages):
             for replica, name in enumerate(stage.devices):
                 stages.append(self._stage(index, replica, name, replies[name]))
-        return Status(self.record, tuple(stages))
+        before, self._before = self._before, tuple(stages)
+        return Status(self.record, self._before, tuple(_host(*each) for each in replies.items()), rates(before, stages))
 
-    def lines(self) -> list[tuple[str, str]]:
-        """Devices and lines of their logs: of late at first, then those that are new; a device that is out of reach has none."""
-        found = []
+    def events(self) -> list[Event]:
+        """What the devices have logged, by their clocks: of late at first, then what is new; a device that is out of reach has none."""
+        found: list[Event] = []
         for name, reply in self._ask_all().items():
             if isinstance(reply, LogsReply):
                 self._marks[name] = reply.mark
                 *lines, self._rests[name] = (self._rests[name] + reply.text).split("\n")
-                found += [(name, line) for line in lines]
-        return found
+                found += [_event(line, name) for line in lines if line.strip()]
+        return sorted(found, key=lambda event: event.time)
+
+    def watch(self, seconds: float) -> Recording:
+        """What passes on all devices in so many seconds.
+
+        Raises:
+            DeviceError: one is out of reach.
+        """
+        connections = {device.name: self._connection(device) for device in self.record.devices}
+        with Recorder(self.record.plan, self.record.release, connections) as recorder:
+            time.sleep(seconds)
+        return recorder.recording
 
     def close(self) -> None:
         """Leave the devices as they are."""
-        for connection in self._connections.values():
+        for connection in list(self._connections.values()):
             connection.close()
         self._connections.clear()
 
@@ -84,7 +120,7 @@ class Observer:
         return StageStatus(f"stage {index}@{device}", release, index, replica, 0, state, 0, 0, 0)
 
     def _ask_all(self) -> dict[str, LogsReply | str]:
-        """What each device answers; or why it does not."""
+        """What each device answers; or why it does not. One that is silent is asked again once it has answered."""
         replies: dict[str, LogsReply | str] = {}
 
         def ask(device: Device) -> None:
@@ -95,12 +131,14 @@ class Observer:
                 if lost := self._connections.pop(device.name, None):
                     lost.close()
 
-        threads = [threading.Thread(target=ask, args=(device,), name=f"asking {device.name}") for device in self.record.devices]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return {name: replies[name] for name in self._marks}
+        for device in self.record.devices:
+            if device.name not in self._asking or not self._asking[device.name].is_alive():
+                self._asking[device.name] = threading.Thread(target=ask, args=(device,), name=f"asking {device.name}", daemon=True)
+                self._asking[device.name].start()
+        end_s = time.monotonic() + SILENT_S
+        for thread in self._asking.values():
+            thread.join(max(end_s - time.monotonic(), 0.0))
+        return {name: replies.get(name, f"{name}: its agent has not answered for {SILENT_S:g} s; is it stopped?") for name in self._marks}
 
     def _connection(self, device: Device) -> Connection:
         if device.name not in self._connections:
@@ -108,3 +146,16 @@ class Observer:
                 raise DeviceError(f"{device.name}: its agent has gone")
             self._connections[device.name] = connect(device, self._home)
         return self._connections[device.name]
+
+
+def _host(device: str, reply: LogsReply | str) -> Host:
+    return Host(device) if isinstance(reply, str) else Host(device, reply.heat.temperature_c, reply.heat.throttled, reply.pages)
+
+
+def _event(line: str, device: str) -> Event:
+    """What a line of a device's log says; one that an agent of an earlier edgekit wrote has its time in front."""
+    event = event_of(line)
+    if event is None:
+        time, _, text = line.partition(" ")
+        event = Event(time, 0.0, "info", text) if time[:2] == "20" and time[10:11] == "T" else Event("", 0.0, "warning", line)
+    return replace(event, device=device)

@@ -8,6 +8,7 @@ from edgekit.graph import Graph
 from edgekit.onnxio import Model, coded, cut
 from edgekit.plan import CLIENT, Plan, Transfer, wired
 from edgekit.runtime.store import digest_of
+from edgekit.runtime.tls import named
 from edgekit.runtime.verbs import End, Port, StageSpec, coding_works, works
 
 __all__ = ["Part", "client_ports", "part"]
@@ -27,8 +28,9 @@ def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, ow
         inputs, outputs = _ends(plan, graph, index)
         stage_model = cut(model, graph, stage.start, stage.stop, stage.variant.precision)
         if any(codec != "raw" for _, codec in (*inputs, *outputs)):
-            stage_model = coded(stage_model, inputs, outputs)
-        sources, receivers = _ports(plan, graph, index)
+            held = (each for twin in graph.twins if twin.precision == stage.variant.precision for each in twin.held)
+            stage_model = coded(stage_model, inputs, outputs, plan.ranges, held)
+        sources, receivers = _ports(plan, graph, cluster, index)
         for replica, device in enumerate(map(cluster.device, stage.devices)):
             spec = StageSpec(
                 plan=name,
@@ -67,17 +69,17 @@ def _ends(plan: Plan, graph: Graph, index: int) -> tuple[list[Written], list[Wri
     return [(graph.tensor(name), codec) for name, codec in came.items() if name in reads], outputs
 
 
-def client_ports(plan: Plan, graph: Graph) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+def client_ports(plan: Plan, graph: Graph, cluster: Cluster) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     """Where the client gets results from, and where it sends inputs to."""
-    return _ports(plan, graph, CLIENT)
+    return _ports(plan, graph, cluster, CLIENT)
 
 
-def _ports(plan: Plan, graph: Graph, end: End) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+def _ports(plan: Plan, graph: Graph, cluster: Cluster, end: End) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     """Ports towards those who send to ``end``, and towards those it sends to."""
 
     def port(other: End, sent: tuple[Transfer, ...]) -> Port:
-        replicas = 1 if other == CLIENT else len(plan.stages[other].devices)
-        return Port(other, replicas, wired(graph, sent))
+        devices = (cluster.client,) if other == CLIENT else plan.stages[other].devices
+        return Port(other, len(devices), wired(graph, sent), tuple(named(cluster.name, device) for device in devices))
 
     messages = plan.messages()
     sources = tuple(port(source, sent) for (source, receiver), sent in messages.items() if receiver == end)

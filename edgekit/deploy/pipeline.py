@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices import Connection
+from devices.authority import Authority
 from devices.door import door
 from devices.local import LocalConnection
 from devices.relay import Relay, open_relays
@@ -18,11 +19,13 @@ from devices.shaper import Route, open_routes
 from devices.sim import SimConnection
 from edgekit.cluster import Cluster, Shape
 from edgekit.deploy.checks import check, check_home, meeting
-from edgekit.deploy.client import Client, Streaming
+from edgekit.deploy.client import Client, Follow, Streaming
+from edgekit.deploy.ends import Target
 from edgekit.deploy.equality import require, tolerance_of
 from edgekit.deploy.opening import connect_all
 from edgekit.deploy.parts import Part, client_ports
 from edgekit.deploy.release import Release, prepare
+from edgekit.deploy.transports import require_transport
 from edgekit.deploy.virtual import VirtualClient
 from edgekit.errors import DeviceError, UsageError
 from edgekit.graph import Graph
@@ -30,7 +33,8 @@ from edgekit.onnxio import Model
 from edgekit.plan import CLIENT, Plan, validate
 from edgekit.runtime.executor import run_once
 from edgekit.runtime.frames import Layout
-from edgekit.runtime.verbs import End, Endpoint, Loaded, LogsReply, Run, StageSpec
+from edgekit.runtime.tls import named
+from edgekit.runtime.verbs import End, Endpoint, Loaded, LogsReply, Run, StageSpec, Transport
 from edgekit.trace import Equality
 
 __all__ = ["Addresses", "Pipeline", "bring", "deploy"]
@@ -41,7 +45,8 @@ MOST_GOLDEN = 64
 Arrays = Mapping[str, NDArray[np.generic]]
 Tell = Callable[[str], None]
 Admit = Callable[["Pipeline"], None]
-Addresses = dict[tuple[End, int, End, int], tuple[str, int]]
+Edge = tuple[End, int, End, int]
+Addresses = dict[Edge, tuple[str, int]]
 """Where (source, replica) dials (receiver, replica); the client dials both its first and its last stages."""
 
 
@@ -54,9 +59,15 @@ class Pipeline:
         self.cluster = cluster
         self.connections = connections
         self.release = release
+        self.authority: Authority | None = None
+        """Who vouches for its machines; None: nothing between them is encrypted."""
+        self.transport: Transport = "socket"
+        """What carries its links."""
         self.addresses: Addresses = {}
         self.loaded: dict[tuple[int, int], Loaded] = {}
         self.equality: Equality | None = None
+        self.follow: Follow | None = None
+        """Knows what takes its place; None: nothing does."""
 
     @property
     def turns(self) -> int:
@@ -74,9 +85,16 @@ class Pipeline:
         if sims:
             yield VirtualClient(self.plan, self.graph, self.cluster, sims, self.release)
             return
-        names = [f"stage {index}@{'|'.join(stage.devices)}" for index, stage in enumerate(self.plan.stages)]
-        with Client(self.release, client_ports(self.plan, self.graph), self.addresses, names) as client:
+        with Client(self.target(), self.follow) as client:
             yield client
+
+    def target(self) -> Target:
+        """What a client has to know of it."""
+        names = [f"stage {index}@{'|'.join(stage.devices)}" for index, stage in enumerate(self.plan.stages)]
+        keys = self.authority.issue(self.cluster.client) if self.authority else None
+        ports = client_ports(self.plan, self.graph, self.cluster)
+        load_s = max((loaded.load_s for loaded in self.loaded.values()), default=0.0)
+        return Target(self.release, ports, self.addresses, names, keys, load_s, self.transport)
 
     def logs(self, spans: int = 0) -> dict[str, LogsReply]:
         """What each device says of its stages."""
@@ -98,11 +116,13 @@ def deploy(
     home: Path | None = None,
     golden: Arrays | None = None,
     tell: Tell = lambda text: None,
+    secure: bool = True,
+    transport: Transport = "socket",
 ) -> Iterator[Pipeline]:
     """A pipeline that serves while the context is open; with ``home`` it stays when the context is left.
 
     Every stage answers the inputs that it would get for the golden frame before any is linked, and the linked
-    pipeline then answers the golden frame itself; both are compared with the unsplit run.
+    pipeline then answers the golden frame itself; both are compared with the unsplit run. ``transport`` carries the links.
 
     Raises:
         PlanError: the plan does not fit the graph or the cluster.
@@ -112,13 +132,18 @@ def deploy(
     plan = validate(plan, graph)
     check(plan, graph, cluster)
     tell("cutting stages")
-    with bring(prepare(plan, graph, model, cluster, golden=golden), home, tell) as pipeline:
+    with bring(prepare(plan, graph, model, cluster, golden=golden), home, tell, secure=secure, transport=transport) as pipeline:
         yield pipeline
 
 
 @contextmanager
 def bring(
-    release: Release, home: Path | None = None, tell: Tell = lambda text: None, admit: Admit = lambda made: None
+    release: Release,
+    home: Path | None = None,
+    tell: Tell = lambda text: None,
+    admit: Admit = lambda made: None,
+    secure: bool = True,
+    transport: Transport = "socket",
 ) -> Iterator[Pipeline]:
     """As ``deploy``, with a release that has been prepared; ``admit`` may refuse the devices before anything is put there."""
     plan, cluster = release.plan, release.cluster
@@ -128,6 +153,12 @@ def bring(
         tell("connecting")
         connections = connect_all(map(cluster.device, plan.devices), stack, home, "a deployment")
         pipeline = Pipeline(plan, release.graph, cluster, connections, release.name)
+        if secure:
+            pipeline.authority = Authority.fresh(cluster.name)
+            if home is not None:
+                pipeline.authority.keep(home, release.name)
+        pipeline.transport = transport
+        require_transport(transport, connections)
         admit(pipeline)
         try:
             tell("loading stages")
@@ -154,7 +185,9 @@ def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
             expected[spec.stage] = run_once(model, {tensor.name: known[tensor.name] for tensor in spec.inputs})
             known |= expected[spec.stage]
         connection.put(model)
-        spec = msgspec.structs.replace(spec, listen=spec.listen or door(connection, _callers(pipeline, spec)))
+        keys = pipeline.authority.issue(spec.device) if pipeline.authority else None
+        listen = spec.listen or door(connection, _callers(pipeline, spec))
+        spec = msgspec.structs.replace(spec, listen=listen, keys=keys, transport=pipeline.transport)
         loaded, outputs = connection.load(spec, Layout(spec.inputs).pack(known))
         pipeline.loaded[spec.stage, spec.replica] = loaded
         if loaded.build_s:
@@ -192,12 +225,17 @@ def _link(pipeline: Pipeline, parts: Sequence[Part], home: Path | None) -> Itera
         pipeline.addresses |= dict(zip(routes, shaped, strict=True)) | dict(zip(relays, relayed, strict=True))
         for spec, _ in reversed(parts):  # each finds those that follow ready
             mine = [edge for edge in edges if edge[:2] == (spec.stage, spec.replica) and edge[2] != CLIENT]
-            ends = tuple(Endpoint(edge[2], edge[3], *pipeline.addresses[edge]) for edge in mine)
+            ends = tuple(Endpoint(*edge[2:], *pipeline.addresses[edge], _called(pipeline, edge)) for edge in mine)
             pipeline.connections[spec.device].run(Run(spec.plan, spec.stage, spec.replica, ends))
         yield
 
 
-def _edges(pipeline: Pipeline) -> Iterator[tuple[End, int, End, int]]:
+def _called(pipeline: Pipeline, edge: Edge) -> str:
+    """What the certificate of the receiver of an edge calls it."""
+    return named(pipeline.cluster.name, pipeline.device(*edge[2:]))
+
+
+def _edges(pipeline: Pipeline) -> Iterator[Edge]:
     """Every pair of replicas that meet in some frame."""
     stages = pipeline.plan.stages
     for source, receiver in pipeline.plan.messages():

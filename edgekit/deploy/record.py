@@ -16,7 +16,7 @@ from edgekit.errors import UsageError
 from edgekit.files import read, write
 from edgekit.graph import Graph
 from edgekit.plan import Plan
-from edgekit.runtime.verbs import Loaded
+from edgekit.runtime.verbs import Loaded, Transport
 from edgekit.trace import Equality
 
 __all__ = ["DEPLOYED", "DEPLOYING", "Record", "deployed", "find_record", "home_of", "record"]
@@ -25,7 +25,10 @@ DEPLOYED, DEPLOYING = "deployment.json", "deploying.json"
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.deployment"):
-    """A release that serves, and those that did before it, the latest last."""
+    """A release that serves, and those that did before it, the latest last.
+
+    ``secure``: its machines know each other by certificates. ``transport``: what carries their links.
+    """
 
     plan: Plan
     graph: Graph
@@ -35,7 +38,9 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     loaded: tuple[tuple[int, int, Loaded], ...]
     equality: Equality | None = None
     before: tuple[str, ...] = ()
-    version: int = 2
+    secure: bool = True
+    transport: Transport = "socket"
+    version: int = 3
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -75,6 +80,7 @@ def record(pipeline: Pipeline, path: Path, before: tuple[str, ...] = ()) -> Reco
     """Write a pipeline down."""
     addresses = tuple((*edge, *address) for edge, address in pipeline.addresses.items())
     loaded = tuple((*key, value) for key, value in pipeline.loaded.items())
-    made = Record(pipeline.plan, pipeline.graph, pipeline.cluster, pipeline.release, addresses, loaded, pipeline.equality, before)
+    plan, graph, cluster, secure = pipeline.plan, pipeline.graph, pipeline.cluster, pipeline.authority is not None
+    made = Record(plan, graph, cluster, pipeline.release, addresses, loaded, pipeline.equality, before, secure, pipeline.transport)
     write(path, made)
     return made

@@ -27,12 +27,20 @@ from edgekit.runtime.executor import run_once, sample_inputs
 from edgekit.runtime.store import digest_of
 from edgekit.runtime.verbs import StageSpec
 
-__all__ = ["Release", "keep_only", "keep_release", "kept_release", "prepare"]
+__all__ = ["Fallback", "Release", "keep_only", "keep_release", "kept_fallbacks", "kept_release", "prepare"]
 
 FOLDER = ".releases"
 MODELS = "models"
 
 Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class Fallback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A release, and its plan, that does without some devices."""
+
+    without: tuple[str, ...]
+    release: str
+    plan: Plan
 
 
 class Release(NamedTuple):
@@ -42,7 +50,7 @@ class Release(NamedTuple):
     as this machine computes them.
 
     ``name`` is what its stages are called by on the devices. It is another one each time, so that a release can be
-    brought to devices that still serve the one before it, also when both are of the same plan.
+    brought to devices that still serve the one before it, also when both are of the same plan. ``fallbacks`` are kept beside it.
     """
 
     name: str
@@ -52,6 +60,7 @@ class Release(NamedTuple):
     parts: tuple[Part, ...]
     golden: Arrays
     expected: Arrays
+    fallbacks: tuple[Fallback, ...] = ()
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.release"):
@@ -60,6 +69,7 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     graph: Graph
     cluster: Cluster
     specs: tuple[StageSpec, ...]
+    fallbacks: tuple[Fallback, ...] = ()
     version: int = 1
 
 
@@ -85,7 +95,7 @@ def keep_release(release: Release, home: Path) -> None:
     arrays |= {f"o{n}": release.expected[output] for n, output in enumerate(release.graph.outputs)}
     np.savez(folder / "golden.npz", **arrays)  # type: ignore[arg-type]  # savez has an option besides arrays
     specs = tuple(spec for spec, _ in release.parts)
-    write(folder / "release.json", _Kept(release.name, release.plan, release.graph, release.cluster, specs))
+    write(folder / "release.json", _Kept(release.name, release.plan, release.graph, release.cluster, specs, release.fallbacks))
 
 
 def kept_release(name: str, home: Path) -> Release:
@@ -94,26 +104,41 @@ def kept_release(name: str, home: Path) -> Release:
     Raises:
         UsageError: it was not, or is no longer.
     """
-    folder = home / FOLDER / name
-    if not (folder / "release.json").is_file():
-        raise UsageError(f"release {name[:12]} is not kept under {home} any more; deploy its plan instead")
-    kept = read(folder / "release.json", _Kept)
+    folder, kept = home / FOLDER / name, _kept(name, home)
     parts = tuple(Part(spec, (home / FOLDER / MODELS / spec.model).read_bytes()) for spec in kept.specs)
     with np.load(folder / "golden.npz") as arrays:
         golden = {tensor.name: arrays[f"i{n}"] for n, tensor in enumerate(kept.graph.cuts[0].tensors)}
         expected = {output: arrays[f"o{n}"] for n, output in enumerate(kept.graph.outputs)}
-    return Release(name, kept.plan, kept.graph, kept.cluster, parts, golden, expected)
+    return Release(name, kept.plan, kept.graph, kept.cluster, parts, golden, expected, kept.fallbacks)
+
+
+def kept_fallbacks(name: str, home: Path) -> tuple[Fallback, ...]:
+    """Those of a release that was kept under ``home``, without reading any model.
+
+    Raises:
+        UsageError: it was not, or is no longer.
+    """
+    return _kept(name, home).fallbacks
+
+
+def _kept(name: str, home: Path) -> _Kept:
+    path = home / FOLDER / name / "release.json"
+    if not path.is_file():
+        raise UsageError(f"release {name[:12]} is not kept under {home} any more; deploy its plan instead")
+    return read(path, _Kept)
 
 
 def keep_only(names: Collection[str], home: Path) -> None:
-    """Remove all other releases, and the models that only they used."""
+    """Remove all other releases but their fallbacks, and the models that only they used."""
     folder = home / FOLDER
+    kept = {path.parent.name: read(path, _Kept) for path in folder.glob("*/release.json")}
+    spare = {each.release for name in names if name in kept for each in kept[name].fallbacks}
     used = set()
-    for path in folder.glob("*/release.json"):
-        if path.parent.name in names:
-            used |= {spec.model for spec in read(path, _Kept).specs}
+    for name, release in kept.items():
+        if name in names or name in spare:
+            used |= {spec.model for spec in release.specs}
         else:
-            shutil.rmtree(path.parent)
+            shutil.rmtree(folder / name)
     for model in (folder / MODELS).glob("*"):
         if model.name not in used:
             model.unlink()

@@ -1,4 +1,4 @@
-"""Pipelines that stay after the command that deployed them: brought, replaced, rolled back, found again, ended.
+"""Pipelines that stay after the command that deployed them: brought, replaced, rolled back, ended.
 
 prepared ──▶ loaded and linked beside what serves ──golden frames are right──▶ written down ──▶ what served before is ended
                           └──────anything else──────▶ ended; what served goes on to serve
@@ -6,36 +6,47 @@ prepared ──▶ loaded and linked beside what serves ──golden frames are 
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
-from devices import Connection
+from devices.authority import Authority
 from devices.local import find
 from devices.owner import me
 from edgekit.cluster import Cluster
 from edgekit.deploy.checks import check
+from edgekit.deploy.following import restored
 from edgekit.deploy.observing import Observer
 from edgekit.deploy.opening import connect_all
 from edgekit.deploy.pipeline import Admit, Pipeline, bring
 from edgekit.deploy.record import DEPLOYED, DEPLOYING, Record, deployed, find_record, record
-from edgekit.deploy.release import Release, keep_only, keep_release, kept_release, prepare
+from edgekit.deploy.release import Fallback, Release, keep_only, keep_release, kept_fallbacks, kept_release, prepare
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError, UsageError
 from edgekit.files import read
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
+from edgekit.runtime.verbs import Transport
 
-__all__ = ["attach", "deploy_to_stay", "end", "roll_back"]
+__all__ = ["deploy_to_stay", "end", "fall_back", "roll_back"]
 
 END_S = 10.0
 """Time that an agent has to end after it has said that it will."""
+
+DRAIN_S = 10.0
+"""Time that clients have to go over to the next release, with what is under way at its end."""
 
 KEPT = 3
 """Releases that can be rolled back to."""
 
 Tell = Callable[[str], None]
+Carried = tuple[bool, Transport]
+"""Whether links are encrypted, and what carries them."""
+Fallbacks = Mapping[frozenset[str], Plan]
+"""Plans by the devices that they are to do without."""
+
+NONE: Fallbacks = {}
 
 
 def deploy_to_stay(
@@ -46,23 +57,31 @@ def deploy_to_stay(
     home: Path,
     tell: Tell = lambda text: None,
     take_over: bool = False,
+    secure: bool = True,
+    transport: Transport = "socket",
+    fallbacks: Fallbacks = NONE,
+    renew: bool = False,
 ) -> Pipeline:
     """Start a plan that outlives this process, in the place of what was deployed under ``home`` before.
 
     Where the same plan serves already, nothing is changed. What served before goes on to until the new stages have
     loaded, linked and answered golden frames; if they do not, nothing of them is left. ``take_over`` ends what others
-    have deployed to the same devices.
+    have deployed to the same devices. ``secure``: what travels is encrypted, and every machine shows its certificate.
+    ``transport``: what carries the links. ``fallbacks`` are plans that do without some of the devices, kept for when those are gone
+    (see ``fall_back``). ``renew``: certificates are made anew also where nothing is changed, and those before are refused from then
+    on; that is done in any case once two thirds of their time are over.
 
     Raises:
         EdgekitError: as ``deploy``; or UsageError: the devices serve a pipeline of somebody else.
     """
     plan = validate(plan, graph)
     check(plan, graph, cluster)
-    if unchanged := _unchanged(plan, graph, cluster, home):
+    spare = {without: validate(each, graph) for without, each in fallbacks.items()}
+    if not renew and (unchanged := _unchanged(plan, graph, cluster, home, (secure, transport), spare)):
         return unchanged
     tell("cutting stages")
-    release = prepare(plan, graph, model, cluster, _owner(home))
-    return _switch(release, home, lambda served: (*served.before, served.release) if served else (), tell, take_over)
+    release = _with_fallbacks(prepare(plan, graph, model, cluster, _owner(home)), model, spare, home)
+    return _switch(release, home, _behind_it, tell, take_over, (secure, transport))
 
 
 def roll_back(home: Path, tell: Tell = lambda text: None) -> Pipeline:
@@ -76,15 +95,47 @@ def roll_back(home: Path, tell: Tell = lambda text: None) -> Pipeline:
     if not served.before:
         raise UsageError(f"nothing was deployed to {served.cluster.name} before what serves now; deploy another plan instead")
     release = kept_release(served.before[-1], home)
-    return _switch(release, home, lambda served: served.before[:-1] if served else (), tell, False)
+    return _switch(release, home, lambda served: served.before[:-1] if served else (), tell, False, (served.secure, served.transport))
 
 
-def _switch(release: Release, home: Path, before: Callable[[Record | None], tuple[str, ...]], tell: Tell, take_over: bool) -> Pipeline:
+def fall_back(home: Path, gone: Collection[str], tell: Tell = lambda text: None) -> Pipeline:
+    """Bring a plan that was kept for it in the place of one whose devices are gone.
+
+    Raises:
+        UsageError: none was kept that does without them.
+        EdgekitError: it cannot be brought.
+    """
+    served = find_record(home)
+    fitting = [each for each in kept_fallbacks(served.release, home) if not set(each.plan.devices) & set(gone)]
+    if not fitting:
+        raise UsageError(f"no plan was kept that does without {', '.join(gone)}; deploy one: edgekit deploy --on-loss replan")
+    chosen = min(fitting, key=lambda each: set(each.without) != set(gone))
+    return _switch(kept_release(chosen.release, home), home, _behind_it, tell, False, (served.secure, served.transport))
+
+
+def _with_fallbacks(release: Release, model: Model, plans: Fallbacks, home: Path) -> Release:
+    """A release whose fallbacks are made ready and kept, so that neither the network nor a search is needed when they are."""
+    found = [(without, prepare(plan, release.graph, model, release.cluster, _owner(home))) for without, plan in plans.items()]
+    names = tuple(Fallback(tuple(sorted(without)), spare.name, spare.plan) for without, spare in found)
+    for _, spare in found:
+        keep_release(spare._replace(fallbacks=tuple(each for each in names if each.release != spare.name)), home)
+    return release._replace(fallbacks=names)
+
+
+def _behind_it(served: Record | None) -> tuple[str, ...]:
+    """What can be rolled back to once another release has taken over."""
+    return (*served.before, served.release) if served else ()
+
+
+def _switch(
+    release: Release, home: Path, before: Callable[[Record | None], tuple[str, ...]], tell: Tell, take_over: bool, carried: Carried
+) -> Pipeline:
     _clear(home)
     served = find_record(home) if deployed(home) else None
+    secure, transport = carried
     record(Pipeline(release.plan, release.graph, release.cluster, {}, release.name), home / DEPLOYING)  # what is to be ended if this is
     try:
-        with bring(release, home, tell, _admission(home, served, take_over)) as pipeline:
+        with bring(release, home, tell, _admission(home, served, take_over), secure, transport) as pipeline:
             keep_release(release, home)
             kept = before(served)[-KEPT:]
             record(pipeline, home / DEPLOYING, kept)
@@ -93,21 +144,29 @@ def _switch(release: Release, home: Path, before: Callable[[Record | None], tupl
         _clear(home)
         raise
     if served is not None:
+        tell("letting clients go over to it")
+        _drain(served, home)
         tell("ending what served before")
         _retire(served, release.plan.devices, home)
     keep_only((release.name, *kept), home)
+    Authority.forget(home, but=release.name)
     return pipeline
 
 
-def _unchanged(plan: Plan, graph: Graph, cluster: Cluster, home: Path) -> Pipeline | None:
-    """What serves, all of it, where that is the same plan on the same cluster."""
+def _unchanged(plan: Plan, graph: Graph, cluster: Cluster, home: Path, carried: Carried, fallbacks: Fallbacks) -> Pipeline | None:
+    """What serves, all of it, where that is the same plan on the same cluster, with the same fallbacks."""
     if not deployed(home):
         return None
     served = find_record(home)
-    if (served.plan, served.cluster, served.graph.digest) != (plan, cluster, graph.digest):
+    if (served.plan, served.cluster, served.graph.digest, (served.secure, served.transport)) != (plan, cluster, graph.digest, carried):
+        return None
+    if {frozenset(each.without): each.plan for each in kept_fallbacks(served.release, home)} != fallbacks:
+        return None
+    pipeline = restored(served, {}, home)
+    if pipeline.authority is not None and pipeline.authority.due:
         return None
     with Observer(home) as observer:
-        return None if observer.status().degraded else _pipeline(served, {})
+        return None if observer.status().degraded else pipeline
 
 
 def _owner(home: Path) -> str:
@@ -131,9 +190,19 @@ def _admission(home: Path, served: Record | None, take_over: bool) -> Admit:
     return admit
 
 
+def _drain(served: Record, home: Path) -> None:
+    """Wait until nobody uses a release any more that another has taken over from; not for ever."""
+    until = time.monotonic() + DRAIN_S
+    with Observer(home, served) as observer:
+        while any(stage.clients for stage in observer.status().stages) and time.monotonic() < until:
+            time.sleep(DRAIN_S / 100)
+
+
 def _retire(served: Record, still: Iterable[str], home: Path) -> None:
     """End a release that another has taken over from; a device that cannot be reached is rid of it at the next deployment."""
     for device in served.devices:
+        if device.scheme == "local" and not find(device, home):
+            continue
         with contextlib.suppress(DeviceError):
             _end_stages(device, served.release, home)
         if device.scheme == "local" and device.name not in still:
@@ -153,30 +222,6 @@ def _clear(home: Path) -> None:
                 if served is None or device.name not in served.plan.devices:
                     _end_agents([device], home)
     (home / DEPLOYING).unlink(missing_ok=True)
-
-
-@contextmanager
-def attach(home: Path) -> Iterator[Pipeline]:
-    """The pipeline that was deployed under ``home``.
-
-    Raises:
-        UsageError: none was.
-        DeviceError: it was, but an agent of it has gone.
-    """
-    kept = find_record(home)
-    gone = [device.name for device in kept.devices if device.scheme == "local" and not find(device, home)]
-    if gone:
-        raise DeviceError(f"the agent of {', '.join(gone)} has gone; run: edgekit stop -n {kept.cluster.name}, then edgekit deploy")
-    with ExitStack() as stack:
-        yield _pipeline(kept, connect_all(kept.devices, stack, home))
-
-
-def _pipeline(kept: Record, connections: Mapping[str, Connection]) -> Pipeline:
-    pipeline = Pipeline(kept.plan, kept.graph, kept.cluster, connections, kept.release)
-    pipeline.addresses = {(a, b, c, d): (host, port) for a, b, c, d, host, port in kept.addresses}
-    pipeline.loaded = {(stage, replica): loaded for stage, replica, loaded in kept.loaded}
-    pipeline.equality = kept.equality
-    return pipeline
 
 
 def end(home: Path) -> tuple[str, ...]:
@@ -203,6 +248,7 @@ def end(home: Path) -> tuple[str, ...]:
     for path in (home / DEPLOYING, home / DEPLOYED):
         path.unlink(missing_ok=True)
     keep_only((), home)
+    Authority.forget(home)
     return tuple(dict.fromkeys((*elsewhere, *(device.name for device in running))))
 
 

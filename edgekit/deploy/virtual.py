@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from devices.sim import SimConnection, SimStage
 from edgekit.cluster import Cluster, Link
-from edgekit.deploy.client import WINDOW, Result, check_frame, check_window
+from edgekit.deploy.client import WINDOW, check_window
 from edgekit.deploy.clock import Clock, Job
+from edgekit.deploy.sink import Result, too_late
+from edgekit.deploy.source import check_frame
 from edgekit.errors import StageError
-from edgekit.graph import Graph
+from edgekit.graph import Graph, Tensor
 from edgekit.plan import CLIENT, Plan, wired
 from edgekit.runtime.verbs import End
 
@@ -62,7 +64,18 @@ class VirtualClient:
         self.spans: deque[tuple[int, str, int, float, float]] = deque(maxlen=HISTORY)
         self.transfers: dict[tuple[End, End, str, str], deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
 
-    def stream(self, frames: Iterable[Arrays], window: int = WINDOW, arrivals_s: Sequence[float] | None = None) -> Iterator[Result]:
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What a frame consists of."""
+        return self._graph.cuts[0].tensors
+
+    def stream(
+        self,
+        frames: Iterable[Arrays],
+        window: int = WINDOW,
+        arrivals_s: Sequence[float] | None = None,
+        deadline_s: float | None = None,
+    ) -> Iterator[Result]:
         """See ``Streaming``."""
         check_window(window)
         clock = Clock()
@@ -85,7 +98,7 @@ class VirtualClient:
             if not clock.advance():
                 break
             while running and running[0].leave.done_s is not None:
-                yield self._result(running.popleft())
+                yield self._result(running.popleft(), deadline_s)
         if failure is not None:
             raise failure
 
@@ -132,12 +145,15 @@ class VirtualClient:
         resources = (f"link {message.here}→{message.there}", *(f"medium {medium}" for medium in dict.fromkeys(link.media)))
         return clock.add(Job(lane, resources, link.transfer_s(message.nbytes), message.nbytes / link.bytes_per_s), [done[message.source]])
 
-    def _result(self, frame: _Frame) -> Result:
+    def _result(self, frame: _Frame, deadline_s: float | None) -> Result:
         sent_s, done_s = frame.enter.span[0], frame.leave.span[1]
+        intended_s = sent_s if frame.intended_s is None else frame.intended_s
         self.spans.extend((index, device, frame.number, *job.span) for index, device, job in frame.computes)
         for message, job in frame.transfers:
             self.transfers[message[:4]].append(job.takes_s)
-        return Result(frame.number, frame.outputs, frame.error, sent_s if frame.intended_s is None else frame.intended_s, sent_s, done_s)
+        if deadline_s is not None and done_s > intended_s + deadline_s:
+            return Result(frame.number, None, too_late(frame.number, deadline_s), intended_s, sent_s, intended_s + deadline_s)
+        return Result(frame.number, frame.outputs, frame.error, intended_s, sent_s, done_s)
 
     def _device(self, end: End, number: int) -> str:
         if end == CLIENT:

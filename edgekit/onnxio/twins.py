@@ -3,7 +3,8 @@
 fp32      x ─ Conv ─ a ─ Conv ─ y                       its tensors name the cuts
 int8      x ─ Q DQ ─ Conv ─ a ─ Q DQ ─ Conv ─ y         made of it, with a in between as well
 
-stage     x ─ Q DQ ─ Conv ─ a::twin ─ Q DQ ─ a          what is quantized next leaves the stage as it will be read
+stage     x ─ Q DQ ─ Conv ─ a::twin ─ Q ─ a::uint8 ─ DQ ─ a          what is quantized next leaves the stage as it will be read;
+                                                                     between two such stages in its whole numbers, a::uint8
 """
 
 import dataclasses
@@ -13,11 +14,13 @@ from typing import Any
 from msgspec.structs import replace
 from onnx import ModelProto, helper
 
+from edgekit.codec import STRAIGHT, carried
 from edgekit.errors import GraphError
-from edgekit.graph import Graph, Segment, Tensor, Twin
+from edgekit.graph import Graph, Held, Segment, Tensor, Twin
 from edgekit.onnxio.loading import MARK, Model, subgraphs
 from edgekit.onnxio.names import all_graphs, reads
 from edgekit.onnxio.reading import element_type, read, value_info
+from edgekit.onnxio.straight import steps_of
 from edgekit.onnxio.versions import lower
 from edgekit.onnxio.wire import join
 
@@ -44,12 +47,25 @@ def paired(graph: Graph, model: Model, twins: Iterable[Model]) -> tuple[Graph, M
             raise GraphError(f"{twin.name} has other inputs or outputs than {graph.name}; make it of that: edgekit quantize")
         cuts = tuple(position for position in graph.candidates if _parts(twin, other, graph.cuts[position].tensors))
         model = dataclasses.replace(model, twins={**model.twins, other.precision: twin})
-        graph = replace(graph, twins=(*graph.twins, Twin(other.precision, other.digest, cuts)))
+        crossing = dict.fromkeys(tensor for position in cuts for tensor in graph.cuts[position].tensors)
+        held = tuple(each for tensor in crossing if (each := _held(twin, tensor.name)) is not None)
+        graph = replace(graph, twins=(*graph.twins, Twin(other.precision, other.digest, cuts, held)))
     return graph, model
 
 
 def _end(tensor: Tensor) -> tuple[str, object, str]:
     return tensor.name, tensor.shape, tensor.dtype
+
+
+def _held(twin: Model, name: str) -> Held | None:
+    """How a twin has a tensor in whole numbers; None: it does not, or not all of it in the same steps."""
+    if (pair := _rounding(twin, name)) is None:
+        return None
+    weights = {weight.name: weight for weight in twin.proto.graph.initializer}
+    steps, back = (steps_of(node, weights) for node in pair)
+    if steps is None or steps != back or (dtype := next((each for each in STRAIGHT if each == steps[0]), None)) is None:
+        return None
+    return Held(name, dtype, *steps[1:])
 
 
 def _parts(twin: Model, other: Graph, crossing: Sequence[Tensor]) -> bool:
@@ -126,17 +142,23 @@ def _leaving(twin: Model, tensor: Tensor) -> list[Any]:
     name, kind = tensor.name, _kind(twin, tensor)
     if kind != (plain := element_type(tensor)):
         return [helper.make_node("Cast", [f"{name}::twin"], [name], f"{name}::leave", to=plain)]
-    quantize = _reader(twin, "QuantizeLinear", name)
-    restore = _reader(twin, "DequantizeLinear", quantize.output[0]) if quantize is not None else None
-    if quantize is None or restore is None:
+    if (pair := _rounding(twin, name)) is None:
         return [helper.make_node("Identity", [f"{name}::twin"], [name], f"{name}::leave")]
-    made = []
-    for node, read_name, output in ((quantize, f"{name}::twin", f"{name}::whole"), (restore, f"{name}::whole", name)):
+    made, held = [], _held(twin, name)
+    whole = carried(tensor, held.dtype)[0].name if held else f"{name}::whole"
+    for node, read_name, output in ((pair[0], f"{name}::twin", whole), (pair[1], whole, name)):
         copy = type(node)()
         copy.CopyFrom(node)
         copy.name, copy.input[0], copy.output[0] = f"{output}::leave", read_name, output
         made.append(copy)
     return made
+
+
+def _rounding(twin: Model, name: str) -> tuple[Any, Any] | None:
+    """The nodes that quantize a tensor and restore it; None: it is not quantized."""
+    quantize = _reader(twin, "QuantizeLinear", name)
+    restore = _reader(twin, "DequantizeLinear", quantize.output[0]) if quantize is not None else None
+    return None if quantize is None or restore is None else (quantize, restore)
 
 
 def _reader(twin: Model, op: str, name: str) -> Any:

@@ -26,34 +26,51 @@ from queue import SimpleQueue
 from edgekit.errors import DeviceError, EdgekitError, ProtocolError
 from edgekit.runtime.control import Channel, Failure
 from edgekit.runtime.ending import on_sigterm
+from edgekit.runtime.journal import Journal
 from edgekit.runtime.lease import Lease
+from edgekit.runtime.monitoring import show
 from edgekit.runtime.notify import READY, STOPPING, keep_alive, notify
-from edgekit.runtime.sockets import arrivals
+from edgekit.runtime.pages import address_from
+from edgekit.runtime.sockets import LOOPBACK, arrivals
 from edgekit.runtime.supervisor import Supervisor
 from edgekit.runtime.verbs import Alive, Claim, Done, Hold, Request, Stop
 from edgekit.runtime.visiting import attach, visit
 
 __all__ = ["main", "serve"]
 
+PAGES_PORT = 9464
+"""Where the agent that a device keeps is looked at; those of ``local:`` devices, of which there are several, take any port."""
+
 Farewell = SimpleQueue[Channel | None]
 """Who asked the agent to end and waits for its answer; None: nobody waits."""
 
 
-def serve(folder: Path, store: Path | None = None, follow: bool = False, daemon: bool = False, keeps: bool = False) -> None:
+def serve(
+    folder: Path,
+    store: Path | None = None,
+    follow: bool = False,
+    daemon: bool = False,
+    keeps: bool = False,
+    pages: tuple[str, int] = (LOOPBACK, 0),
+    journal: Journal | None = None,
+) -> None:
     """Serve ``folder/agent.sock`` until the end; what ``keeps`` lets its stages come back with the next agent.
+
+    ``pages``: where monitors may look, at any port (0) or at this one if it is free.
 
     Raises:
         DeviceError: another agent serves the folder.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # before anyone can dial it
     store = store or folder / "store"
-    supervisor = Supervisor(folder, store, keeps)
+    supervisor = Supervisor(folder, store, keeps, journal)
     listener = _listen(folder / "agent.sock")
     if daemon:
         _detach()  # whoever started the agent need not be its parent, and may now dial it
     (folder / "agent.pid").write_text(f"{os.getpid()}\n")
     farewell: Farewell = SimpleQueue()
     on_sigterm(lambda: farewell.put(None))
+    supervisor.pages = show(supervisor, *pages)
     supervisor.bring_back()
     threading.Thread(target=_accept, args=(listener, supervisor, store.parent / "lease", farewell), daemon=True).start()
     if follow:
@@ -132,6 +149,14 @@ def _converse(channel: Channel, supervisor: Supervisor, lease: Lease, farewell: 
         lease.close()
 
 
+def _told(path: Path) -> str:
+    """What set-up has written down."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
 def _absolute(text: str) -> Path:
     return Path(text).absolute()  # stage processes work elsewhere
 
@@ -142,6 +167,7 @@ def main() -> None:
     parser.add_argument("mode", choices=("follow", "serve", "visit", "attach"))
     parser.add_argument("folder", type=_absolute, nargs="?", help="of the agent; beside its file, unless given")
     parser.add_argument("--daemon", action="store_true", help="serve in the background")
+    parser.add_argument("--pages", metavar="HOST:PORT", help=f"for monitors; loopback, and port {PAGES_PORT} if it is free")
     arguments = parser.parse_args()
     os.umask(0o077)  # socket, models and log are their owner's alone
     beside = Path(sys.argv[0]).absolute().parent
@@ -152,8 +178,11 @@ def main() -> None:
     if arguments.mode == "visit":
         visit(folder.parent if arguments.folder is None else folder, store)
     folder.mkdir(parents=True, exist_ok=True)
-    sys.stderr = (folder / "agent.log").open("a", buffering=1)
-    serve(folder, store, arguments.mode == "follow", arguments.daemon, keeps=arguments.folder is None)
+    sys.stderr = journal = Journal(folder)
+    keeps = arguments.folder is None
+    told = arguments.pages or (_told(folder / "pages") if keeps else "")
+    pages = address_from(told) if told else (LOOPBACK, PAGES_PORT if keeps else 0)
+    serve(folder, store, arguments.mode == "follow", arguments.daemon, keeps, pages, journal)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgekit.errors import DeviceError
+from edgekit.runtime import ciphers
 from edgekit.runtime.control import Channel
+from edgekit.runtime.journal import Journal
 from edgekit.runtime.origin import environment
 from edgekit.runtime.verbs import Reply, Request, StageSpec
 
-__all__ = ["Child", "end", "start"]
+__all__ = ["Child", "end", "fate", "start"]
 
 GRACE_S = 2.0
 """Time that a stage process has to end before it is killed."""
@@ -30,44 +32,50 @@ class Child:
     spec: StageSpec | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def ask(self, request: Request, blob: bytes = b"") -> tuple[Reply, bytes]:
-        """Its answer.
+    def ask(self, request: Request, blob: bytes = b"", within_s: float = -1) -> tuple[Reply, bytes]:
+        """Its answer; ``within_s`` it has to be free to be asked.
 
         Raises:
-            DeviceError: it has ended, and how.
+            DeviceError: it has ended, and how; or it is busy with what it was asked before.
             EdgekitError: it says so.
         """
-        with self.lock:
+        if not self.lock.acquire(timeout=within_s):
+            raise DeviceError(f"silent: it has not answered for {within_s:g} s")
+        try:
             try:
                 answer: tuple[Reply, bytes] = self.channel.ask(request, Reply, blob)
             except DeviceError as error:
                 if not self.channel.closed:
                     raise
-                raise DeviceError(f"{error}{_fate(self.process)}") from error
+                raise DeviceError(f"{error}{fate(self.process)}") from error
             return answer
+        finally:
+            self.lock.release()
 
 
-def start(name: str, folder: Path, store: Path) -> Child:
-    """A stage process that logs into the agent's ``folder`` and finds models in the ``store``.
+def start(name: str, journal: Journal, store: Path, spec: StageSpec | None = None) -> Child:
+    """A stage process that logs into the agent's ``journal`` and finds models in the ``store``.
 
     Raises:
         DeviceError: it does not start.
     """
     ours, theirs = socket.socketpair()
     try:
-        with theirs, (folder / "agent.log").open("ab") as log:
+        with theirs:
             process = subprocess.Popen(
                 [sys.executable, "-m", "edgekit.runtime.stageprocess", str(theirs.fileno()), str(store)],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 cwd=store,  # where no file can be taken for a module
-                env=environment(),
+                env={**environment(), **ciphers.environment(store.parent)},
             )
     except OSError as error:
         ours.close()
         raise DeviceError(f"the process of {name} does not start ({error}); is the device out of memory or disk?") from error
+    assert process.stdout is not None
+    journal.follow(process.stdout, spec)
     return Child(process, Channel(ours, name))
 
 
@@ -84,7 +92,7 @@ def end(*children: Child) -> None:
             child.process.wait()
 
 
-def _fate(process: "subprocess.Popen[bytes]") -> str:
+def fate(process: "subprocess.Popen[bytes]") -> str:
     """What became of a process, for a message; empty while it runs."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         code = process.wait(0.2)

@@ -11,6 +11,7 @@ from edgekit import __version__
 from edgekit.machine import Machine
 from edgekit.runtime.machine.probing import probe
 from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.needs import available
 from edgekit.runtime.origin import environment
 from edgekit.runtime.verbs import FactsReply
 from edgekit.telemetry import decline
@@ -32,7 +33,7 @@ def probe_facts() -> FactsReply:
     """Facts of this device, gathered without loading onnxruntime into this process."""
     installed = Path(msgspec.__file__).parents[1].stat()  # where packages come and go
     version, providers = _onnxruntime(installed.st_mtime_ns)
-    return FactsReply(__version__, msgspec.convert(probe(Here()), Machine), version, providers)
+    return FactsReply(__version__, msgspec.convert(probe(Here()), Machine), version, providers, available())
 
 
 @cache

@@ -8,10 +8,15 @@
 Network byte order in the header and the table; tensor data as it lies in memory (little-endian on every
 machine that onnxruntime runs on), each tensor at a multiple of 64 bytes so that it can be used in place.
 Both ends know the tensors of their link from the plan, so a table is compared, never interpreted.
+
+Where nothing encrypts, and so nothing authenticates, checks follow the header: of itself, and of all that follows.
+
+     │ header │crc u32│sum u32│ table │ payload
 """
 
 import struct
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -21,10 +26,26 @@ from numpy.typing import NDArray
 from edgekit.errors import ProtocolError
 from edgekit.graph import ITEMSIZE, Tensor
 
-__all__ = ["ALIGNMENT", "EVERY_FRAME", "HEADER_BYTES", "MAX_NOTE_BYTES", "Header", "Kind", "Layout", "decode_header", "encode_header"]
+__all__ = [
+    "ALIGNMENT",
+    "CHECK_BYTES",
+    "EVERY_FRAME",
+    "HEADER_BYTES",
+    "MAX_NOTE_BYTES",
+    "Header",
+    "Kind",
+    "Layout",
+    "body_check",
+    "checks",
+    "decode_header",
+    "encode_header",
+    "framed",
+    "require_ours",
+]
 
 MAGIC = 0xED6E0001
-VERSION = 1
+_MAGIC = MAGIC.to_bytes(4, "big")
+VERSION = 2
 ALIGNMENT = 64
 MAX_NOTE_BYTES = 64 * 1024
 """Cap of the payload of anything but DATA: a greeting or the text of an error."""
@@ -34,6 +55,10 @@ EVERY_FRAME = 2**64 - 1
 
 _HEADER = struct.Struct("!IBBHIQQIQ")
 HEADER_BYTES = _HEADER.size
+CHECK_BYTES = 8
+LARGE_BYTES = 4096
+"""From here on a body is summed up."""
+
 _DTYPES = {dtype: code for code, dtype in enumerate(sorted(ITEMSIZE), start=1)}
 
 
@@ -49,10 +74,20 @@ class Kind(IntEnum):
     END = 7
     PING = 8
     PONG = 9
+    BYE = 10
+
+
+_KINDS = {int(kind): kind for kind in Kind}
 
 
 class Header(NamedTuple):
-    """The fixed part of every frame; ``epoch`` numbers the stream, ``frame`` the input it stems from."""
+    """The fixed part of every frame.
+
+    Attributes:
+        epoch: numbers the stream; in an ACK, for how many microseconds the receiver has had the last message whole.
+        sequence: numbers the messages of a link; in an ACK, the last one that has come.
+        frame: numbers the inputs of a stream; in an ACK, the last message that there is room for. A PONG gives back that of its PING.
+    """
 
     kind: Kind
     epoch: int = 0
@@ -80,16 +115,51 @@ def decode_header(data: bytes | bytearray | memoryview) -> Header:
     """
     if len(data) != HEADER_BYTES:
         raise ProtocolError(f"expected a header of {HEADER_BYTES} bytes, got {len(data)}")
-    magic, version, kind, _, epoch, sequence, frame, table_bytes, payload_bytes = _HEADER.unpack(data)
-    if magic != MAGIC:
-        raise ProtocolError(f"expected an edgekit frame, got {bytes(data[:4]).hex()}; is something else using this port?")
+    require_ours(data)
+    _, version, kind, _, epoch, sequence, frame, table_bytes, payload_bytes = _HEADER.unpack(data)
     if version != VERSION:
         raise ProtocolError(f"the peer speaks frame version {version}, this side {VERSION}; bring both to the same edgekit")
-    if kind not in Kind.__members__.values():
+    known = _KINDS.get(kind)
+    if known is None:
         raise ProtocolError(f"frame kind {kind} is unknown to this edgekit")
-    if kind != Kind.DATA and (table_bytes or payload_bytes > MAX_NOTE_BYTES):
-        raise ProtocolError(f"{Kind(kind).name} announces {table_bytes} + {payload_bytes} bytes, at most {MAX_NOTE_BYTES} are allowed")
-    return Header(Kind(kind), epoch, sequence, frame, table_bytes, payload_bytes)
+    if known is not Kind.DATA and (table_bytes or payload_bytes > MAX_NOTE_BYTES):
+        raise ProtocolError(f"{known.name} announces {table_bytes} + {payload_bytes} bytes, at most {MAX_NOTE_BYTES} are allowed")
+    return Header(known, epoch, sequence, frame, table_bytes, payload_bytes)
+
+
+def checks(header: bytes | bytearray, body: Sequence[memoryview]) -> bytes:
+    """What follows a header where nothing else would notice a bit that flips: of the header itself, and of all that comes.
+
+    >>> checks(bytes(40), []) == checks(bytes(40), [memoryview(b"")]) != checks(bytes(40), [memoryview(b"x")])
+    True
+    """
+    return zlib.crc32(header).to_bytes(4, "big") + body_check(body)
+
+
+def body_check(body: Sequence[memoryview]) -> bytes:
+    """The second half of ``checks``."""
+    total = 0
+    for view in body:
+        if len(view) >= LARGE_BYTES and not len(view) % 8:
+            view = np.add.reduce(np.frombuffer(view, np.uint64)).tobytes()  # many times as fast as a CRC, and sees any bit
+        total = zlib.crc32(view, total)
+    return total.to_bytes(4, "big")
+
+
+def framed(header: Header, body: Sequence[memoryview] = (), checked: bool = True) -> list[memoryview]:
+    """A frame as it goes over a connection, in pieces; with checks, unless the connection has its own."""
+    head = encode_header(header)
+    return [memoryview(head + checks(head, body) if checked else head), *(view for view in body if len(view))]
+
+
+def require_ours(data: bytes | bytearray | memoryview) -> None:
+    """Refuse bytes that do not begin as a frame does.
+
+    Raises:
+        ProtocolError: with what they begin with.
+    """
+    if bytes(data[:4]) != _MAGIC:
+        raise ProtocolError(f"expected an edgekit frame, got {bytes(data[:4]).hex()}; is something else using this port?")
 
 
 class Layout:

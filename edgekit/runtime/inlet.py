@@ -1,47 +1,47 @@
-"""The receiving end of a link: a thread that fills a ring of buffers from a socket."""
+"""The receiving end of a link: a ring of buffers that fill from a connection, are computed on, and free again."""
 
-import contextlib
-import threading
+import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from socket import socket
 
 from edgekit.errors import ProtocolError
+from edgekit.runtime.carrier import Views
 from edgekit.runtime.frames import EVERY_FRAME, Header, Kind, Layout
-from edgekit.runtime.link import SLOTS, Item, Slot
-from edgekit.runtime.sockets import hang_up
-from edgekit.runtime.wire import receive_header, receive_into, receive_note, send_note
+from edgekit.runtime.link import Item, Receiving, Slot, Standing, slots_of
+from edgekit.runtime.linkend import LinkEnd
 
 __all__ = ["Inlet"]
 
+MOST_HELD_US = 2**32 - 1
 
-class Inlet:
-    """Receives the messages of one link, in order; ``tell`` is told, on its thread, when the link is lost and why."""
 
-    def __init__(self, layout: Layout, name: str, tell: Callable[[str], None] = lambda why: None):
+class Inlet(LinkEnd):
+    """Receives the messages of one link, in order; ``tell`` is told, on its thread, when the link is lost and why.
+
+    ``returning``: the peer (a client) may end and come again; else its end is the end of all.
+    """
+
+    def __init__(self, layout: Layout, name: str, tell: Callable[[str], None] = lambda why: None, returning: bool = False):
+        super().__init__(name)
         self.layout = layout
-        self.name = name
         self._tell = tell
-        self._free: SimpleQueue[Slot | None] = SimpleQueue()
+        self._returning = returning
+        slots = slots_of(layout.nbytes)
+        self._many = slots // 2
+        """Messages after which their sender is told at once."""
+        self._free: SimpleQueue[Slot] = SimpleQueue()
         self._filled: SimpleQueue[Item] = SimpleQueue()
         self._head: Item | None = None
-        self._socket: socket | None = None
-        self._thread: threading.Thread | None = None
-        for _ in range(SLOTS):
+        self._state = Receiving(0)
+        self._told = Standing()
+        self._came_s = 0.0
+        """When the last message had come, whole."""
+        self._slot: Slot | None = None
+        self._table = bytearray(len(layout.table))
+        self._note = bytearray()
+        self._epoch, self._ended, self._news = 0, True, ""
+        for _ in range(slots):
             self._free.put(Slot(layout))
-
-    @property
-    def connected(self) -> bool:
-        return self._socket is not None
-
-    def attach(self, sock: socket, returning: bool) -> None:
-        """Receive from ``sock`` on a thread of its own, until it ends; the socket is the inlet's from now on.
-
-        ``returning``: the peer (a client) may end and come again; else its end is the end of the link.
-        """
-        self._socket = sock
-        self._thread = threading.Thread(target=self._receive, args=(sock, returning), name=f"inlet {self.name}", daemon=True)
-        self._thread.start()
 
     def head(self, timeout_s: float | None = None) -> Item:
         """The next item; waits for it and leaves it in place.
@@ -61,9 +61,13 @@ class Inlet:
         item = self.head()
         if item.lost:
             return
-        if item.slot is not None:
-            self._free.put(item.slot)
         self._head = None
+        if item.slot is not None:
+            with self._changes:
+                self._free.put(item.slot)
+                self._state.free()
+            if self._due:
+                self.wake()
 
     def discard(self, epoch: int) -> None:
         """Drop what has already come of streams before ``epoch``."""
@@ -79,60 +83,101 @@ class Inlet:
 
     def close(self) -> None:
         """Hang up; whoever waits learns that the link is lost."""
-        sock = self._socket
-        if sock is not None:
-            hang_up(sock)
-        self._free.put(None)
-        if self._thread is not None:
-            self._thread.join()
+        self._shut = True
+        self.leave()
 
-    def _receive(self, sock: socket, returning: bool) -> None:
-        epoch, ended, why = 0, True, f"lost {self.name}: its connection ended"
-        with sock:
-            try:
-                while (item := self._next(sock)) is not None:
-                    epoch, ended = item.epoch, item.kind is Kind.END
-                    if item.lost:  # nothing more will come: its sender waits for us to hang up
-                        why = item.note
-                        break
-                    self._filled.put(item)
-            except (OSError, ProtocolError) as error:
-                why = f"lost {self.name}: {error}"
-        if not returning:
-            self._filled.put(Item(Kind.FAIL, epoch, EVERY_FRAME, note=why))
-            self._tell(why)
-        elif not ended:
-            self._filled.put(Item(Kind.END, epoch, 0))
-        self._socket = None  # last: a client that returns must find its predecessor's items in the queue, complete
+    @property
+    def come(self) -> int:
+        """Messages that have come."""
+        return self._state.come
 
-    def _next(self, sock: socket) -> Item | None:
-        header = receive_header(sock)
-        while header.kind is Kind.PING:
-            send_note(sock, Kind.PONG)
-            header = receive_header(sock)
+    @property
+    def waiting(self) -> int:
+        """Messages that have come and that nobody has looked at."""
+        return self._filled.qsize()
+
+    @property
+    def fresh(self) -> bool:
+        return self.linked and not self._state.come
+
+    @property
+    def _due(self) -> bool:
+        """Whether the sender is to be told how far this end is."""
+        return self._state.come != self._told[0] or self._overdue
+
+    @property
+    def _overdue(self) -> bool:
+        """Whether it is, though more is coming at the moment."""
+        come, room = self._told
+        return self._state.come - come >= self._many or self._state.room - room >= self._many
+
+    @property
+    def idle(self) -> bool:
+        return super().idle and not self._due
+
+    def outgoing(self, resting: bool) -> tuple[Header, Views] | None:
+        if (answer := super().outgoing(resting)) is not None:
+            return answer
+        if not (self._due if resting else self._overdue):
+            return None
+        self._told = self._state.standing
+        held_us = int((time.monotonic() - self._came_s) * 1e6)
+        return Header(Kind.ACK, min(held_us, MOST_HELD_US), self._told.come, self._told.room), ()
+
+    def incoming(self, header: Header) -> Views:
         if header.kind not in (Kind.DATA, Kind.FAIL, Kind.END):
-            raise ProtocolError(f"{header.kind.name} is not what an inlet gets")
+            return super().incoming(header)
         if header.kind is Kind.DATA:
             self.layout.check(header)
-        slot = self._free.get()
-        if slot is None:
-            return None
-        try:
-            note = self._fill(sock, header, slot)
-        except BaseException:
-            self._free.put(slot)
-            raise
-        return Item(header.kind, header.epoch, header.frame, slot, note)
+        self._state.expect(header.sequence)
+        self._slot = self._free.get_nowait()
+        if header.kind is Kind.DATA:
+            return memoryview(self._table), self._slot.payload.data
+        self._note = bytearray(header.payload_bytes)
+        return (memoryview(self._note),)
 
-    def _fill(self, sock: socket, header: Header, slot: Slot) -> str:
-        """Receive what follows a header; DATA into the slot."""
-        if header.kind is not Kind.DATA:
-            return receive_note(sock, header).decode(errors="replace")
-        table = bytearray(header.table_bytes)
-        receive_into(sock, memoryview(table))
-        if table != self.layout.table:
+    def arrived(self, header: Header) -> None:
+        super().arrived(header)
+        if self._slot is None:
+            return
+        if header.kind is Kind.DATA and self._table != self.layout.table:
             raise ProtocolError(f"tensors other than {', '.join(self.layout.offsets)} came; the two ends run different plans")
-        receive_into(sock, slot.payload.data)
-        with contextlib.suppress(OSError):  # the frame has come, and counts, even if its sender has left
-            send_note(sock, Kind.ACK, epoch=header.epoch, frame=header.frame)
-        return ""
+        note = "" if header.kind is Kind.DATA else self._note.decode(errors="replace")
+        item, self._slot = Item(header.kind, header.epoch, header.frame, self._slot, note), None
+        self._state.take()
+        self._came_s = time.monotonic()
+        self.tally.messages += header.kind is Kind.DATA
+        self._epoch, self._ended = header.epoch, header.kind is Kind.END
+        if not item.lost:
+            self._filled.put(item)
+        elif item.slot is not None and self._line is not None:  # nothing more will come: its sender waits for us to hang up
+            self._free.put(item.slot)
+            self._news, self._left = note, True
+            self._line.end()
+
+    def _fresh(self) -> Standing:
+        return Standing(0, self._free.qsize())
+
+    def _begin(self) -> None:
+        self._standing()
+        self._ended, self._news = True, ""
+        self._state, self._told = Receiving(self._free.qsize()), Standing()
+
+    def _standing(self) -> Standing:
+        if self._slot is not None:  # of a frame that did not come to its end
+            self._free.put(self._slot)
+            self._slot = None
+        self._told = self._state.standing
+        return self._told
+
+    def _resume(self, there: Standing) -> None:
+        self._standing()
+
+    def _lost(self, why: str) -> None:
+        self._standing()
+        if not self._returning:
+            self._filled.put(Item(Kind.FAIL, self._epoch, EVERY_FRAME, note=self._news or why))
+            self._tell(self._news or why)
+        elif not self._ended:
+            self._ended = True
+            self._filled.put(Item(Kind.END, self._epoch, 0))

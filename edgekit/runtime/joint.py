@@ -37,7 +37,9 @@ class Inlets:
 
     def __init__(self, ports: tuple[Port, ...], tell: Callable[[str], None] = lambda why: None):
         self.links: dict[tuple[End, int], Inlet] = {
-            (port.end, replica): Inlet(Layout(port.tensors), end_name(port.end), tell) for port in ports for replica in range(port.replicas)
+            (port.end, replica): Inlet(Layout(port.tensors), end_name(port.end), tell, returning=port.end == "client")
+            for port in ports
+            for replica in range(port.replicas)
         }
         self._ports = ports
         self._due: list[Inlet] = []
@@ -47,7 +49,8 @@ class Inlets:
         """Wait for ``frame`` from every neighbour; ``done`` must follow when its arrays are no longer needed.
 
         ``epoch``: the stream that it belongs to; None: whichever comes next. Messages of earlier streams, left behind
-        by a client that went away or on links whose turn did not come, are dropped on the way.
+        by a client that went away or on links whose turn did not come, are dropped on the way, and so are those of earlier
+        frames, for which nobody waits any more.
 
         Raises:
             TimeoutError: a neighbour sent nothing in time.
@@ -60,7 +63,7 @@ class Inlets:
             newest = max(item.epoch for item in heads)
             if epoch is not None and newest > epoch:
                 return self._end(epoch)
-            stale = [inlet for inlet, item in zip(self._due, heads, strict=True) if self._stale(item.epoch, newest, epoch)]
+            stale = [inlet for inlet, item in zip(self._due, heads, strict=True) if self._stale(item, frame, newest, epoch)]
             if not stale:
                 break
             for inlet in stale:
@@ -71,8 +74,10 @@ class Inlets:
                 inlet.discard(newest)
         return self._turn(frame, newest, heads)
 
-    def _stale(self, epoch: int, newest: int, current: int | None) -> bool:
-        return epoch < newest or (epoch == self._ended if current is None else epoch < current)
+    def _stale(self, item: Item, frame: int, newest: int, current: int | None) -> bool:
+        if item.epoch < newest or (item.epoch == self._ended if current is None else item.epoch < current):
+            return True
+        return item.frame < frame and item.kind is not Kind.END
 
     def _turn(self, frame: int, epoch: int, heads: list[Item]) -> Turn:
         if any(item.kind is Kind.END for item in heads):
@@ -90,6 +95,11 @@ class Inlets:
     def _end(self, epoch: int) -> Turn:
         self._ended = epoch
         return Turn(Kind.END, epoch, {})
+
+    @property
+    def come(self) -> int:
+        """Messages that have come, over all links."""
+        return sum(link.come for link in self.links.values())
 
     def done(self) -> None:
         """Give the buffers of the last turn back to their links."""

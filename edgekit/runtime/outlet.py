@@ -1,81 +1,51 @@
-"""The sending end of a link: a thread that empties a ring of buffers into a socket, and one that reads what is acknowledged."""
+"""The sending end of a link: a ring of buffers that are lent, given, and free again once they have come."""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from socket import socket
 
 from edgekit.errors import DeviceError, ProtocolError
-from edgekit.runtime import wire
+from edgekit.runtime.carrier import Views
+from edgekit.runtime.counting import HISTORY
 from edgekit.runtime.frames import EVERY_FRAME, Header, Kind, Layout
-from edgekit.runtime.link import SLOTS, Item, Slot
-from edgekit.runtime.sockets import hang_up
-from edgekit.runtime.wire import receive_header, send, send_note
+from edgekit.runtime.link import Item, Sending, Slot, Standing, slots_of
+from edgekit.runtime.linkend import LinkEnd
+from edgekit.runtime.status import Passage
 
 __all__ = ["Outlet"]
 
-HISTORY = 4096
-"""Transfer times that an outlet remembers."""
-
 PINGS = 3
+"""Empty round trips at the beginning of a connection, which tell how long an acknowledgement travels."""
+
 NOTE_BYTES = 4096
 
 
-class Outlet:
+class Outlet(LinkEnd):
     """Sends the messages of one link, in order; without a peer, or after it is lost, it discards them.
 
     ``tell`` is told when a peer is lost, on whichever thread finds out.
     """
 
     def __init__(self, layout: Layout, name: str, tell: Callable[[str], None] = lambda why: None):
+        super().__init__(name)
         self.layout = layout
-        self.name = name
         self._tell = tell
         self.broken = False
-        self.transfers: deque[tuple[int, float]] = deque(maxlen=HISTORY)
+        self.transfers: deque[Passage] = deque(maxlen=HISTORY)
+        """Of each message from the first byte handed over until it had come, in this end's monotonic seconds."""
         self._free: SimpleQueue[Slot | None] = SimpleQueue()
-        self._queue: SimpleQueue[Item | None] = SimpleQueue()
-        self._socket: socket | None = None
-        self._sending = threading.Lock()
         self._lock = threading.Lock()
+        self._state = Sending()
+        self._open = False
+        self._pings = 0
         self._sent: dict[int, float] = {}
+        self._most = 0
+        """The last message that has been sent, be it again or not."""
         self._way_back_s = 0.0
-        for _ in range(SLOTS):
+        for _ in range(slots_of(layout.nbytes)):
             self._free.put(Slot(layout))
-        self._threads = [threading.Thread(target=self._pump, name=f"outlet {name}", daemon=True)]
-        self._threads[0].start()
-
-    @property
-    def connected(self) -> bool:
-        return self._socket is not None
-
-    def attach(self, sock: socket, greet: Callable[[socket], None] = lambda sock: None) -> None:
-        """Send to ``sock`` from now on; a few empty round trips tell how long an acknowledgement travels.
-
-        The socket is the outlet's, also where this fails. From ``greet``, which tells the peer that it is welcome, on
-        nothing that is given is discarded: the peer may have caused it already.
-
-        Raises:
-            OSError: the peer went away, or does not answer.
-            ProtocolError: it answers something else.
-        """
-        with self._sending:
-            try:
-                greet(sock)
-                end_s = time.monotonic() + wire.HANDSHAKE_S
-                self._way_back_s = min(_ping(sock, self.name, end_s) for _ in range(PINGS)) / 2
-                sock.settimeout(None)
-            except BaseException:
-                sock.close()
-                raise
-            self._sent.clear()
-            thread = threading.Thread(target=self._acknowledge, args=(sock,), name=f"acks {self.name}", daemon=True)
-            self._threads[1:] = [thread]
-            self.broken = False
-            self._socket = sock
-            thread.start()
 
     def acquire(self) -> Slot:
         """A free buffer; waits while all are on their way.
@@ -91,77 +61,111 @@ class Outlet:
 
     def give(self, epoch: int, frame: int, slot: Slot) -> None:
         """Send a buffer that ``acquire`` lent."""
-        self._queue.put(Item(Kind.DATA, epoch, frame, slot))
+        self._give(Item(Kind.DATA, epoch, frame, slot))
 
     def fail(self, epoch: int, frame: int, note: str, slot: Slot) -> None:
         """Tell the receiver that a frame has no data, instead of sending the buffer that ``acquire`` lent."""
-        self._queue.put(Item(Kind.FAIL, epoch, frame, slot, note))
+        self._give(Item(Kind.FAIL, epoch, frame, slot, note))
 
     def lose(self, epoch: int, note: str) -> None:
         """Tell the receiver that nothing will come any more."""
-        self._queue.put(Item(Kind.FAIL, epoch, EVERY_FRAME, note=note))
+        self._give(Item(Kind.FAIL, epoch, EVERY_FRAME, note=note))
 
     def end(self, epoch: int) -> None:
         """Tell the receiver that the stream is complete."""
-        self._queue.put(Item(Kind.END, epoch, 0))
+        self._give(Item(Kind.END, epoch, 0))
 
     def abort(self) -> None:
-        """Hang up now; what is queued is discarded."""
-        sock = self._socket
-        if sock is not None:
-            hang_up(sock)
-        self._queue.put(None)
-        for thread in self._threads:
-            thread.join()
-
-    def _pump(self) -> None:
-        while (item := self._queue.get()) is not None:
-            with self._sending:
-                sock = self._socket
-                if sock is not None:
-                    try:
-                        self._send(sock, item)
-                    except OSError:
-                        self._break(sock)
-            if item.slot is not None:
-                self._free.put(item.slot)
+        """Hang up now; what is held is discarded."""
+        self._shut = True
         self._free.put(None)
+        self.leave()
 
-    def _send(self, sock: socket, item: Item) -> None:
-        if item.kind is not Kind.DATA or item.slot is None:
-            send_note(sock, item.kind, item.note.encode(errors="replace")[:NOTE_BYTES], item.epoch, item.frame)
-            return
-        self._sent[item.frame] = time.perf_counter()
-        header = Header(Kind.DATA, item.epoch, 0, item.frame, len(self.layout.table), self.layout.nbytes)
-        send(sock, header, self.layout.table, item.slot.payload)
+    @property
+    def credits(self) -> int:
+        """Messages that the receiver has room for and that have not been sent."""
+        return self._state.credits
 
-    def _acknowledge(self, sock: socket) -> None:
-        with sock:
-            try:
-                while (header := receive_header(sock)).kind is Kind.ACK:
-                    now = time.perf_counter()
-                    begin = self._sent.pop(header.frame, now)
-                    self.transfers.append((header.frame, max(now - begin - self._way_back_s, 0.0)))
-            except (OSError, ProtocolError):
-                pass
-            self._break(sock)
+    @property
+    def idle(self) -> bool:
+        return super().idle and not self._pings and self._state.waits
 
-    def _break(self, sock: socket) -> None:
+    def outgoing(self, resting: bool) -> tuple[Header, Views] | None:
+        if (answer := super().outgoing(resting)) is not None:
+            return answer
+        if self._pings:
+            self._pings -= 1
+            return Header(Kind.PING, frame=time.perf_counter_ns()), ()
         with self._lock:
-            mine = self._socket is sock
-            if mine:
-                self._socket = None
-                self.broken = True
-        hang_up(sock)
-        if mine:
-            self._tell(f"lost {self.name}: its connection ended")
+            found = self._state.next()
+        if found is None:
+            return None
+        number, item = found
+        if item.kind is not Kind.DATA or item.slot is None:
+            note = item.note.encode(errors="replace")[:NOTE_BYTES]
+            return Header(item.kind, item.epoch, number, item.frame, 0, len(note)), (memoryview(note),)
+        self._sent[number] = time.monotonic()
+        self.tally.messages += 1
+        self.tally.resent += number <= self._most
+        self._most = max(number, self._most)
+        header = Header(Kind.DATA, item.epoch, number, item.frame, len(self.layout.table), self.layout.nbytes)
+        return header, (memoryview(self.layout.table), item.slot.payload.data)
 
+    def incoming(self, header: Header) -> Views:
+        return () if header.kind is Kind.ACK and not header.payload_bytes else super().incoming(header)
 
-def _ping(sock: socket, name: str, end_s: float) -> float:
-    """Seconds of an empty round trip, which has to be over by ``end_s``."""
-    begin = time.monotonic()
-    send_note(sock, Kind.PING)
-    header = receive_header(sock, end_s)
-    if header.kind is not Kind.PONG:
-        raise ProtocolError(f"{name} does not answer a ping")
-    return time.monotonic() - begin
+    def arrived(self, header: Header) -> None:
+        super().arrived(header)
+        if header.kind is Kind.ACK:
+            now_s = time.monotonic()
+            with self._lock:
+                done = self._state.acknowledge(Standing(header.sequence, header.frame))
+            end_s = now_s - self._way_back_s - header.epoch * 1e-6
+            for number, item in enumerate(done, header.sequence - len(done) + 1):
+                begin_s = self._sent.pop(number, None)
+                if begin_s is not None:
+                    self._came(item, begin_s, max(begin_s, end_s))
+            self._release(done)
+        elif header.kind is Kind.PONG:
+            trip_s = (time.perf_counter_ns() - header.frame) / 1e9
+            if trip_s < 0:
+                raise ProtocolError(f"{self.name} answers a ping that was not sent")
+            self._way_back_s = min(self._way_back_s or trip_s, trip_s / 2)
+
+    def _came(self, item: Item, begin_s: float, end_s: float) -> None:
+        self.transfers.append(Passage(item.epoch, item.frame, begin_s, end_s))
+        self.tally.seconds.add(end_s - begin_s)
+
+    def _give(self, item: Item) -> None:
+        with self._lock:
+            if self._open:
+                self._state.give(item)
+        if self._open:
+            self.wake()
+        else:
+            self._release([item])
+
+    def _release(self, items: list[Item]) -> None:
+        for item in items:
+            if item.slot is not None and not self._shut:
+                self._free.put(item.slot)
+
+    def _begin(self) -> None:
+        with self._lock:
+            self._state, self._most = Sending(), 0
+            self._open, self.broken = True, False
+
+    def _resume(self, there: Standing) -> None:
+        self._sent.clear()
+        self._pings, self._way_back_s = PINGS, 0.0
+        with self._lock:
+            done = self._state.resume(there)
+        self._release(done)
+
+    def _lost(self, why: str) -> None:
+        with self._lock:
+            self._open = False
+            done = self._state.clear()
+        self._release(done)
+        self.broken = True
+        self._tell(why)

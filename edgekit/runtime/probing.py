@@ -3,26 +3,30 @@
 A round trip therefore holds both hand-overs between threads at each end, as a frame in the pipeline would meet them.
 """
 
-import contextlib
 import secrets
-import socket
 import statistics
-import sys
 import threading
 import time
 from typing import NamedTuple
 
-from edgekit.errors import DeviceError, EdgekitError, ProtocolError
+from edgekit.errors import DeviceError, ProtocolError
 from edgekit.graph import Tensor
+from edgekit.runtime.carrier import Carrier, Gate
 from edgekit.runtime.frames import Kind
 from edgekit.runtime.joint import Inlets, Outlets
-from edgekit.runtime.sockets import LOOPBACK, arrivals, hang_up
-from edgekit.runtime.verbs import Port, Probe, Probed
-from edgekit.runtime.wire import Hello, accept, dial, welcome
+from edgekit.runtime.sockets import LOOPBACK
+from edgekit.runtime.tls import Guard, Keys, named
+from edgekit.runtime.transport import receive
+from edgekit.runtime.verbs import Port, Probe, Probed, Transport
+from edgekit.runtime.wire import Door, Hello
 
-__all__ = ["Echo", "probe"]
+__all__ = ["ECHO", "PLAN", "Echo", "probe"]
 
 PLAN = "probe"
+ECHO = "echo"
+NAME = named(PLAN, ECHO)
+"""What the certificate of an echo calls it."""
+
 CPU = Tensor("cpu", (), "float64")
 OUT, BACK = "out", "back"
 WARM_UP = 3
@@ -35,9 +39,6 @@ ENOUGH = 5
 
 MOST_BYTES = 1024**3
 """Largest frame that an echo makes room for."""
-
-RETRANSMITS_AT = 100
-"""Where ``struct tcp_info`` of Linux has them."""
 
 MOST_WAITING = 64
 """Probes that may have one of their connections so far."""
@@ -53,73 +54,73 @@ class Echo:
     seconds that this process has used so far.
     """
 
-    def __init__(self, listen: str | None):
-        self._waiting: dict[str, socket.socket] = {}
+    def __init__(self, listen: str | None, keys: Keys | None = None, transport: Transport = "socket"):
+        self._waiting: dict[str, Inlets] = {}
         self._lock = threading.Lock()
-        self._listener = socket.create_server((listen or LOOPBACK, 0))
-        threading.Thread(target=self._listen, name="echo", daemon=True).start()
+        guard = Guard(keys) if keys else None
+        self._reception = receive(transport, Gate((listen or LOOPBACK, 0), guard, self._admit))
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that it listens on."""
-        host, port = self._listener.getsockname()[:2]
-        return host, port
+        return self._reception.address
 
     def close(self) -> None:
         """Answer no more probes."""
-        hang_up(self._listener)
-        self._listener.close()
+        self._reception.close()
         with self._lock:
-            for sock in self._waiting.values():
-                sock.close()
+            left = list(self._waiting.values())
             self._waiting.clear()
+        for inlets in left:
+            inlets.close()
 
-    def _listen(self) -> None:
-        for sock in arrivals(self._listener):
-            threading.Thread(target=self._serve, args=(sock,), name="echoing", daemon=True).start()
+    def _admit(self, carrier: Carrier, hello: Hello) -> None:
+        out_bytes, back_bytes = _sizes(hello.plan)
+        if hello.gives:
+            inlets = Inlets((_port(_bytes(OUT, out_bytes)),))
+            inlets.links[0, 0].resumes = False
+            self._keep(hello.plan, inlets)
+            inlets.links[0, 0].answer(carrier, hello)  # from now on the other connection may come
+            return
+        with self._lock:
+            there = self._waiting.pop(hello.plan, None)
+        if there is None:
+            raise ProtocolError("this probe has sent no frames")
+        threading.Thread(target=_answer, args=(there, carrier, hello, back_bytes), name="echoing", daemon=True).start()
 
-    def _serve(self, sock: socket.socket) -> None:
-        with contextlib.suppress(OSError, EdgekitError, ValueError), contextlib.ExitStack() as stack:
-            stack.enter_context(sock)
-            hello = accept(sock)
-            if not all(0 <= size <= MOST_BYTES for size in _sizes(hello.plan)):
-                raise ProtocolError("this is no probe")
-            if hello.gives:
-                stack.pop_all()
-                self._keep(hello.plan, sock)
-                welcome(sock)  # from now on the other connection may come
-                return
-            welcome(sock)
-            with self._lock:
-                there = self._waiting.pop(hello.plan, None)
-            if there is not None:
-                with there:
-                    _answer(there, sock, *_sizes(hello.plan))
-
-    def _keep(self, plan: str, sock: socket.socket) -> None:
-        """Keep the connection on which frames come until that for the answers is there too; some callers never come to it."""
+    def _keep(self, plan: str, inlets: Inlets) -> None:
+        """Keep the link on which frames come until that for the answers is there too; some callers never come to it."""
         with self._lock:
             late = [self._waiting.pop(plan, None)]
             if len(self._waiting) >= MOST_WAITING:
                 late.append(self._waiting.pop(next(iter(self._waiting))))
-            self._waiting[plan] = sock
+            self._waiting[plan] = inlets
         for each in late:
             if each is not None:
                 each.close()
 
 
 def _sizes(plan: str) -> tuple[int, int]:
-    """The bytes of a probe's frames, and of their answers."""
-    out, back, _ = plan.removeprefix(PLAN).split("/")
-    return int(out), int(back)
+    """The bytes of a probe's frames, and of their answers.
 
-
-def _answer(there: socket.socket, back: socket.socket, out_bytes: int, back_bytes: int) -> None:
-    inlets, outlets = _joint((_bytes(OUT, out_bytes),), (CPU, _bytes(BACK, back_bytes)))
-    inlet, outlet = inlets.links["client", 0], outlets.links["client", 0]
+    Raises:
+        ProtocolError: this is no probe.
+    """
     try:
-        inlet.attach(there, returning=False)
-        outlet.attach(back)
+        out, back = map(int, plan.removeprefix(PLAN).split("/")[:2])
+    except ValueError as error:
+        raise ProtocolError("this is no probe") from error
+    if not 0 <= out <= MOST_BYTES or not 0 <= back <= MOST_BYTES:
+        raise ProtocolError("this is no probe")
+    return out, back
+
+
+def _answer(inlets: Inlets, carrier: Carrier, hello: Hello, back_bytes: int) -> None:
+    outlets = Outlets((_port(CPU, _bytes(BACK, back_bytes)),))
+    outlet = outlets.links[0, 0]
+    outlet.resumes = False
+    try:
+        outlet.answer(carrier, hello)
         frame = 0
         while (turn := inlets.take(frame)).kind is Kind.DATA:
             inlets.done()
@@ -128,7 +129,7 @@ def _answer(there: socket.socket, back: socket.socket, out_bytes: int, back_byte
             outlets.give(turn.epoch, frame, slots)
             frame += 1
     finally:
-        inlet.close()
+        inlets.close()
         outlet.abort()
 
 
@@ -136,8 +137,8 @@ def _bytes(name: str, count: int) -> Tensor:
     return Tensor(name, (count,), "uint8")
 
 
-def _joint(received: tuple[Tensor, ...], sent: tuple[Tensor, ...]) -> tuple[Inlets, Outlets]:
-    return Inlets((Port("client", 1, received),)), Outlets((Port("client", 1, sent),))
+def _port(*tensors: Tensor) -> Port:
+    return Port(0, 1, tensors)
 
 
 def probe(request: Probe) -> Probed:
@@ -155,7 +156,8 @@ def probe(request: Probe) -> Probed:
     send_cpu, receive_cpu = tuple(one.here_s for one in done), tuple(one.there_s for one in done)
     if request.pull:
         send_cpu, receive_cpu = receive_cpu, send_cpu
-    return Probed(here, 0, tuple(one.round_trips_s for one in done), send_cpu, receive_cpu, tuple(one.retransmits for one in done))
+    retransmits = tuple(one.retransmits for one in done if one.retransmits is not None)
+    return Probed(here, 0, tuple(one.round_trips_s for one in done), send_cpu, receive_cpu, retransmits)
 
 
 class _Done(NamedTuple):
@@ -164,38 +166,28 @@ class _Done(NamedTuple):
     round_trips_s: tuple[float, ...]
     here_s: float
     there_s: float
-    retransmits: int
+    retransmits: int | None
 
 
 def _probe_size(request: Probe, size: int) -> tuple[str, _Done]:
     host, port = request.host or LOOPBACK, request.port
     out_bytes, back_bytes = (LEAST_BYTES, size) if request.pull else (size, LEAST_BYTES)
     plan = f"{PLAN}{out_bytes}/{back_bytes}/{secrets.token_hex(8)}"
-    inlets, outlets = _joint((CPU, _bytes(BACK, back_bytes)), (_bytes(OUT, out_bytes),))
-    inlet, outlet = inlets.links["client", 0], outlets.links["client", 0]
+    inlets, outlets = Inlets((_port(CPU, _bytes(BACK, back_bytes)),)), Outlets((_port(_bytes(OUT, out_bytes)),))
+    inlet, outlet = inlets.links[0, 0], outlets.links[0, 0]
+    inlet.resumes = outlet.resumes = False  # what is measured is one connection
+    door = Door(host, port, NAME, Guard(request.keys) if request.keys else None, request.transport)
     try:
-        there = dial(host, port, Hello(plan, "client", 0, 0, 0), "the echo")
-        try:
-            back = dial(host, port, Hello(plan, 0, 0, "client", 0, gives=False), "the echo")
-        except BaseException:
-            there.close()
-            raise
-        here: str = there.getsockname()[0]
-        inlet.attach(back, returning=False)
-        outlet.attach(there)
+        there = outlet.call(door, Hello(plan, "client", 0, 0, 0), "the echo")
+        inlet.call(door, Hello(plan, 0, 0, "client", 0, gives=False), "the echo")
+        here = there.here
         times = _round_trips(request, inlets, outlets)
-        return here, _Done(*times, _retransmits(there))
+        return here, _Done(*times, there.resent)
     except (OSError, ProtocolError) as error:
         raise DeviceError(f"the echo at {host}:{port} went away ({error}); see its device's log") from error
     finally:
         outlet.abort()
         inlet.close()
-
-
-def _retransmits(sock: socket.socket) -> int:
-    """Segments that Linux has sent again on a connection (``tcpi_total_retrans``)."""
-    state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, RETRANSMITS_AT + 4)
-    return int.from_bytes(state[RETRANSMITS_AT:], sys.byteorder)
 
 
 def _round_trips(request: Probe, inlets: Inlets, outlets: Outlets) -> tuple[tuple[float, ...], float, float]:

@@ -12,12 +12,16 @@ from pathlib import Path
 import msgspec
 
 from edgekit.errors import EdgekitError
+from edgekit.runtime.sockets import pauses
 from edgekit.runtime.verbs import Endpoint, Load, Reply, Request, Run, StageSpec
 
 __all__ = ["Kept", "bring_back", "forget", "keep", "kept"]
 
 AGAIN_S = (0.1, 5.0)
-"""First and longest pause between attempts: its address may not be there yet, or its neighbours not ready."""
+"""First and longest pause between attempts to load it: its address may not be there yet."""
+
+LINK_S = 0.3
+"""Pause between attempts to link it: its neighbours may not be ready, and others wait for it."""
 
 Answer = Callable[[Request, bytes], tuple[Reply, bytes]]
 
@@ -57,9 +61,12 @@ def forget(folder: Path, plan: str | None) -> None:
         folder.rmdir()
 
 
-def bring_back(stage: Kept, answer: Answer, tell: Callable[[str], None], over: threading.Event) -> None:
-    """Load it and let it serve, as often as it takes, until it does or it is ``over``; what hinders it is told."""
-    spec, pause_s, loaded = stage.spec, AGAIN_S[0], False
+def bring_back(stage: Kept, answer: Answer, runs: Callable[[], bool], tell: Callable[[str], None], over: threading.Event) -> None:
+    """Load it and let it serve, as often as it takes, until it does or it is ``over``; what hinders it is told.
+
+    ``runs`` says whether its process still does.
+    """
+    spec, waits, loaded = stage.spec, pauses(*AGAIN_S), False
     while not over.is_set():
         try:
             if not loaded:
@@ -69,5 +76,6 @@ def bring_back(stage: Kept, answer: Answer, tell: Callable[[str], None], over: t
             return
         except EdgekitError as error:
             tell(str(error))
-        over.wait(pause_s)
-        pause_s = min(2 * pause_s, AGAIN_S[1])
+            loaded = loaded and runs()
+        pause_s = next(waits)
+        over.wait(LINK_S if loaded else pause_s)

@@ -7,23 +7,23 @@ One lost link ends the service of the stage: it hangs up on those who send to it
 So the loss walks through the plan in both directions, every stream in it ends, and all stages link up anew.
 """
 
-import time
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.runtime.counting import LinkTally, Tally
+from edgekit.runtime.ends import End
 from edgekit.runtime.executor import Executor
 from edgekit.runtime.frames import Kind
 from edgekit.runtime.joint import Inlets, Outlets, Turn
+from edgekit.runtime.linkend import LinkEnd
+from edgekit.runtime.log import say_seldom
+from edgekit.runtime.tls import Guard
 from edgekit.runtime.verbs import Endpoint, StageSpec, end_name
-from edgekit.runtime.wire import Hello, dial
+from edgekit.runtime.wire import Door, Hello
 
-__all__ = ["Service", "Tally"]
-
-HISTORY = 4096
+__all__ = ["Service"]
 
 LEAVE_S = 1.0
 """Time that those who receive from a stage have to hang up once they are told of a loss."""
@@ -31,32 +31,26 @@ LEAVE_S = 1.0
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-@dataclass
-class Tally:
-    """What a stage has done since it was loaded; spans are (frame, start, stop) in monotonic seconds."""
-
-    frames: int = 0
-    failed: int = 0
-    spans: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=HISTORY))
-
-
 class Service:
     """Joins what comes, runs the model, deals out what goes on."""
 
-    def __init__(self, spec: StageSpec, executor: Executor, scratch: Arrays, tally: Tally):
+    def __init__(self, spec: StageSpec, executor: Executor, scratch: Arrays, tally: Tally, guard: Guard | None = None):
         self.spec = spec
         self.lost: str | None = None
         """Why this service is over."""
         self.inlets = Inlets(spec.sources, self.lose)
         self.outlets = Outlets(spec.receivers, self.lose)
-        self._executor, self._scratch, self._tally = executor, scratch, tally
-        self._epoch = 0
+        self._executor, self._scratch, self._tally, self._guard = executor, scratch, tally, guard
+        self.epoch = 0
+        """Of the latest stream."""
+        _share(tally.inlets, self.inlets.links)
+        _share(tally.outlets, self.outlets.links)
 
     @property
     def awaited(self) -> tuple[str, ...]:
         """The stages that have to be linked before frames can pass."""
-        inlets = [end for (end, _), link in self.inlets.links.items() if not link.connected]
-        outlets = [end for (end, _), link in self.outlets.links.items() if not link.connected]
+        inlets = [end for (end, _), link in self.inlets.links.items() if not link.linked]
+        outlets = [end for (end, _), link in self.outlets.links.items() if not link.linked]
         return tuple(end_name(end) for end in (*inlets, *outlets) if end != "client")
 
     def dial(self, there: Endpoint) -> None:
@@ -66,9 +60,10 @@ class Service:
             DeviceError: it cannot be reached, or is not ready itself.
         """
         outlet = self.outlets.links[there.end, there.replica]
-        if not outlet.connected:
+        if not outlet.linked:
             hello = Hello(self.spec.plan, self.spec.stage, self.spec.replica, there.end, there.replica)
-            outlet.attach(dial(there.host, there.port, hello, f"{self.spec.name}: {end_name(there.end)}"))
+            door = Door(there.host, there.port, there.name, self._guard, self.spec.transport)
+            outlet.call(door, hello, f"{self.spec.name}: {end_name(there.end)}")
 
     def lose(self, why: str) -> None:
         """End the service, once what has come in full has gone on."""
@@ -86,14 +81,14 @@ class Service:
         note = self.lost or "it was unlinked"
         self.lose(note)
         self.inlets.close()
-        self.outlets.leave(self._epoch, f"{self.spec.name}: {note}", LEAVE_S)
+        self.outlets.leave(self.epoch, f"{self.spec.name}: {note}", LEAVE_S)
 
     def _stream(self) -> bool:
         """One stream of frames, from its first to its END; whether another may follow."""
         frame, epoch = self.spec.replica, None
         while True:
             turn = self.inlets.take(frame, epoch)
-            self._epoch = epoch = turn.epoch
+            self.epoch = epoch = turn.epoch
             if turn.lost:
                 self.lose(turn.note)
                 return False
@@ -111,20 +106,27 @@ class Service:
         outputs = dict(self._scratch)
         for slot in slots:
             outputs |= {name: view for name, view in slot.views.items() if name in self._scratch}
-        begin = time.monotonic()
+        begin_s = self._tally.begin(frame)
         try:
             self._executor.run(turn.arrays, outputs)
         except Exception as error:  # whatever a model raises concerns this frame alone
-            self._tally.failed += 1
+            self._tally.fail()
             self.inlets.done()
-            self.outlets.fail(turn.epoch, frame, f"{self.spec.name}: {type(error).__name__}: {error}", slots)
+            note = f"{self.spec.name}: {type(error).__name__}: {error}"
+            say_seldom(note, "warning", self.spec, turn.epoch, frame)
+            self.outlets.fail(turn.epoch, frame, note, slots)
             return
-        self._tally.spans.append((frame, begin, time.monotonic()))
+        self._tally.done(turn.epoch, frame, begin_s)
         made = {**turn.arrays, **outputs}
         for slot in slots:
             for name, view in slot.views.items():
                 if view is not made[name]:
                     view[...] = made[name]
         self.inlets.done()
-        self._tally.frames += 1
         self.outlets.give(turn.epoch, frame, slots)
+
+
+def _share(tallies: dict[tuple[End, int], LinkTally], links: Mapping[tuple[End, int], LinkEnd]) -> None:
+    """Have links go on to count where those before them were."""
+    for key, link in links.items():
+        link.tally = tallies.setdefault(key, link.tally)

@@ -1,4 +1,4 @@
-"""Listening and hanging up, for sockets of any kind."""
+"""Listening, hanging up and trying again, for sockets of any kind."""
 
 import contextlib
 import errno
@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 
-__all__ = ["LOOPBACK", "arrivals", "hang_up"]
+__all__ = ["LOOPBACK", "address_of", "arrivals", "hang_up", "pauses"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -25,6 +25,24 @@ def arrivals(listener: socket.socket) -> Iterator[socket.socket]:
             time.sleep(PAUSE_S)
         else:
             yield sock
+
+
+def address_of(listener: socket.socket) -> tuple[str, int]:
+    """Host and port that it listens on."""
+    host, port = listener.getsockname()[:2]
+    return host, port
+
+
+def pauses(first_s: float, most_s: float) -> Iterator[float]:
+    """Seconds to wait between attempts: each time twice as long, up to a limit.
+
+    >>> waits = pauses(0.5, 1.5)
+    >>> [next(waits) for _ in range(4)]
+    [0.5, 1.0, 1.5, 1.5]
+    """
+    while True:
+        yield first_s
+        first_s = min(2 * first_s, most_s)
 
 
 def hang_up(sock: socket.socket) -> None:

@@ -8,8 +8,7 @@ A stage lets its sources in once its own receivers are linked. So a client that 
 plan before it.
 """
 
-import contextlib
-import socket
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -17,19 +16,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgekit.errors import DeviceError, EdgekitError, ProtocolError
+from edgekit.runtime.carrier import Carrier, Gate
+from edgekit.runtime.counting import Tally
 from edgekit.runtime.executor import Executor, sample_inputs
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.inlet import Inlet
-from edgekit.runtime.memory import peak_bytes
+from edgekit.runtime.log import say, say_seldom
 from edgekit.runtime.outlet import Outlet
-from edgekit.runtime.service import Service, Tally
-from edgekit.runtime.sockets import LOOPBACK, arrivals
-from edgekit.runtime.verbs import End, Endpoint, StageSpec, StageStatus, TransferTime, end_name
-from edgekit.runtime.wire import Hello, accept, refuse, welcome
+from edgekit.runtime.service import Service
+from edgekit.runtime.sockets import LOOPBACK, pauses
+from edgekit.runtime.telling import told
+from edgekit.runtime.tls import Guard
+from edgekit.runtime.transport import receive
+from edgekit.runtime.verbs import End, Endpoint, Logs, StageSpec, StageStatus, end_name
+from edgekit.runtime.watchdog import watch
+from edgekit.runtime.wire import Hello
 
 __all__ = ["ServingStage"]
-
-BACKLOG = 16
 
 LEAVE_S = 1.0
 """Time in which a client that has hung up is noticed, so that the next one is not refused on its account."""
@@ -44,6 +47,7 @@ class ServingStage:
 
     def __init__(self, spec: StageSpec, model: Path):
         self.spec = spec
+        self._guard = Guard(spec.keys) if spec.keys else None
         self.executor = Executor(model, spec.inputs, spec.outputs, spec.variant, spec.speed)
         self._scratch = Layout(spec.outputs).views(Layout(spec.outputs).allocate())
         self._tally = Tally()
@@ -52,14 +56,14 @@ class ServingStage:
         """While there is no service."""
         self._claimed: list[Inlet | Outlet] = []
         self._lock = threading.Lock()
-        self._listener = socket.create_server((spec.listen or LOOPBACK, spec.port), backlog=BACKLOG)
-        threading.Thread(target=self._listen, name="listener", daemon=True).start()
+        address = (spec.listen or LOOPBACK, spec.port)
+        gate = Gate(address, self._guard, self._admit, self._say, lambda: self.state == "serving")
+        self._reception = receive(spec.transport, gate)
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of the data socket."""
-        host, port = self._listener.getsockname()[:2]
-        return host, port
+        return self._reception.address
 
     @property
     def state(self) -> str:
@@ -94,32 +98,14 @@ class ServingStage:
             raise
         self._service = service
         threading.Thread(target=self._serve, args=(service, receivers), name="stage", daemon=True).start()
+        watch(self.spec.name, self._tally, self.executor.first_s / self.spec.speed)
 
-    def status(self, spans: int) -> StageStatus:
-        """How it is doing, with its latest ``spans`` frames."""
-        latest = list(self._tally.spans)[-spans:] if spans else []
-        outlets = self._service.outlets.links.items() if self._service is not None else ()
-        transfers = tuple(
-            TransferTime(end, replica, tuple(seconds for _, seconds in list(link.transfers)[-spans:] if spans))
-            for (end, replica), link in outlets
-        )
-        return StageStatus(
-            self.spec.name,
-            self.spec.plan,
-            self.spec.stage,
-            self.spec.replica,
-            0,
-            self.state,
-            self._tally.frames,
-            self._tally.failed,
-            peak_bytes(),
-            tuple(latest),
-            transfers,
-            self.spec.owner,
-        )
+    def status(self, asked: Logs) -> StageStatus:
+        """How it is doing, with its latest frames."""
+        return told(self.spec, self.state, self._tally, self._service, asked)
 
     def _new_service(self) -> Service:
-        return Service(self.spec, self.executor, self._scratch, self._tally)
+        return Service(self.spec, self.executor, self._scratch, self._tally, self._guard)
 
     def _serve(self, service: Service, receivers: tuple[Endpoint, ...]) -> None:
         try:
@@ -127,15 +113,23 @@ class ServingStage:
                 service.serve()
                 service.close()
                 self._state = f"lost: {service.lost}"
+                say(f"{self.spec.name}: {service.lost}", "warning", self.spec, service.epoch)
+                self._service = None
+                del service
+                gc.collect()  # it and its links refer to each other: their buffers go before those of the next are made
                 self._service = service = self._linked(receivers)
+                say(f"{self.spec.name} is linked with those that follow again", of=self.spec)
         except Exception as error:  # nobody waits for this thread: those who wait for its frames have to learn of it
-            service.lost = f"lost: {type(error).__name__}: {error}"
-            service.close()
+            self._state = f"lost: {type(error).__name__}: {error}"
+            say(f"{self.spec.name}: {self._state}", "error", self.spec)
+            if (last := self._service) is not None:
+                last.lost = self._state
+                last.close()
 
     def _linked(self, receivers: tuple[Endpoint, ...]) -> Service:
         """A new service, once all that follow have let us in."""
         self._service = None
-        service, pause_s = self._new_service(), AGAIN_S[0]
+        service, waits = self._new_service(), pauses(*AGAIN_S)
         while True:
             try:
                 for there in receivers:
@@ -147,48 +141,37 @@ class ServingStage:
             if service.lost is not None:
                 service.close()
                 service = self._new_service()
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, AGAIN_S[1])
+            time.sleep(next(waits))
 
-    def _listen(self) -> None:
-        for sock in arrivals(self._listener):
-            threading.Thread(target=self._greet, args=(sock,), name="greeting", daemon=True).start()
+    def _say(self, text: str) -> None:
+        """Log why somebody was not let in; a few a second at most, whoever knocks."""
+        say_seldom(f"{self.spec.name}: {text}", "warning", self.spec)
 
-    def _greet(self, sock: socket.socket) -> None:
-        try:
-            self._admit(sock, accept(sock))
-        except EdgekitError as error:
-            refuse(sock, str(error))
-        except OSError:
-            sock.close()
-
-    def _admit(self, sock: socket.socket, hello: Hello) -> None:
+    def _admit(self, carrier: Carrier, hello: Hello) -> None:
         here, far = (hello.receiver, hello.receiver_replica), (hello.source, hello.source_replica)
         if not hello.gives:
             here, far = far, here
         if hello.plan != self.spec.plan or here != (self.spec.stage, self.spec.replica):
             raise ProtocolError(f"this is {self.spec.name} of plan {self.spec.plan[:12]}, not what the caller looks for; deploy again")
-        known = [
-            (port.end, replica) for port in (self.spec.sources if hello.gives else self.spec.receivers) for replica in range(port.replicas)
-        ]
-        if far not in known:
+        ports = {port.end: port for port in (self.spec.sources if hello.gives else self.spec.receivers)}
+        if far[0] not in ports or not 0 <= far[1] < ports[far[0]].replicas:
             raise ProtocolError(f"{self.spec.name} has no link with {end_name(far[0])}")
+        if self._guard is not None:
+            carrier.require(ports[far[0]].names[far[1]])
         service = self._service
         if service is None or service.lost is not None or (far[0] == "client" and service.awaited):
             raise DeviceError(f"{self.spec.name} is {self.state}; see edgekit status, then wait or deploy again")
         link = (service.inlets.links if hello.gives else service.outlets.links)[far]
-        if link.connected and far[0] != "client":
+        if hello.resumes:
+            link.answer(carrier, hello)
+            return
+        if link.linked and far[0] != "client" and not link.fresh:
             service.lose(f"lost {end_name(far[0])}: it has come anew")
             raise DeviceError(f"{self.spec.name} still takes {end_name(far[0])} for linked; it will let it in soon")
         with self._claim(link, far[0]):
-            if isinstance(link, Outlet):
-                link.attach(sock, welcome)
-            else:
-                welcome(sock)
-                link.attach(sock, returning=far[0] == "client")
+            link.answer(carrier, hello)
         if service.lost is not None:  # it may have hung up on all before this one was there
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            link.leave()
 
     @contextmanager
     def _claim(self, link: Inlet | Outlet, far: End) -> Iterator[None]:

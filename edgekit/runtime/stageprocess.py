@@ -45,8 +45,8 @@ class _StageProcess:
             case Run(receivers=receivers):
                 self._serving().start(receivers)
                 return Done(), b""
-            case Logs(spans):
-                return LogsReply("", (self._serving().status(spans),)), b""
+            case Logs():
+                return LogsReply("", (self._serving().status(request),)), b""
             case Measure(model=model, mode="segment"):
                 _pin(request.cores)
                 return measure_segment(request, self._store / model, self._base_bytes), b""
@@ -57,7 +57,7 @@ class _StageProcess:
                 _pin(request.cores)
                 return measure_kernels(request, self._store / model, self._base_bytes)
             case Probe(host=None):
-                host, port = Echo(request.listen).address
+                host, port = Echo(request.listen, request.keys, request.transport).address
                 return Probed(host, port), b""
             case Probe():
                 return probe(request), b""

@@ -62,6 +62,19 @@ class Store:
             raise UsageError(f"{digest[:80]!r} is not a SHA-256 digest")
         return self.folder / digest
 
+    def require_whole(self, digest: str) -> None:
+        """Look whether a file is still what its name says, and forget it if it is not: disks do damage what lies on them.
+
+        Raises:
+            DeviceError: it is not.
+        """
+        path = self.path(digest)
+        with path.open("rb") as file:
+            if _digest_of_file(file) == digest:
+                return
+        path.unlink(missing_ok=True)
+        raise DeviceError(f"the file {digest[:12]} in {self.folder} has been damaged, and is forgotten; deploy again, which sends it anew")
+
     def append(self, digest: str, size_bytes: int, offset: int, data: bytes) -> None:
         """Add a piece of the ``size_bytes``; one that does not follow what is held is left out, for its sender to look again.
 
@@ -74,6 +87,7 @@ class Store:
         if self.holds(digest) or self.held_bytes(digest) != offset:
             return
         try:
+            self._require_room(size_bytes - offset)  # before there is a file that nobody comes back to
             with path.with_name(digest + PART).open("a+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if self.holds(digest):  # since this file was opened, which then is another one than that which took its name
@@ -82,7 +96,6 @@ class Store:
                 held = file.seek(0, os.SEEK_END)
                 if held != offset:
                     return
-                self._require_room(size_bytes - held)
                 file.write(data)
                 file.flush()
                 if held + len(data) < size_bytes:

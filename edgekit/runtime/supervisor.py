@@ -1,7 +1,5 @@
 """Starts, asks and ends the stage processes of one device."""
 
-import contextlib
-import sys
 import threading
 import time
 from pathlib import Path
@@ -10,9 +8,14 @@ import msgspec
 
 from edgekit import __version__
 from edgekit.errors import DeviceError, EdgekitError
-from edgekit.runtime.children import Child, end, start
+from edgekit.runtime.asking import statuses
+from edgekit.runtime.children import Child, end, fate, start
 from edgekit.runtime.control import Channel, Failure
 from edgekit.runtime.facts import probe_facts
+from edgekit.runtime.journal import Journal, read_on
+from edgekit.runtime.log import say
+from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.monitoring import heat
 from edgekit.runtime.origin import own_digest
 from edgekit.runtime.returning import Kept, bring_back, forget, keep, kept
 from edgekit.runtime.store import Store
@@ -35,6 +38,7 @@ from edgekit.runtime.verbs import (
     StageSpec,
     StageStatus,
     Stop,
+    Transport,
 )
 
 __all__ = ["Supervisor"]
@@ -42,19 +46,26 @@ __all__ = ["Supervisor"]
 BUSY_S = 5.0
 """Longest time for which it is busy with its own lists."""
 
-MOST_LOG_BYTES = 1_000_000
-"""What is told of a log at once."""
+STORM = (10, 60.0)
+"""How often a stage may end by itself within so many seconds: then it stays away, for it would only end again."""
 
 Key = tuple[str, int, int]
 
+_HOW = Logs()
+
 
 class _Returning:
-    """A stage that is being brought back."""
+    """A stage that is being brought back, or was once too often."""
 
-    def __init__(self, spec: StageSpec):
+    def __init__(self, spec: StageSpec, why: str):
         self.spec = spec
         self.over = threading.Event()
-        self.why = "its agent has just started"
+        self.why = why
+        self.stays_away = False
+
+    @property
+    def state(self) -> str:
+        return f"lost: {self.why}" if self.stays_away else f"coming back: {self.why}"
 
     def tell(self, why: str) -> None:
         """What hinders it."""
@@ -64,13 +75,17 @@ class _Returning:
 class Supervisor:
     """The verbs of an agent; with ``keeps``, stages that serve are brought back by the agent after this one."""
 
-    def __init__(self, folder: Path, store: Path | None = None, keeps: bool = False):
+    def __init__(self, folder: Path, store: Path | None = None, keeps: bool = False, journal: Journal | None = None):
+        self.pages = ""
+        """Where monitors find this agent."""
         self._folder = folder
+        self._journal = journal or Journal(folder)
         self._store = Store(store or folder / "store")
         self._kept = folder / "stages" if keeps else None
         self._stages: dict[Key, Child] = {}
         self._returning: dict[Key, _Returning] = {}
-        self._echoes: dict[str | None, tuple[Child, tuple[Reply, bytes]]] = {}
+        self._ends: dict[Key, list[float]] = {}
+        self._echoes: dict[tuple[str | None, str, Transport], tuple[Child, tuple[Reply, bytes]]] = {}
         self._holds: list[tuple[str, Channel]] = []
         self._lock = threading.Lock()
         self._echo_lock = threading.Lock()
@@ -81,7 +96,7 @@ class Supervisor:
             case Facts():
                 return probe_facts(), b""
             case Greet():
-                return Greeted(__version__, own_digest()), b""
+                return Greeted(__version__, own_digest(), time.monotonic()), b""
             case Put(digest, size_bytes, offset):
                 if blob or size_bytes:
                     self._store.append(digest, size_bytes, offset, blob)
@@ -97,9 +112,9 @@ class Supervisor:
                 return self._once(request)
             case Run():
                 return self._run(request)
-            case Logs(spans, after):
-                text, mark = self._log(after)
-                return LogsReply(text, tuple(self._status(spans)), mark), b""
+            case Logs(after=after):
+                text, mark = read_on(self._folder, after)
+                return LogsReply(text, tuple(self.status(request)), mark, heat(Here()), self.pages), b""
             case Stop(plan):
                 self.stop(plan)
                 return Done(), b""
@@ -114,6 +129,16 @@ class Supervisor:
         except Exception as error:  # told to the controller, which waits for an answer
             return Failure("DeviceError", f"{type(error).__name__}: {error}"), b""
 
+    def status(self, asked: Logs = _HOW) -> list[StageStatus]:
+        """Every stage there is, or should be."""
+        returning = list(self._returning.items())  # looked at first: what is no longer there is among the others
+        found = statuses(dict(self._stages), asked)
+        there = {(state.plan, state.stage, state.replica) for state in found}
+        for key, each in returning:
+            if key not in there:
+                found.append(StageStatus(each.spec.name, *key, 0, each.state, 0, 0, 0, owner=each.spec.owner))
+        return found
+
     def is_free(self) -> bool:
         """Whether it could begin something now; one that never is again has to be started anew."""
         free = self._lock.acquire(timeout=BUSY_S)
@@ -124,7 +149,7 @@ class Supervisor:
     def bring_back(self) -> None:
         """Start what served when the agent before this one ended, each stage on a thread of its own."""
         for stage in kept(self._kept) if self._kept is not None else ():
-            spec, returning = stage.spec, _Returning(stage.spec)
+            spec, returning = stage.spec, _Returning(stage.spec, "its agent has just started")
             self._returning[spec.plan, spec.stage, spec.replica] = returning
             threading.Thread(target=self._bring_back, args=(stage, returning), name=f"returning {spec.name}", daemon=True).start()
 
@@ -144,21 +169,23 @@ class Supervisor:
             self._echoes = {}
             for key in [key for key in self._returning if plan in (None, key[0])]:
                 self._returning.pop(key).over.set()
+            self._ends = {key: ends for key, ends in self._ends.items() if plan not in (None, key[0])}
             held = [channel for name, channel in self._holds if plan in (None, name)]
             self._holds = [each for each in self._holds if each[1] not in held]
         end(*children)
         for channel in held:
             channel.close()
-        self._say(f"stopped {len(children)} processes")
+        say(f"stopped {len(children)} processes")
 
     def _load(self, request: Load, spec: StageSpec, blob: bytes) -> tuple[Reply, bytes]:
         self._require(spec.model, f"of {spec.name}")
+        self._store.require_whole(spec.model)
         key = (spec.plan, spec.stage, spec.replica)
         with self._lock:
             old = self._stages.pop(key, None)
         if old is not None:
             end(old)
-        child = self._start(spec.name)
+        child = self._start(spec.name, spec)
         try:
             reply = child.ask(request, blob)
         except BaseException:
@@ -171,20 +198,42 @@ class Supervisor:
             self._stages[key] = child
         if twin is not None:
             end(twin)
-        self._say(f"loaded {spec.name} of plan {spec.plan[:12]}, process {child.process.pid}")
+        say(f"loaded {spec.name} of plan {spec.plan[:12]}, process {child.process.pid}", of=spec)
         return reply
 
     def _run(self, request: Run) -> tuple[Reply, bytes]:
         child = self._child((request.plan, request.stage, request.replica))
         answer = child.ask(request)
-        if self._kept is not None and child.spec is not None:
-            keep(self._kept, Kept(child.spec, request.receivers))
+        if child.spec is not None:
+            stage = Kept(child.spec, request.receivers)
+            if self._kept is not None:
+                keep(self._kept, stage)
+            threading.Thread(target=self._watch, args=(child, stage), name=f"watch {child.spec.name}", daemon=True).start()
         return answer
+
+    def _watch(self, child: Child, stage: Kept) -> None:
+        """Bring a stage that serves back when its process ends by itself."""
+        child.process.wait()
+        spec, now = stage.spec, time.monotonic()
+        key = (spec.plan, spec.stage, spec.replica)
+        with self._lock:
+            if self._stages.get(key) is not child:  # it was ended
+                return
+            del self._stages[key]
+            ends = self._ends[key] = [*(each for each in self._ends.get(key, ()) if now - each < STORM[1]), now]
+            returning = self._returning[key] = _Returning(spec, f"its process ended{fate(child.process)}")
+            returning.stays_away = len(ends) >= STORM[0]
+        child.channel.close()
+        say(f"{spec.name} of plan {spec.plan[:12]}: its process ended{fate(child.process)}", "error", spec)
+        if returning.stays_away:
+            returning.why += f", {len(ends)} times within {STORM[1]:g} s; deploy again"
+        else:
+            self._bring_back(stage, returning)
 
     def _bring_back(self, stage: Kept, returning: _Returning) -> None:
         spec = stage.spec
         key = (spec.plan, spec.stage, spec.replica)
-        bring_back(stage, self.answer, returning.tell, returning.over)
+        bring_back(stage, self.answer, lambda: key in self._stages and not self._stages[key].channel.closed, returning.tell, returning.over)
         with self._lock:
             self._returning.pop(key, None)
             late = self._stages.pop(key, None) if returning.over.is_set() else None  # it was stopped meanwhile
@@ -192,7 +241,7 @@ class Supervisor:
             end(late)
             forget(self._kept or self._folder / "stages", spec.plan)
         else:
-            self._say(f"{spec.name} of plan {spec.plan[:12]} is back")
+            say(f"{spec.name} of plan {spec.plan[:12]} is back", of=spec)
 
     def _once(self, request: Measure | Probe) -> tuple[Reply, bytes]:
         child = self._start("measurement")
@@ -204,7 +253,8 @@ class Supervisor:
     def _echo(self, request: Probe) -> tuple[Reply, bytes]:
         """One process answers all probes of an address, for as long as it lives."""
         with self._echo_lock:
-            found = self._echoes.get(request.listen)
+            key = (request.listen, request.keys.authority if request.keys else "", request.transport)
+            found = self._echoes.get(key)
             if found is not None and found[0].process.poll() is None:
                 return found[1]
             if found is not None:
@@ -216,49 +266,18 @@ class Supervisor:
                 end(child)
                 raise
             with self._lock:
-                self._echoes[request.listen] = child, answer
+                self._echoes[key] = child, answer
             return answer
 
     def _require(self, model: str, purpose: str) -> None:
         if not self._store.holds(model):
             raise DeviceError(f"the model {model[:12]} {purpose} is not in the store; put it first")
 
-    def _start(self, name: str) -> Child:
-        return start(name, self._folder, self._store.folder)
+    def _start(self, name: str, spec: StageSpec | None = None) -> Child:
+        return start(name, self._journal, self._store.folder, spec)
 
     def _child(self, key: Key) -> Child:
         child = self._stages.get(key)
         if child is None:
             raise DeviceError(f"stage {key[1]} of plan {key[0][:12]} is not loaded here; deploy the plan again")
         return child
-
-    def _status(self, spans: int) -> list[StageStatus]:
-        found, returning = [], list(self._returning.items())  # looked at first: what is no longer there is among the others
-        for (plan, stage, replica), child in list(self._stages.items()):
-            spec = child.spec
-            name, owner = (spec.name, spec.owner) if spec else ("stage", "")
-            try:
-                reply, _ = child.ask(Logs(spans))
-                states = reply.stages if isinstance(reply, LogsReply) else ()
-            except DeviceError as error:
-                states = (StageStatus(name, plan, stage, replica, 0, f"lost: {error}", 0, 0, 0, owner=owner),)
-            found += [msgspec.structs.replace(state, pid=child.process.pid) for state in states]
-        there = {(state.plan, state.stage, state.replica) for state in found}
-        for key, each in returning:
-            if key not in there:
-                found.append(StageStatus(each.spec.name, *key, 0, f"coming back: {each.why}", 0, 0, 0, owner=each.spec.owner))
-        return found
-
-    def _log(self, after: int | None) -> tuple[str, int]:
-        """What was logged after a mark, or of late; and the next mark."""
-        with contextlib.suppress(OSError), (self._folder / "agent.log").open("rb") as file:
-            size = file.seek(0, 2)
-            begin = max(size - 20_000, 0) if after is None else after if after <= size else 0
-            file.seek(begin)
-            data = file.read(MOST_LOG_BYTES)
-            return data.decode(errors="replace"), begin + len(data)
-        return "", 0
-
-    def _say(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # a full disk is no reason to fail
-            print(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}", file=sys.stderr)

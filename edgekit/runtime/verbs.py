@@ -5,13 +5,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from edgekit.codec import Written, carried
+from edgekit.codec import FREE, Written, carried
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.graph import Graph, Tensor
 from edgekit.kinds import Part, parts_of
 from edgekit.machine import Machine
 from edgekit.quantity import Bytes, Count, Name, Rate, Seconds
+from edgekit.runtime.ends import End, end_name
+from edgekit.runtime.status import Heat, StageStatus, TransferTime
+from edgekit.runtime.tls import Keys
 
 __all__ = [
     "Alive",
@@ -43,19 +46,15 @@ __all__ = [
     "StageStatus",
     "Stop",
     "TransferTime",
+    "Transport",
     "Work",
     "coding_works",
     "end_name",
     "works",
 ]
 
-End = int | Literal["client"]
-"""A stage by its index, or the client."""
-
-
-def end_name(end: End) -> str:
-    """``stage 2`` or ``client``."""
-    return end if isinstance(end, str) else f"stage {end}"
+Transport = Literal["socket", "grpc"]
+"""What carries links."""
 
 
 class Work(Struct, frozen=True):
@@ -81,23 +80,25 @@ def works(graph: Graph, start: int, stop: int) -> tuple[Work, ...]:
 
 def coding_works(ends: Iterable[Written]) -> tuple[Work, ...]:
     """The work of the codecs at the ends of a stage: each reads a tensor and makes another."""
-    moved = [sum(each.nbytes for each in (tensor, *carried(tensor, codec))) for tensor, codec in ends if codec != "raw"]
+    moved = [sum(each.nbytes for each in (tensor, *carried(tensor, codec))) for tensor, codec in ends if codec not in FREE]
     return tuple(Work(0, nbytes, parts=(Part("elementwise", 0, nbytes),)) for nbytes in moved)
 
 
 class Port(Struct, frozen=True):
-    """One neighbour of a stage: which end, served by how many replicas, and the tensors of its message."""
+    """One neighbour of a stage: which end, served by how many replicas, the tensors of its message, and what certificates call them."""
 
     end: End
     replicas: Annotated[int, Meta(ge=1)]
     tensors: tuple[Tensor, ...]
+    names: tuple[Name, ...] = ()
 
 
 class StageSpec(Struct, frozen=True):
     """All that a stage process needs to know of its part in a plan.
 
     ``model`` is a digest in the agent's store. ``port``: where it has to listen, to be found where it was; 0: anywhere.
-    ``owner``: who deployed it, as others are told.
+    ``owner``: who deployed it, as others are told. ``keys``: who it is to its neighbours; None: nothing is encrypted.
+    ``transport``: what carries its links.
     """
 
     plan: Name
@@ -117,6 +118,8 @@ class StageSpec(Struct, frozen=True):
     port: Count = 0
     works: tuple[Work, ...] = ()
     owner: str = ""
+    keys: Keys | None = None
+    transport: Transport = "socket"
 
     @property
     def name(self) -> str:
@@ -124,12 +127,13 @@ class StageSpec(Struct, frozen=True):
 
 
 class Endpoint(Struct, frozen=True):
-    """Where one replica of a receiving stage listens."""
+    """Where one replica of a receiving stage listens, and what its certificate calls it."""
 
     end: End
     replica: Count
     host: str
     port: int
+    name: str = ""
 
 
 class Greet(Struct, frozen=True, tag="greet"):
@@ -137,10 +141,11 @@ class Greet(Struct, frozen=True, tag="greet"):
 
 
 class Greeted(Struct, frozen=True, tag="greeted"):
-    """The version of the agent, and the digest of its file if it is one."""
+    """The version of the agent, the digest of its file if it is one, and its monotonic clock."""
 
     version: str
     digest: str = ""
+    now_s: float | None = None
 
 
 class Alive(Struct, frozen=True, tag="alive"):
@@ -152,12 +157,13 @@ class Facts(Struct, frozen=True, tag="facts"):
 
 
 class FactsReply(Struct, frozen=True, tag="facts_reply"):
-    """The machine of a device, and the onnxruntime there with its execution providers, and the backends beside it."""
+    """The machine of a device, the onnxruntime there with its execution providers and the backends beside it, and what can carry links."""
 
     version: str
     machine: Machine
     onnxruntime: str
     providers: tuple[str, ...]
+    transports: tuple[str, ...] = ("socket",)
 
 
 class Put(Struct, frozen=True, tag="put"):
@@ -266,10 +272,13 @@ class Probe(Struct, frozen=True, tag="probe"):
     budget_s: Seconds = 0.4
     enough_s: Seconds | None = None
     window: Annotated[int, Meta(ge=1)] = 1
+    keys: Keys | None = None
+    transport: Transport = "socket"
 
 
 class Probed(Struct, frozen=True, tag="probed"):
-    """Round trips per size in seconds; processor seconds that sender and receiver spent on each message of it; segments sent again.
+    """Round trips per size in seconds; processor seconds that sender and receiver spent on each message of it; segments sent again,
+    where the transport tells.
 
     ``host`` is where an echo listens, or the address from which one was dialled.
     """
@@ -291,44 +300,28 @@ class Run(Struct, frozen=True, tag="run"):
     receivers: tuple[Endpoint, ...]
 
 
-class TransferTime(Struct, frozen=True):
-    """Sender's view of one message: from the first byte handed over to the acknowledgement, less the way back."""
-
-    receiver: End
-    replica: Count
-    samples_s: tuple[Seconds, ...]
-
-
-class StageStatus(Struct, frozen=True):
-    """A stage as it is now, with the spans (frame, start, stop; monotonic seconds) of its latest frames."""
-
-    name: str
-    plan: str
-    stage: Count
-    replica: Count
-    pid: int
-    state: str
-    frames: Count
-    failed: Count
-    peak_bytes: Bytes
-    spans: tuple[tuple[int, float, float], ...] = ()
-    transfers: tuple[TransferTime, ...] = ()
-    owner: str = ""
-
-
 class Logs(Struct, frozen=True, tag="logs"):
-    """What happened (after a mark, or of late), and how are the stages? ``spans`` limits the latest frames that are told."""
+    """What happened (after a mark, or of late), and how are the stages?
+
+    ``spans`` limits the latest frames that are told; all that passed after ``since_s`` of the device's monotonic clock are told besides.
+    """
 
     spans: Count = 0
     after: Bytes | None = None
+    since_s: float | None = None
 
 
 class LogsReply(Struct, frozen=True, tag="logs_reply"):
-    """The agent's log, up to a mark from where it goes on, and the state of each of its stages."""
+    """The agent's log, up to a mark from where it goes on, and the state of each of its stages.
+
+    ``pages``: HOST:PORT of its pages for monitors.
+    """
 
     text: str
     stages: tuple[StageStatus, ...]
     mark: Bytes = 0
+    heat: Heat = Heat()
+    pages: str = ""
 
 
 class Stop(Struct, frozen=True, tag="stop"):

@@ -18,7 +18,9 @@ from typing import NoReturn
 from edgekit.errors import EdgekitError, ProtocolError
 from edgekit.runtime.control import Channel, Failure
 from edgekit.runtime.ending import on_sigterm
+from edgekit.runtime.journal import Journal
 from edgekit.runtime.lease import Lease
+from edgekit.runtime.monitoring import show
 from edgekit.runtime.supervisor import Supervisor
 from edgekit.runtime.verbs import Alive, Claim, Done, Hold, Request, Stop
 
@@ -61,8 +63,9 @@ def visit(base: Path, store: Path) -> NoReturn:
     folder = base / f"{VISIT}{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
     channel = Channel(_Standard(), "the controller")
-    sys.stderr = (folder / "agent.log").open("a", buffering=1)
-    supervisor = Supervisor(folder, store)
+    sys.stderr = journal = Journal(folder)
+    supervisor = Supervisor(folder, store, journal=journal)
+    supervisor.pages = show(supervisor)
     lease = Lease(store.parent / "lease")
     on_sigterm(lambda: _leave(supervisor, folder))
     requests: Queue[tuple[Request, bytes]] = Queue(1)  # what is sent ahead waits outside

@@ -7,12 +7,15 @@ import pytest
 from msgspec.structs import replace
 
 from edgekit import api
+from edgekit.api.ranges import FOLDS
 from edgekit.cluster import ANY, Link
+from edgekit.codec import CODECS
 from edgekit.constraints import Constraints, Limit, Pin
 from edgekit.errors import FrameError, PlanError, UsageError
 from edgekit.files import decode, encode
-from edgekit.front import cost_of
+from edgekit.front import Question, cost_of
 from edgekit.losses import Losses, TensorLoss
+from edgekit.plan import Plan
 from tests.digits import digits, kept, network
 from tests.models import Net, local, serial, simulated
 
@@ -32,7 +35,7 @@ def judge(folder: Path, labelled: bool = False) -> api.Judge:
 def test_losses_are_told_by_answers_and_with_labels_by_right_ones(folder: Path) -> None:
     for labelled, measure in ((False, "disagreement"), (True, "error")):
         found = api.measure_losses(judge(folder, labelled))
-        assert (found.measure, found.samples, found.codecs) == (measure, 100, ("fp16", "u8"))
+        assert (found.measure, found.samples, found.codecs) == (measure, 100, CODECS[1:])
         crossing = {tensor.name for position in network().graph.candidates for tensor in network().graph.cuts[position].tensors}
         assert {each.tensor for each in found.tensors} == crossing
         assert all(each.loss <= 0.05 for each in found.tensors)
@@ -58,7 +61,7 @@ def test_what_no_longer_fits_into_fp16_cannot_be_sent_so(folder: Path) -> None:
     np.savez(folder / "huge.npz", **huge)
     net = network()
     found = api.measure_losses(api.Judge(net.graph, net.model, folder / "huge.npz"))
-    assert found.codecs == ("u8",)
+    assert found.codecs == ("u8", "u8c")
 
 
 def test_labels_have_to_fit(folder: Path) -> None:
@@ -78,7 +81,7 @@ def test_plans_of_the_front_are_run_end_to_end_and_filtered_again(folder: Path) 
     feared = replace(losses, tensors=tuple(replace(each, loss=each.loss + 0.25) for each in losses.tensors))
     last = len(net.graph.units)
     both = Constraints(pins=(Pin(0, 1, "near"), Pin(last - 1, last, "far")))
-    front, _ = api.partition(net.graph, net.model, cluster, profiles, ("latency", "loss"), constraints=both, losses=feared)
+    front, _ = api.partition(net.graph, net.model, cluster, profiles, ("latency", "loss"), Question(constraints=both, losses=feared))
     assert any(plan.coded for plan in front.plans)
     found = api.evaluate(front, judge(folder))
     assert {cost_of(plan).loss_badge for plan in found.front.plans} == {"measured"}
@@ -96,7 +99,7 @@ def test_what_loses_more_than_was_allowed_is_left_out(folder: Path) -> None:
     pins = (Pin(0, 1, "near"), Pin(last - 1, last, "far"))
     noisy = Coarse(net, folder / "digits.npz")
     rules = Constraints((Limit("loss", 0.5),), pins)
-    front, _ = api.partition(net.graph, net.model, cluster, profiles, ("latency",), constraints=rules, losses=hoped)
+    front, _ = api.partition(net.graph, net.model, cluster, profiles, ("latency",), Question(constraints=rules, losses=hoped))
     assert front.plans[0].coded
     with pytest.raises(PlanError, match=r"every plan of the front loses more than 0\.5 when it is run"):
         api.evaluate(front, noisy)
@@ -117,12 +120,41 @@ def test_a_coded_front_needs_the_times_of_codecs(folder: Path) -> None:
     profiles = api.profile(net.graph, net.model, cluster, budget_s=0.1)
     losses = Losses(net.graph.digest, "rms", 1, (TensorLoss("b", "u8", 0.0),))
     with pytest.raises(PlanError, match="what u8 takes on the devices is not known; run edgekit profile --codecs"):
-        api.partition(net.graph, net.model, cluster, profiles, losses=losses)
+        api.partition(net.graph, net.model, cluster, profiles, question=Question(losses=losses))
     assert "codecs" not in api.partition(net.graph, net.model, cluster, profiles)[0].certificate.model
 
 
 def test_codecs_are_timed_on_a_device() -> None:
     net = network()
     profile = api.profile(net.graph, net.model, local("here"), budget_s=0.1, codecs=True)["here"]
-    assert [each.codec for each in profile.codecs] == ["fp16", "u8"]
+    assert tuple(each.codec for each in profile.codecs) == CODECS[1:]
     assert all(0 <= each.encode_s + 1e6 * each.encode_s_per_byte < 0.1 for each in profile.codecs)
+
+
+def test_what_is_clipped_of_frames_not_seen_is_part_of_the_loss(tmp_path: Path) -> None:
+    """Frames that grow: the last fold reaches further than all others, and is judged with their ranges."""
+    net = serial()
+    frames = np.stack([net.inputs(seed)["x"] * (5.0 if seed % FOLDS == 4 else 1.0) for seed in range(20)])
+    for name, several in (("grown", frames), ("alike", frames[[i for i in range(20) if i % FOLDS < 4]][:4])):
+        np.savez(tmp_path / f"{name}.npz", x=several)
+    grown, alike = (api.measure_losses(api.Judge(net.graph, net.model, tmp_path / f"{name}.npz")) for name in ("grown", "alike"))
+    for tensor in {each.tensor for each in grown.tensors}:
+        assert (grown.of(tensor, "u8c") or 0.0) > 5 * (alike.of(tensor, "u8c") or 1.0)
+        assert (grown.of(tensor, "u8c") or 0.0) > 5 * (grown.of(tensor, "u8") or 1.0)
+    assert [found.tensor for found in grown.ranges] == list(dict.fromkeys(each.tensor for each in grown.tensors))
+
+
+def test_a_plan_carries_the_ranges_of_what_it_sends_in_them(folder: Path) -> None:
+    net, cluster = network(), simulated("near", "far", links=SLOW)
+    profiles = api.profile(net.graph, net.model, cluster, budget_s=0.1, codecs=True)
+    losses = api.measure_losses(judge(folder), ("u8c",))
+    last = len(net.graph.units)
+    pins = Constraints(pins=(Pin(0, 1, "near"), Pin(last - 1, last, "far")))
+    front, _ = api.partition(net.graph, net.model, cluster, profiles, ("latency",), Question(constraints=pins, losses=losses))
+    (plan,) = front.plans
+    assert plan.coded and {each.tensor for each in plan.ranges} == {each.tensor for each in plan.transfers if each.codec == "u8c"}
+    again = decode(encode(plan), Plan)
+    for each in (plan, again):
+        assert api.predict(each, net.graph, cluster, profiles, losses).predicted == plan.predicted
+    with api.deploy(again, net.graph, net.model, local("near", "far")) as pipeline:
+        assert pipeline.equality is not None and pipeline.equality.worst <= pipeline.equality.tolerance

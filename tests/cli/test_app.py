@@ -10,7 +10,7 @@ from edgekit import __version__
 from edgekit.errors import DeviceError, PromiseError, UsageError
 from tests.cli.bed import ROOT, edgekit_run
 
-COMMANDS = "deploy devices doctor demo export inspect logs partition profile report rollback run status stop survey verify".split()
+COMMANDS = "chaos deploy devices doctor demo export inspect logs partition profile report rollback run status stop survey verify".split()
 
 
 def test_help_names_every_command_and_exit_code() -> None:

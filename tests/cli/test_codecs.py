@@ -42,31 +42,36 @@ def test_the_way_to_a_pipeline_with_codecs(folder: Path) -> None:
     data = ("--calibration", folder / "digits.npz", "--labels", folder / "labels.npy")
     outcome = edgekit_run("quantize", net, "--losses", folder / "net.losses.json", *data)
     assert outcome.code == 0 and "answers that are wrong on its account" in outcome.out and "next: edgekit profile" in outcome.out
+    assert "has a range, seen on others than those it was judged on" in outcome.out
     assert edgekit_run("profile", net, "-c", cluster, "-o", run, "--seconds", "0.1", "--codecs").code == 0
     asked = ("-c", cluster, "-p", run, "-o", folder / "front.json", "-O", "latency,loss", "--pin", "0:1=near", "--pin", "2:3=far")
     frames = ("--data", folder / "digits.npz", "--labels", folder / "labels.npy")
     outcome = edgekit_run("partition", net, *asked, "--losses", folder / "net.losses.json", *frames, "--max-loss", "0.5")
     assert outcome.code == 0, outcome.err
-    assert "loss, summed" in outcome.out and "→u8→" in outcome.out
+    assert "loss, summed" in outcome.out and "→u8c→" in outcome.out
     front = json.loads((folder / "front.json").read_text())
-    assert "codecs fp16, u8" in front["certificate"]["model"]
+    assert "codecs fp16, u8, u8c" in front["certificate"]["model"]
     best = front["plans"][0]
-    assert any(transfer.get("codec") == "u8" for transfer in best["transfers"]) and best["predicted"]["loss_badge"] == "measured"
+    assert any(transfer.get("codec") == "u8c" for transfer in best["transfers"]) and best["predicted"]["loss_badge"] == "measured"
     outcome = edgekit_run("verify", folder / "front.json", "-g", net, "-c", cluster, "--pick", "latency", "--seconds", "0.1")
     assert outcome.code == 0, outcome.err
     outcome = edgekit_run("explain", folder / "front.json", "-g", net, "-c", cluster, "-p", run, "--pick", "latency")
     assert outcome.code == 0 and "twice as fast" in outcome.out
     for workers in (1, 2):  # the second finds all that the first has judged
-        evolve = ("--evolve", 60, "--workers", workers)
+        evolve = ("--evolve", 80, "--workers", workers)
         outcome = edgekit_run("partition", net, *asked, "--losses", folder / "net.losses.json", *frames, *evolve)
         assert outcome.code == 0, outcome.err
     (memory,) = folder.glob("front.*.evolved.json")
-    assert len(json.loads(memory.read_text())) == 2 * 2**2 * 2 * 3  # stages, devices, cuts, codecs: all there are
+    assert len(json.loads(memory.read_text())) == 2 * 2**2 * 2 * 4  # stages, devices, cuts, codecs: all there are
     bred = json.loads((folder / "front.json").read_text())
-    assert "then up to 60 choices judged end to end" in bred["certificate"]["model"] and bred["certificate"]["gap"] is None
+    assert "then up to 80 choices judged end to end" in bred["certificate"]["model"]
     assert bred["plans"][0]["predicted"]["latency_s"] <= best["predicted"]["latency_s"]
     outcome = edgekit_run("partition", net, *asked, "--losses", folder / "net.losses.json", "--codecs", "fp16", "--json")
     assert outcome.code == 0 and '"u8"' not in outcome.out and '"fp16"' in outcome.out
+    outcome = edgekit_run("partition", net, *asked, "--losses", folder / "net.losses.json", "--codecs", "u8c")
+    assert outcome.code == 0 and "→u8c→" in outcome.out
+    outcome = edgekit_run("verify", folder / "front.json", "-g", net, "-c", cluster, "--pick", "latency", "--seconds", "0.1")
+    assert outcome.code == 0, outcome.err
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,7 @@ def test_the_way_to_a_pipeline_with_codecs(folder: Path) -> None:
         (["partition", "net.onnx", "-c", "cluster.toml", "-p", "run", "-o", "f.json", "--evolve", "9"], "--evolve runs plans on frames"),
         (
             ["partition", "net.onnx", "-c", "cluster.toml", "-p", "run", "-o", "f.json", "--losses", "net.losses.json", "--codecs", "zip"],
-            "says nothing of zip; it knows fp16, u8",
+            "says nothing of zip; it knows fp16, u8, u8c",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """The whole way on the command line, on agents of this machine and on described devices."""
 
+import contextlib
 import io
 import json
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgekit import api
+from edgekit.errors import UsageError
 from edgekit.runtime.executor import run_once
 from tests.cli.bed import Outcome, edgekit_run, started, toml, until
 from tests.models import Net, serial
@@ -211,6 +214,14 @@ def test_a_deployed_pipeline_runs_is_verified_and_tells_how_it_is(folder: Path, 
     assert "near: " in logs and "far: " in logs and "loaded stage 1@far" in logs
 
 
+def test_a_program_is_served_by_what_was_deployed(served: None) -> None:
+    with api.connect("cluster") as client:
+        for seed, result in enumerate(client.stream(serial(3).inputs(seed) for seed in range(4))):
+            assert close(result.value()["y"], unsplit(serial(3), seed))
+    with pytest.raises(UsageError, match="no pipeline is deployed"), api.connect("another"):
+        pass
+
+
 def test_the_same_deployment_again_changes_nothing(folder: Path, surveyed: Path, served: None) -> None:
     before = json.loads(done("status", "--json").out)
     done("deploy", folder / "plan.json", "-g", folder / "net.onnx", "-c", surveyed)
@@ -223,7 +234,7 @@ def test_the_same_deployment_again_changes_nothing(folder: Path, surveyed: Path,
 
 def test_agents_are_kept_where_the_environment_says(folder: Path, served: None) -> None:
     home = Path(os.environ["XDG_STATE_HOME"]) / "edgekit" / "cluster"
-    assert sorted(path.name for path in home.iterdir()) == [".releases", "deployment.json", "far", "near"]
+    assert sorted(path.name for path in home.iterdir()) == [".authority", ".releases", "deployment.json", "far", "near"]
     assert (home / "near" / "agent.sock").is_socket()
 
 
@@ -270,12 +281,30 @@ def test_described_devices_need_no_deployment(folder: Path) -> None:
     assert all(Path(line).is_file() for line in outcome.out.split())
 
 
-def test_a_stage_that_was_killed_is_named(served: None) -> None:
+def test_a_stage_that_was_killed_comes_back(served: None) -> None:
     stages = json.loads(done("status", "--json").out)["stages"]
     os.kill(stages[1]["pid"], signal.SIGKILL)
-    assert until(lambda: edgekit_run("status").code == 3)
-    outcome = edgekit_run("status")
-    assert "stage 1@far is lost" in outcome.message and "run: edgekit stop -n cluster, then edgekit deploy" in outcome.message
-    assert "stage 1@far" in outcome.out
-    outcome = edgekit_run("verify", "--seconds", "0.1")
-    assert outcome.code == 3
+    assert until(lambda: json.loads(edgekit_run("status", "--json").out)["stages"][1]["pid"] not in (0, stages[1]["pid"]))
+    assert until(lambda: edgekit_run("status").code == 0)
+    done("verify", "--seconds", "0.1")
+
+
+def test_a_device_that_is_gone_is_planned_without(folder: Path, surveyed: Path, front: Path, served: None) -> None:
+    plan = ("deploy", folder / "plan.json", "-g", folder / "net.onnx", "-c", surveyed, "--on-loss", "replan")
+    outcome = edgekit_run(*plan)
+    assert outcome.code == 2 and "its profiles are needed; add -p with the folder of edgekit profile" in outcome.message
+    outcome = done(*plan, "-p", front.parent)
+    assert "without far: near[0:3]" in outcome.out and "without near: far[0:3]" in outcome.out
+    home = Path(os.environ["XDG_STATE_HOME"]) / "edgekit" / "cluster"
+    os.kill(_agent(home / "far"), signal.SIGKILL)
+    check_runs(folder)
+    assert [stage["name"] for stage in json.loads(done("status", "--json").out)["stages"]] == ["stage 0@near"]
+
+
+def _agent(home: Path) -> int:
+    """The process whose work is kept there."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if str(home).encode() in (folder / "cmdline").read_bytes().split(b"\0"):
+                return int(folder.name)
+    raise AssertionError(f"no agent runs for {home}")

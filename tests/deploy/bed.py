@@ -4,12 +4,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from devices.chaos import Chaos, Faults
+from devices.shaper import Route
 from edgekit.cluster import Cluster
 from edgekit.deploy.client import Streaming
 from edgekit.deploy.pipeline import Pipeline, deploy
@@ -17,7 +19,7 @@ from edgekit.deploy.standing import end
 from edgekit.plan import Plan
 from tests.models import Net, local
 
-__all__ = ["Bed", "home", "kill", "until"]
+__all__ = ["Bed", "home", "kill", "pid_of", "through_chaos", "until"]
 
 
 class Bed:
@@ -49,10 +51,37 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     end(folder)
 
 
+@contextmanager
+def through_chaos(patch: pytest.MonkeyPatch, seed: int = 0) -> Iterator[list[Chaos]]:
+    """Have all shaped links of the pipelines that are made meanwhile lead through proxies of this process, which are listed as they come.
+
+    None of them is faulty until it is told to be.
+    """
+    ways: list[Chaos] = []
+
+    @contextmanager
+    def routes(wanted: Sequence[Route], lifeline: object) -> Iterator[list[tuple[str, int]]]:
+        made = [Chaos(route.host, route.port, Faults(), seed + number) for number, route in enumerate(wanted)]
+        ways.extend(made)
+        yield [way.address for way in made]
+
+    patch.setattr("edgekit.deploy.pipeline.open_routes", routes)
+    try:
+        yield ways
+    finally:
+        for way in ways:
+            way.close()
+
+
+def pid_of(pipeline: Pipeline, stage: int) -> int:
+    """The process of a stage; IndexError while it is being brought back, when it has none."""
+    states = [s for reply in pipeline.logs().values() for s in reply.stages if s.plan == pipeline.release and s.stage == stage]
+    return [state.pid for state in states if state.pid > 0][0]
+
+
 def kill(pipeline: Pipeline, stage: int) -> None:
     """End a stage process as a lack of memory would."""
-    (pid,) = (s.pid for reply in pipeline.logs().values() for s in reply.stages if s.plan == pipeline.release and s.stage == stage)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid_of(pipeline, stage), signal.SIGKILL)
 
 
 def until(true: Callable[[], object], seconds: float = 5.0) -> bool:

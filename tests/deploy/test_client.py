@@ -1,9 +1,12 @@
 """A client and real stages: order, equality, failures, losses, and clients that come and go."""
 
+import contextlib
 import os
 import resource
 import signal
+import threading
 import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 from edgekit.cluster import ANY, Link
 from edgekit.deploy.equality import TOLERANCE, compare
 from edgekit.deploy.pipeline import deploy
+from edgekit.deploy.sink import Result
 from edgekit.errors import DeviceError, FrameError, StageError, UsageError
 from edgekit.files import decode, encode
 from edgekit.plan import CLIENT, Plan, Stage, Transfer
@@ -21,6 +25,8 @@ from tests.deploy.bed import Bed, home, kill, threads, until
 from tests.models import Net, local, paired, picking, serial, skipping, split
 
 __all__ = ["home"]
+
+Arrays = Mapping[str, np.ndarray]
 
 
 def check_frames(net: Net, client, count: int = 9, window: int = 4) -> None:
@@ -122,35 +128,97 @@ def lose(pipeline, net: Net, break_it) -> tuple[list, StageError, float]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that waits less long for the one before it to leave."""
+    """A client that waits less long, for the one before it to leave and for what was lost to come back."""
     monkeypatch.setattr("edgekit.deploy.client.RETURN_S", 0.1)
+    monkeypatch.setattr("edgekit.deploy.client.RECOVERY_S", 0.5)
+
+
+def check_all(net: Net, results: Iterable[Result], frames: Sequence[Arrays]) -> None:
+    """Each frame has one result, in its place, and it is that of the unsplit run."""
+    answers = [run_once(net.data, frame) for frame in frames]
+    for number, result in enumerate(results):
+        assert result.frame == number
+        whole = answers[number % len(frames)]
+        assert compare(result.value(), {name: whole[name] for name in net.graph.outputs}).worst <= TOLERANCE
+
+
+@pytest.mark.parametrize("drawn", [*CHAINS][:4])
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_a_stage_that_is_killed_comes_back_and_every_frame_has_its_result(home: Bed, drawn: str, stage: int) -> None:
+    net, stages = CHAINS[drawn]
+    frames = [net.inputs(seed) for seed in range(5)]
+    with home.pipeline(split(net.graph, *stages), net) as pipeline, pipeline.client() as client:
+
+        def killing() -> Iterator[Result]:
+            for result in client.stream((frames[i % 5] for i in range(120)), window=6):
+                if result.frame in (20, 60):
+                    kill(pipeline, stage)
+                yield result
+
+        check_all(net, killing(), frames)
+        check_frames(net, client)
+
+
+def test_a_frame_that_kills_its_stage_again_and_again_fails_and_the_others_are_fine(home: Bed) -> None:
+    net = serial()
+    with home.pipeline(split(net.graph, (0, 2, "a"), (2, 5, "b")), net) as pipeline, pipeline.client() as client:
+        results = []
+        stream = client.stream(repeat(net.inputs(), 12), window=4)
+        poison = threading.Event()
+
+        def killer() -> None:  # as long as the sixth frame is in the pipeline, its stage dies
+            while not poison.wait(0.1):
+                with contextlib.suppress(IndexError, OSError):  # it is not there at the moment
+                    kill(pipeline, 1)
+
+        thread = threading.Thread(target=killer)
+        for result in stream:
+            results.append(result)
+            if result.frame == 5:
+                thread.start()
+            if result.error is not None:
+                poison.set()
+                thread.join()
+        assert [result.frame for result in results] == list(range(12))
+        failed = [result for result in results if result.error]
+        assert len(failed) <= 1 and all("stage 1@b is lost" in str(result.error) for result in failed)
+        poison.set()
+        thread.join()
+
+
+def test_a_source_that_waits_for_results_is_answered_after_a_loss(home: Bed) -> None:
+    net = serial()
+    with home.pipeline(split(net.graph, (0, 2, "a"), (2, 5, "b")), net) as pipeline, pipeline.client() as client:
+        heard = threading.Semaphore(1)
+
+        def asking() -> Iterator[Arrays]:
+            for number in range(10):
+                assert heard.acquire(timeout=10)
+                yield net.inputs(number)
+                if number == 4:
+                    kill(pipeline, 0)
+
+        for result in client.stream(asking()):
+            assert result.error is None
+            heard.release()
+        assert result.frame == 9
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("stage", [0, 1, 2])
-def test_when_a_stage_dies_every_frame_ends_with_a_typed_error_and_the_stream_raises(home: Bed, stage: int) -> None:
+def test_when_a_stage_does_not_come_back_every_frame_ends_with_a_typed_error_and_the_stream_raises(stage: int) -> None:
     net = serial()
-    with home.pipeline(split(net.graph, (0, 1, "a"), (1, 3, "b"), (3, 5, "c")), net) as pipeline:
-        after, error, seconds = lose(pipeline, net, lambda: kill(pipeline, stage))
+    plan = split(net.graph, (0, 1, "a"), (1, 3, "b"), (3, 5, "c"))
+    with deploy(plan, net.graph, net.model, local("a", "b", "c")) as pipeline:
+        agent = pipeline.connections["abc"[stage]].process.pid
+        after, error, seconds = lose(pipeline, net, lambda: os.kill(agent, signal.SIGKILL))
         assert seconds < 5
         failed = [result for result in after if result.error]
         assert failed and all(isinstance(result.error, StageError) for result in failed)
         assert [result.frame for result in after] == list(range(20, 20 + len(after)))
         assert (error.stage, error.frame) == (f"stage {stage}@{'abc'[stage]}", None)
-        states = {s.stage: s.state for reply in pipeline.logs().values() for s in reply.stages if s.plan == pipeline.release}
-        assert states[stage].startswith("lost")
         with pytest.raises(DeviceError), pipeline.client() as client:
             list(client.stream([net.inputs()]))
-
-
-def test_when_an_agent_dies_its_stages_die_and_the_stream_raises() -> None:
-    net = serial()
-    with deploy(split(net.graph, (0, 2, "a"), (2, 5, "b")), net.graph, net.model, local("a", "b")) as pipeline:
-        agent = pipeline.connections["b"].process.pid
-        after, error, seconds = lose(pipeline, net, lambda: os.kill(agent, signal.SIGKILL))
-        assert seconds < 5
-        assert any(result.error for result in after)
-        assert error.stage == "stage 1@b"
 
 
 def test_a_client_may_leave_in_mid_stream_and_another_may_come(home: Bed) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.deploy.client import Result
 from edgekit.deploy.frameio import ResultWriter, read_frames
+from edgekit.deploy.sink import Result
 from edgekit.errors import FormatError, FrameError, StageError, UsageError
 from edgekit.graph import Tensor
 

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from devices.authority import Authority
 from edgekit import api
 from edgekit.cluster import Cluster, Link
 from edgekit.deploy import standing
+from edgekit.deploy.client import Client
 from edgekit.deploy.record import DEPLOYING, find_record
 from edgekit.errors import DeviceError, PromiseError, UsageError
 from edgekit.plan import Plan
@@ -60,6 +63,28 @@ def test_the_next_release_takes_over_and_the_one_before_comes_back(home: Path) -
         api.roll_back(home)
     kept = sorted(path.name for path in (home / ".releases").iterdir())
     assert kept == sorted(["models", releases[0]])
+
+
+def test_certificates_are_renewed_on_demand_and_when_they_are_due_and_those_before_are_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = stay(home, plan(2))
+    with api.attach(home) as pipeline:
+        stolen = pipeline.target().keys
+    assert stay(home, plan(2)) == first
+    second = api.deploy_to_stay(plan(2), NET.graph, NET.model, CLUSTER, home, renew=True).release
+    assert serving(home)[0] == second != first
+    with api.attach(home) as pipeline, pytest.raises(DeviceError, match="its certificate is not accepted"):
+        Client(pipeline.target()._replace(keys=stolen))
+    with api.attach(home) as pipeline, pytest.raises(DeviceError, match="(?i)unknown.ca|did not answer"):
+        theirs = pipeline.target().keys
+        assert stolen is not None and theirs is not None
+        Client(pipeline.target()._replace(keys=replace(stolen, authority=theirs.authority)))
+    assert [folder.name for folder in (home / ".authority").iterdir()] == [second]
+    with monkeypatch.context() as patch:
+        patch.setattr(Authority, "due", True)
+        third = stay(home, plan(2))
+    assert third != second
 
 
 def test_a_release_that_computes_something_else_leaves_the_old_one_serving(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from edgekit.constraints import Constraints, Pin
 from edgekit.device import Variant
 from edgekit.errors import UsageError
 from edgekit.files import read
-from edgekit.front import cost_of
+from edgekit.front import Question, cost_of
 from edgekit.plan import Stage, chain
 from edgekit.profile import Profile, variants
 from tests.digits import digits, kept
@@ -74,7 +74,7 @@ def test_precisions_are_chosen_stage_by_stage_and_judged(folder: Path) -> None:
     losses = api.measure_losses(judge)
     assert [(each.start, each.precision) for each in losses.stages][0] == (0, "int8")
     pins = Constraints(pins=(Pin(0, 1, "near"), Pin(len(graph.units) - 1, len(graph.units), "far")))
-    front, _ = api.partition(graph, model, cluster, faster, ("latency", "memory", "loss"), constraints=pins, losses=losses)
+    front, _ = api.partition(graph, model, cluster, faster, ("latency", "memory", "loss"), Question(constraints=pins, losses=losses))
     used = {stage.variant.precision for plan in front.plans for stage in plan.stages}
     assert "fp32" in used and all(cost_of(plan).accuracy_loss is not None for plan in front.plans)
     judged = api.evaluate(front, judge)

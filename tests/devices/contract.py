@@ -62,6 +62,10 @@ def test_a_device_says_what_it_is(connection: Connection) -> None:
     assert connection.device.name == "bench"
 
 
+def test_its_clock_goes_on(connection: Connection) -> None:
+    assert 0 < connection.clock() < connection.clock()
+
+
 def test_putting_twice_is_putting_once(connection: Connection) -> None:
     assert connection.put(MODEL) == connection.put(MODEL) == digest_of(MODEL)
     assert connection.put(b"other") == digest_of(b"other")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -130,6 +131,17 @@ def test_a_fresh_machine_is_ready_after_one_command_and_as_before_after_another(
         remove(shell)
     assert files(host) == before
     assert host.processes() == []
+
+
+def test_monitors_find_the_agent_where_set_up_says(ready: Host) -> None:
+    with login(ready.device()) as shell:
+        outcomes = setup(shell, machine_of(shell), pages="0.0.0.0:9471")
+    assert changed(outcomes) == ["service"]
+    with urllib.request.urlopen(f"http://{ready.ip}:9471/livez", timeout=10) as answer:
+        assert answer.read() == b"alive\n"
+    assert changed(set_up(ready)) == [], "it is remembered"
+    with connect(ready.device()) as connection:
+        assert connection.clock() > 0
 
 
 def inspected(host: Host) -> list[dict[str, object]]:

@@ -43,6 +43,12 @@ def test_an_alias_is_filled_in_from_the_configuration(home: Path) -> None:
     assert ends("ssh://root@pi4:22") == [("10.0.0.7", 22, "root")]  # what the address says counts more
 
 
+def test_a_host_may_be_known_by_another_name_than_its_address(home: Path) -> None:
+    configured(home, "Host rover\n  HostName 10.0.0.7\n  Port 2222\n  HostKeyAlias rover.lab\n")
+    assert [(hop.host, hop.port, hop.name) for hop in route("ssh://rover")] == [("10.0.0.7", 2222, "rover.lab")]
+    assert route("ssh://other:2222")[-1].name == "[other]:2222"
+
+
 def test_upper_case_is_kept_for_aliases(home: Path) -> None:
     configured(home, "Host LabPi\n  HostName 10.0.0.7\n")
     assert ends("ssh://LabPi") == [("10.0.0.7", 22, "ada")]

@@ -53,7 +53,7 @@ def test_an_unknown_device_is_refused_with_those_there_are() -> None:
 
 
 def test_the_client_is_no_device() -> None:
-    with pytest.raises(PlanError, match="no device 'client'"):
+    with pytest.raises(PlanError, match="client is the client of cluster cluster, which computes nothing; name one of pi"):
         Cluster((PI,)).device("client")
 
 

@@ -7,16 +7,17 @@ import numpy as np
 from msgspec import structs
 
 from edgekit.cluster import Cluster, Link
-from edgekit.codec import CODECS, CodecTime
+from edgekit.codec import CODECS, STRAIGHT, CodecTime
 from edgekit.constraints import Constraints, Pin, Private
 from edgekit.device import Device, Variant
 from edgekit.energy import Energy
 from edgekit.errors import PlanError
 from edgekit.front import value
-from edgekit.graph import Graph, Node, Tensor, Twin, Unit
+from edgekit.graph import Graph, Held, Node, Tensor, Twin, Unit
 from edgekit.losses import Losses, StageLoss, TensorLoss
-from edgekit.plan import Plan, Stage, chain
+from edgekit.plan import Plan, Stage, chain, ranged
 from edgekit.profile import Conditions, Kernel, Profile, SegmentTime, variants
+from edgekit.range import Range
 from partitioner.cost import price
 
 CONDITIONS = Conditions("box", "cpu", "1.20", 99, False, 1.0)
@@ -111,7 +112,7 @@ def random_cluster(dice, graph, most=4):
         del profiles[dice.choice(names)]
     order = names[:]
     dice.shuffle(order)
-    return cluster, profiles, order
+    return cluster, profiles, tuple(order)
 
 
 def random_instance(seed, exact=True, units=8, devices=4):
@@ -206,7 +207,8 @@ def coded(seed, graph, profiles):
     """Losses of most tensors in most codecs, and profiles of devices of which some know no codec, or one only."""
     dice = Dice(seed)
     each = [(tensor.name, codec) for tensor in graph.tensors for codec in CODECS[1:] if dice.random() < 0.85]
-    losses = Losses(graph.digest, "rms", 9, tuple(TensorLoss(*which, dice.randint(0, 8) * 2**-6) for which in each))
+    ranges = tuple(Range(tensor.name, 0, ((1.0, 0),)) for tensor in graph.tensors)
+    losses = Losses(graph.digest, "rms", 9, tuple(TensorLoss(*which, dice.randint(0, 8) * 2**-6) for which in each), ranges=ranges)
 
     def times():
         return tuple(CodecTime(codec, *(dice.amount(4, 2**-k) for k in (9, 16, 9, 16))) for codec in CODECS[1:] if dice.random() < 0.9)
@@ -228,7 +230,8 @@ def twinned(seed, graph, losses, profiles):
             _random_profile(dice, graph, name), variant=Variant("int8"), twin="twin", codecs=own[0].codecs, energy=own[0].energy
         )
         found[name] = (*own, other) if dice.random() < 0.7 else own
-    return structs.replace(graph, twins=(Twin("int8", "twin", cuts),)), structs.replace(losses, stages=stages), found
+    held = tuple(Held(tensor.name, dice.choice(STRAIGHT), 1.0, 0) for tensor in graph.tensors if dice.random() < 0.7)
+    return structs.replace(graph, twins=(Twin("int8", "twin", cuts, held),)), structs.replace(losses, stages=stages), found
 
 
 def random_constraints(seed, graph, names):
@@ -262,7 +265,9 @@ def every_plan(graph, cluster, profiles, order, free=False, team=1, losses=None)
     """All relayed chains over devices in order or in any, and all whole-network replicas, each priced; what has no price is left out."""
     plans = every_chain(graph, profiles, order, free, team)
     if losses is not None:
-        plans = [chain(graph, p.stages, codecs=codecs) for p in plans for codecs in product(CODECS, repeat=len(p.stages) - 1)]
+        used = (*CODECS, *dict.fromkeys(held.dtype for twin in graph.twins for held in twin.held))
+        plans = [chain(graph, p.stages, codecs=codecs) for p in plans for codecs in product(used, repeat=len(p.stages) - 1)]
+        plans = [ranged(plan, losses.ranges) for plan in plans]
     priced = ((plan, _cost(plan, graph, cluster, profiles, losses)) for plan in plans)
     return [(plan, cost) for plan, cost in priced if cost and _fits(cost, cluster)]
 

@@ -3,6 +3,7 @@
 import pytest
 from msgspec import structs
 
+from edgekit.front import Question
 from partitioner.dominance import front
 from partitioner.exact import solve
 from tests.partitioner.constrained import constrained_front
@@ -15,7 +16,7 @@ def test_two_exact_methods_agree(seed):
     graph, cluster, profiles, order = large_instance(dice.randint(10, 24), dice.randint(2, 5), seed)
     links = tuple(structs.replace(link, bytes_per_s=dice.choice([2e6, 1e7, 1e8])) for link in cluster.links)
     cluster = structs.replace(cluster, links=links)
-    found = solve(graph, cluster, profiles, order, ("latency", "period"))
+    found = solve(graph, cluster, profiles, ("latency", "period"), Question(order))
     chains = [plan.predicted for plan in (*found.plans, *found.compared) if len(plan.stages) > 1 or len(plan.devices) == 1]
     points = points_of(chains, ("latency", "period"))
     mine = sorted(points[i] for i in front_of(points))

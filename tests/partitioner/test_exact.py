@@ -7,6 +7,7 @@ from edgekit.cluster import Cluster, Link
 from edgekit.constraints import Constraints, Limit
 from edgekit.device import Device, Variant
 from edgekit.errors import PlanError
+from edgekit.front import Question
 from edgekit.objectives import USUAL
 from edgekit.plan import validate
 from partitioner.cost import price
@@ -36,7 +37,7 @@ def bounds(**limits):
 def solved(graph, cluster, profiles, order, objectives, **rest):
     """The points of the front; none where no plan exists."""
     try:
-        front = solve(graph, cluster, profiles, order, objectives, **rest)
+        front = solve(graph, cluster, profiles, objectives, Question(order, **rest))
     except PlanError as error:
         assert str(error).startswith(("no plan", "no chain", "no profile")), error
         return []
@@ -113,7 +114,7 @@ def test_codecs_and_precisions_are_those_of_brute_force(block):
         costs = [cost for _, cost in every_plan(graph, cluster, profiles, order, free, team, losses)]
         for objectives in (ALL, RICH[seed % len(RICH)]):
             try:
-                front = solve(graph, cluster, profiles, "free" if free else order, objectives, team=team, losses=losses)
+                front = solve(graph, cluster, profiles, objectives, Question("free" if free else order, team=team, losses=losses))
             except PlanError as error:
                 assert str(error).startswith(("no plan", "no chain", "no profile", "what")), error
                 assert not costs or str(error).startswith("what"), seed
@@ -148,7 +149,7 @@ def test_serial_io_occupies_both_ends(seed):
 
 
 def test_serial_io_adds_up_what_a_device_computes_and_sends():
-    overlapped, serial = (solve(HALVES, CLUSTER, PAIR, objectives=("period",), serial_io=wait) for wait in (False, True))
+    overlapped, serial = (solve(HALVES, CLUSTER, PAIR, ("period",), Question(serial_io=wait)) for wait in (False, True))
     assert serial.best("period").predicted.period_s > overlapped.best("period").predicted.period_s
     nbytes = sum(cut.nbytes for cut in (HALVES.cuts[0], HALVES.cuts[-1]))
     alone = next(plan.predicted for plan in (*serial.plans, *serial.compared) if plan.name == "whole on left")
@@ -160,7 +161,7 @@ def test_an_approximate_front_is_within_its_gap(seed):
     graph, cluster, profiles, order = random_instance(seed, exact=False)
     points = points_of([cost for _, cost in every_plan(graph, cluster, profiles, order)], USUAL)
     if points:
-        front = solve(graph, cluster, profiles, order, epsilon=0.3)
+        front = solve(graph, cluster, profiles, question=Question(order, epsilon=0.3))
         found = points_of([plan.predicted for plan in front.plans], USUAL)
         assert front.certificate.kind == "bounded" and front.certificate.gap == 0.3
         assert all(any(all(a <= 1.3 * b for a, b in zip(mine, point, strict=True)) for mine in found) for point in points)
@@ -174,18 +175,18 @@ def test_the_order_of_the_clusters_devices_does_not_matter(seed):
 
     def outcome(*arguments):
         try:
-            return solve(*arguments)
+            return solve(*arguments, question=Question(order))
         except PlanError as error:
             return str(error)
 
-    assert outcome(graph, cluster, profiles, order) == outcome(graph, mirrored, mixed, order)
+    assert outcome(graph, cluster, profiles) == outcome(graph, mirrored, mixed)
 
 
 @pytest.mark.parametrize("seed", range(3000, 3020))
 def test_every_plan_of_the_front_is_valid_and_carries_its_price(seed):
     graph, cluster, profiles, order = random_instance(seed)
     if solved(graph, cluster, profiles, order, USUAL):
-        front = solve(graph, cluster, profiles, order)
+        front = solve(graph, cluster, profiles, question=Question(order))
         for plan in (*front.plans, *front.compared):
             assert validate(plan, graph) is plan
             assert price(plan, graph, cluster, profiles) == plan.predicted
@@ -251,7 +252,7 @@ def test_no_more_than_200_splits_are_sampled():
 
 def refused(graph=HALVES, cluster=CLUSTER, profiles=PAIR, **rest):
     with pytest.raises(PlanError) as caught:
-        solve(graph, cluster, profiles, **rest)
+        solve(graph, cluster, profiles, rest.pop("objectives", USUAL), Question(**rest))
     return str(caught.value)
 
 
@@ -267,7 +268,7 @@ def test_devices_that_cannot_be_reached_are_named():
 
 
 def test_a_limit_that_cannot_be_met_is_named_with_the_best_there_is():
-    assert "period ≤ 0.5 s, the least possible is 1.25;" in refused(constraints=bounds(period=0.5))
+    assert "period ≤ 0.5 s, the least possible is 1.25 s;" in refused(constraints=bounds(period=0.5))
     together = refused(constraints=bounds(period=1.25, memory=13_500))
     assert "no plan meets all limits together (period, memory)" in together
 

@@ -59,7 +59,7 @@ def test_bytes_of_something_else_are_refused(data: bytes) -> None:
     ("damage", "message"),
     [
         ({0: b"GET "}, "expected an edgekit frame, got 47455420"),
-        ({4: b"\x09"}, "frame version 9, this side 1"),
+        ({4: b"\x09"}, "frame version 9, this side 2"),
         ({5: b"\x63"}, "frame kind 99 is unknown"),
     ],
 )

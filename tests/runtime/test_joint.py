@@ -9,7 +9,7 @@ import pytest
 from edgekit.graph import Tensor
 from edgekit.runtime.frames import Kind
 from edgekit.runtime.joint import Inlets, Outlets
-from edgekit.runtime.link import SLOTS
+from edgekit.runtime.link import SLOTS, slots_of
 from edgekit.runtime.verbs import End, Port
 from tests.runtime.bed import attach, eventually
 
@@ -53,8 +53,8 @@ class Bench:
         self.closing.insert(0, lambda: [link.abort() for link in made.links.values()])
         return made
 
-    def join(self, outlets: Outlets, to: tuple[End, int], inlets: Inlets, source: tuple[End, int], returning: bool = False) -> None:
-        attach(outlets.links[to], inlets.links[source], returning)
+    def join(self, outlets: Outlets, to: tuple[End, int], inlets: Inlets, source: tuple[End, int]) -> None:
+        attach(outlets.links[to], inlets.links[source])
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def fan(bench: Bench, sources: int, receivers: int) -> tuple[list[Outlets], list
 def test_a_frame_is_joined_from_all_its_sources(bench: Bench) -> None:
     inlets = bench.inlets(Port("client", 1, A), Port(0, 1, B))
     client, stage = bench.outlets(Port(1, 1, A)), bench.outlets(Port(1, 1, B))
-    bench.join(client, (1, 0), inlets, ("client", 0), returning=True)
+    bench.join(client, (1, 0), inlets, ("client", 0))
     bench.join(stage, (1, 0), inlets, (0, 0))
     push(stage, 1, 0, 1)
     push(client, 1, 0, 1)
@@ -147,8 +147,7 @@ def test_short_streams_over_replicas_do_not_pile_up(bench: Bench) -> None:
             source.end(epoch)
         assert take(inlets, 0, epoch) == (Kind.DATA, epoch, {"a": 1000.0 * epoch})
         assert take(inlets, 1, epoch) == (Kind.END, epoch, "")
-    waiting = [inlet for inlet in inlets.links.values() if inlet._filled.qsize() > SLOTS]
-    assert not waiting
+    assert all(inlet._filled.qsize() <= slots_of(inlet.layout.nbytes) for inlet in inlets.links.values())
 
 
 def test_an_end_left_behind_does_not_end_the_next_stream(bench: Bench) -> None:
@@ -185,7 +184,7 @@ def test_a_stream_ends_where_a_newer_one_begins(bench: Bench) -> None:
 def test_a_source_that_ends_ends_the_frame(bench: Bench) -> None:
     inlets = bench.inlets(Port("client", 1, A), Port(0, 1, B))
     client, stage = bench.outlets(Port(1, 1, A)), bench.outlets(Port(1, 1, B))
-    bench.join(client, (1, 0), inlets, ("client", 0), returning=True)
+    bench.join(client, (1, 0), inlets, ("client", 0))
     bench.join(stage, (1, 0), inlets, (0, 0))
     push(stage, 1, 0)
     client.end(1)
@@ -243,7 +242,9 @@ def test_buffers_come_back_whatever_becomes_of_a_frame(bench: Bench) -> None:
         outlets.fail(1, frame + 1, "no", outlets.acquire(frame + 1))
         assert take(inlets, frame, 1 if frame else None)[0] is Kind.DATA
         assert take(inlets, frame + 1, 1)[0] is Kind.FAIL
-    eventually(lambda: all(link._free.qsize() == SLOTS for link in (*inlets.links.values(), *outlets.links.values())))
+    eventually(
+        lambda: all(link._free.qsize() == slots_of(link.layout.nbytes) for link in (*inlets.links.values(), *outlets.links.values()))
+    )
 
 
 def test_thousands_of_frames_take_no_more_memory_than_a_few(bench: Bench) -> None:
@@ -257,4 +258,4 @@ def test_thousands_of_frames_take_no_more_memory_than_a_few(bench: Bench) -> Non
         np.testing.assert_array_equal(turn.arrays["a"], np.float32(1000 + frame))
         inlets.done()
     sender.join()
-    assert len(slots) == SLOTS
+    assert len(slots) == slots_of(inlets.links[0, 0].layout.nbytes)

@@ -5,21 +5,22 @@ import socket
 import threading
 import time
 
-import numpy as np
 import pytest
 
-from edgekit.errors import DeviceError, ProtocolError
+from edgekit.errors import DeviceError
 from edgekit.graph import Tensor
-from edgekit.runtime import wire
-from edgekit.runtime.frames import EVERY_FRAME, Header, Kind, Layout, encode_header
+from edgekit.runtime import line
+from edgekit.runtime.frames import EVERY_FRAME, MAX_NOTE_BYTES, Header, Kind, Layout
 from edgekit.runtime.inlet import Inlet
-from edgekit.runtime.link import SLOTS, Item
+from edgekit.runtime.line import Line
+from edgekit.runtime.link import SLOTS, Item, Standing, slots_of
+from edgekit.runtime.linkend import Greeting
 from edgekit.runtime.outlet import Outlet
-from edgekit.runtime.wire import receive_header, receive_note, send, send_note
-from tests.runtime.bed import attach, eventually, pair, stays
+from tests.runtime.bed import attach, eventually, framed, pair, stays
 
 SMALL = Layout((Tensor("x", (3,), "float32"),))
 LARGE = Layout((Tensor("x", (1 << 20,), "uint8"),))
+OTHER = Layout((Tensor("z", (3,), "float32"),)).table
 
 
 def feed(outlet: Outlet, frames: range, epoch: int = 1) -> None:
@@ -86,8 +87,8 @@ def test_every_acknowledged_frame_has_a_transfer_time(ends) -> None:
     feed(outlet, range(SLOTS))
     drain(inlet, SLOTS)
     eventually(lambda: len(outlet.transfers) == SLOTS)
-    assert [frame for frame, _ in outlet.transfers] == list(range(SLOTS))
-    assert all(seconds >= 0 for _, seconds in outlet.transfers)
+    assert [each.frame for each in outlet.transfers] == list(range(SLOTS))
+    assert all(each.end_s >= each.begin_s for each in outlet.transfers)
 
 
 def test_a_sender_waits_for_a_receiver_that_stalls(ends) -> None:
@@ -142,14 +143,24 @@ def test_a_note_that_is_too_long_is_cut(ends) -> None:
     assert isinstance(note, str) and note.startswith("ééé") and len(note) < 5000
 
 
+def sent(frame: int, epoch: int = 1, number: int = 1) -> bytes:
+    """A message of zeros as its sender would write it."""
+    return framed(Header(Kind.DATA, epoch, number, frame, len(SMALL.table), SMALL.nbytes), SMALL.table, bytes(SMALL.nbytes))
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links that wait less long for another connection."""
+    monkeypatch.setattr("edgekit.runtime.linkend.RESUME_S", 0.1)
+
+
+@pytest.mark.usefixtures("hasty")
 def test_the_news_that_a_link_is_lost_comes_after_its_frames_and_stays(ends) -> None:
     _, inlet = ends()
     here, there = pair()
-    inlet.attach(there, returning=False)
+    inlet.attach(Greeting(Line(there)))
     with here:  # and without a look at acknowledgements
-        for frame in range(2):
-            header = Header(Kind.DATA, 1, 0, frame, len(SMALL.table), SMALL.nbytes)
-            send(here, header, SMALL.table, np.zeros(SMALL.nbytes, np.uint8))
+        here.sendall(sent(0, number=1) + sent(1, number=2))
         here.shutdown(socket.SHUT_WR)
         assert [frame for _, _, frame, _ in drain(inlet, 2)] == [0, 1]
     for _ in range(3):
@@ -158,66 +169,113 @@ def test_the_news_that_a_link_is_lost_comes_after_its_frames_and_stays(ends) -> 
         inlet.drop()
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_peer_that_vanishes_within_a_frame_is_lost(ends) -> None:
     _, inlet = ends()
     here, there = pair()
-    inlet.attach(there, returning=False)
-    header = Header(Kind.DATA, 1, 0, 0, len(SMALL.table), SMALL.nbytes)
+    inlet.attach(Greeting(Line(there)))
     with here:
-        here.sendall(encode_header(header) + SMALL.table + b"half")
+        here.sendall(sent(0)[:-5])
     assert inlet.head(10) == Item(Kind.FAIL, 0, EVERY_FRAME, note="lost here: the peer closed the connection")
 
 
-def test_a_client_that_vanishes_within_a_frame_may_come_again(ends) -> None:
-    _, inlet = ends()
+@pytest.mark.usefixtures("hasty")
+def test_a_client_that_vanishes_within_a_frame_may_come_again() -> None:
+    inlet = Inlet(LARGE, "here", returning=True)
     for epoch in range(1, 2 * SLOTS + 2):  # a slot that is lost each time would be missed
-        eventually(lambda: not inlet.connected)
         here, there = pair()
-        inlet.attach(there, returning=True)
-        header = Header(Kind.DATA, epoch, 0, 0, len(SMALL.table), SMALL.nbytes)
+        inlet.attach(Greeting(Line(there)), str(epoch))
+        header = Header(Kind.DATA, epoch, 1, 0, len(LARGE.table), LARGE.nbytes)
         with here:
-            send(here, header, SMALL.table, np.zeros(SMALL.nbytes, np.uint8))
-            here.sendall(encode_header(header) + SMALL.table + b"half")
+            here.sendall(framed(header, LARGE.table, bytes(LARGE.nbytes)))
+            here.sendall(framed(header._replace(sequence=2), LARGE.table, bytes(LARGE.nbytes))[:1000])
         assert [item[:2] for item in drain(inlet, 2)] == [(Kind.DATA, epoch), (Kind.END, epoch)]
+    inlet.close()
+
+
+def test_a_client_that_says_goodbye_has_gone_at_once(ends) -> None:
+    outlet, _ = ends()
+    inlet = Inlet(SMALL, "here", returning=True)
+    attach(outlet, inlet)
+    feed(outlet, range(1))
+    drain(inlet, 1)
+    outlet.abort()
+    assert [item[:2] for item in drain(inlet, 1)] == [(Kind.END, 1)]
+    eventually(lambda: not inlet.linked)
 
 
 def test_a_client_that_ended_its_stream_ends_it_once(ends) -> None:
-    _, inlet = ends()
-    here, there = pair()
-    inlet.attach(there, returning=True)
-    with here:
-        send_note(here, Kind.END, epoch=1)
+    outlet, _ = ends()
+    inlet = Inlet(SMALL, "here", returning=True)
+    attach(outlet, inlet)
+    outlet.end(1)
     drain(inlet, 1)
-    eventually(lambda: not inlet.connected)
+    outlet.abort()
+    eventually(lambda: not inlet.linked)
     with pytest.raises(TimeoutError, match="nothing came from here"):
         inlet.head(0.01)
 
 
 @pytest.mark.parametrize(
-    ("sent", "why"),
+    ("bytes_", "why"),
     [
-        (encode_header(Header(Kind.DATA, 1, 0, 0, len(SMALL.table), 2**62)), "the two ends run different plans"),
-        (encode_header(Header(Kind.DATA, 1, 0, 0, 2**32 - 1, SMALL.nbytes)), "the two ends run different plans"),
-        (
-            encode_header(Header(Kind.DATA, 1, 0, 0, len(SMALL.table), SMALL.nbytes))
-            + Layout((Tensor("z", (3,), "float32"),)).table
-            + bytes(SMALL.nbytes),
-            "tensors other than x came",
-        ),
-        (encode_header(Header(Kind.HELLO)), "HELLO is not what an inlet gets"),
-        (b"GET / HTTP/1.1\r\nHost: edge\r\nAccept: */*\r\n", "is something else using this port?"),
+        (framed(Header(Kind.DATA, 1, 1, 0, len(SMALL.table), 2**62)), "the two ends run different plans"),
+        (framed(Header(Kind.DATA, 1, 1, 0, 2**32 - 1, SMALL.nbytes)), "the two ends run different plans"),
+        (framed(Header(Kind.DATA, 1, 1, 0, len(SMALL.table), SMALL.nbytes), OTHER, bytes(SMALL.nbytes)), "tensors other than x came"),
+        (framed(Header(Kind.HELLO)), "HELLO of 0 bytes does not belong on this end of a link"),
+        (framed(Header(Kind.ACK)), "ACK of 0 bytes does not belong on this end of a link"),
+        (framed(Header(Kind.PING, payload_bytes=3), b"hey"), "PING of 3 bytes does not belong on this end of a link"),
+        (sent(0, number=2), "message 2 came, expected 1 at most 64"),
+        (framed(Header(Kind.END, payload_bytes=MAX_NOTE_BYTES + 1)), "at most 65536 are allowed"),
     ],
 )
-def test_what_does_not_belong_on_a_link_ends_it(ends, sent: bytes, why: str) -> None:
+def test_what_does_not_belong_on_a_link_ends_it(ends, bytes_: bytes, why: str) -> None:
     _, inlet = ends()
     here, there = pair()
-    inlet.attach(there, returning=False)
+    inlet.attach(Greeting(Line(there)), "token")
     with here:
-        here.sendall(sent)
+        here.sendall(bytes_)
         item = inlet.head(10)
         assert item.lost and why in item.note
         with contextlib.suppress(ConnectionResetError):  # where something was left unread
-            assert here.recv(1) == b""
+            while here.recv(1024):
+                pass
+
+
+def test_more_than_there_is_room_for_ends_a_link(ends) -> None:
+    _, inlet = ends()
+    here, there = pair()
+    inlet.attach(Greeting(Line(there)))
+    with here:
+        here.sendall(b"".join(sent(frame, number=frame + 1) for frame in range(65)))
+        eventually(lambda: not inlet.linked)
+        assert [kind for kind, *_ in drain(inlet, 64)] == [Kind.DATA] * 64
+        assert "message 65 came, expected 65 at most 64" in inlet.head(10).note
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_bit_that_flips_anywhere_is_noticed(ends) -> None:
+    frame = sent(7)
+    for at in range(0, 8 * len(frame), 29):
+        _, inlet = ends()
+        here, there = pair()
+        inlet.attach(Greeting(Line(there)))
+        with here:
+            flipped = bytearray(frame)
+            flipped[at // 8] ^= 1 << at % 8
+            here.sendall(flipped)
+            with contextlib.suppress(OSError):  # it has hung up
+                here.shutdown(socket.SHUT_WR)
+            assert inlet.head(10).lost, at
+
+
+def test_an_acknowledgement_of_what_was_never_sent_ends_a_link(ends) -> None:
+    outlet, _ = ends()
+    here, there = pair()
+    outlet.attach(Greeting(Line(here)))
+    with there:
+        there.sendall(framed(Header(Kind.ACK, sequence=1, frame=9)))
+        eventually(lambda: outlet.broken)
 
 
 def test_an_outlet_without_a_peer_discards(ends) -> None:
@@ -247,7 +305,7 @@ def test_a_sender_goes_on_when_its_peer_closes(ends) -> None:
 
 def test_hanging_up_wakes_whoever_waits_for_a_buffer(ends) -> None:
     outlet, _ = ends()
-    for _ in range(SLOTS):
+    for _ in range(slots_of(SMALL.nbytes)):
         outlet.acquire()
     raised = []
 
@@ -286,39 +344,20 @@ def test_closing_an_inlet_whose_ring_is_full_does_not_hang(ends) -> None:
     assert not sender.is_alive()
 
 
-def test_a_peer_that_does_not_answer_pings_is_given_up(ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "HANDSHAKE_S", 0.1)
-    outlet, _ = ends()
-    here, there = pair()
-    with there, pytest.raises(TimeoutError):
-        outlet.attach(here)
-    assert here.fileno() == -1 and not outlet.connected
-
-
-def test_a_peer_that_answers_something_else_is_given_up(ends) -> None:
-    outlet, _ = ends()
-    here, there = pair()
-    with there:
-        send_note(there, Kind.ACK)
-        with pytest.raises(ProtocolError, match="does not answer a ping"):
-            outlet.attach(here)
-    assert here.fileno() == -1
-
-
-def test_nothing_is_discarded_once_a_peer_is_welcome(ends) -> None:
+@pytest.mark.usefixtures("hasty")
+def test_a_peer_that_is_silent_is_taken_for_dead(ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "DEAD_S", 0.2)
+    monkeypatch.setattr(line, "BEAT_S", 0.05)
     outlet, inlet = ends()
     here, there = pair()
-    sender = threading.Thread(target=feed, args=(outlet, range(20)))
-
-    def welcome(sock: socket.socket) -> None:
-        assert sock is here
-        sender.start()
-        time.sleep(0.05)  # the peer's frames are quicker than its answers to pings
-        inlet.attach(there, returning=False)
-
-    outlet.attach(here, welcome)
-    assert drain(inlet, 20) == [data(frame) for frame in range(20)]
-    sender.join()
+    outlet.attach(Greeting(Line(here)))
+    with there:
+        eventually(lambda: outlet.broken)
+    outlet, _ = ends()
+    attach(outlet, inlet)
+    time.sleep(0.5)
+    feed(outlet, range(1))
+    assert drain(inlet, 1) == [data(0)]  # those who have nothing to say give signs of life
 
 
 def test_a_lost_client_gives_way_to_the_next(ends) -> None:
@@ -328,7 +367,7 @@ def test_a_lost_client_gives_way_to_the_next(ends) -> None:
     feed(outlet, range(1), epoch=1)
     drain(first, 1)
     first.close()
-    eventually(lambda: not outlet.connected)
+    eventually(lambda: not outlet.linked)
     attach(outlet, second)
     assert not outlet.broken
     feed(outlet, range(1), epoch=2)
@@ -339,18 +378,10 @@ def test_a_receiver_that_never_acknowledges_does_no_harm(ends) -> None:
     outlet, _ = ends()
     here, there = pair()
     with there:
-
-        def answer() -> None:
-            for _ in range(3):
-                receive_note(there, receive_header(there))
-                send_note(there, Kind.PONG)
-            while there.recv(1 << 16):
-                pass
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        outlet.attach(here)
-        feed(outlet, range(500))
+        outlet.attach(Greeting(Line(here), Standing(0, 64)))
+        feed(outlet, range(64))
+        time.sleep(0.1)
         outlet.abort()
-        thread.join()
+        with pytest.raises(DeviceError):
+            outlet.acquire()
     assert not outlet.transfers

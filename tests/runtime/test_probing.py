@@ -10,10 +10,10 @@ import pytest
 
 from edgekit.errors import DeviceError
 from edgekit.runtime import probing, wire
-from edgekit.runtime.frames import Kind
+from edgekit.runtime.link import Standing
 from edgekit.runtime.probing import ENOUGH, Echo, probe
 from edgekit.runtime.verbs import Probe
-from edgekit.runtime.wire import Hello, dial, receive_header, send_note
+from edgekit.runtime.wire import Door, Hello, dial, welcome
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def greeting(*plans: str) -> Callable[[tuple[str, int]], None]:
     def call(address: tuple[str, int]) -> None:
         with contextlib.ExitStack() as stack, contextlib.suppress(DeviceError):
             for index, plan in enumerate(plans):
-                stack.enter_context(dial(*address, Hello(plan, "client", 0, 0, 0, gives=index == 0), "the echo"))
+                stack.enter_context(dial(Door(*address), Hello(plan, "client", 0, 0, 0, gives=index == 0), "the echo")[0])
 
     return call
 
@@ -122,7 +122,7 @@ def test_an_echo_that_is_not_there_is_named() -> None:
 
 @pytest.mark.parametrize("answers", [0, 1, 2])
 def test_an_echo_that_goes_away_fails_the_probe(answers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "HANDSHAKE_S", 2)
+    monkeypatch.setattr(wire, "HANDSHAKE_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -131,7 +131,7 @@ def test_an_echo_that_goes_away_fails_the_probe(answers: int, monkeypatch: pytes
                 sock, _ = listener.accept()
                 held.append(sock)
                 wire.accept(sock)
-                send_note(sock, Kind.WELCOME)
+                welcome(sock, Standing(0, 2))
             if answers < 2:
                 held.append(listener.accept()[0])
             for sock in held:
@@ -153,11 +153,8 @@ def test_an_echo_that_hangs_fails_the_probe(monkeypatch: pytest.MonkeyPatch) -> 
             for _ in range(2):
                 sock, _ = listener.accept()
                 wire.accept(sock)
-                send_note(sock, Kind.WELCOME)
+                welcome(sock, Standing(0, 2))
                 socks.append(sock)
-            for _ in range(3):
-                receive_header(socks[0])
-                send_note(socks[0], Kind.PONG)
             while socks[0].recv(1000):
                 pass
             for sock in socks:

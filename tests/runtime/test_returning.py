@@ -14,6 +14,7 @@ import pytest
 
 from devices.local import LocalConnection, connect, find
 from edgekit.deploy.client import Client
+from edgekit.deploy.ends import Target
 from edgekit.device import Device
 from edgekit.errors import DeviceError
 from edgekit.runtime.returning import Kept, forget, keep, kept
@@ -57,7 +58,7 @@ def deployed(agent: LocalConnection) -> tuple[str, int]:
 
 def doubled(address: tuple[str, int], value: float) -> float:
     """What a client gets from the stage."""
-    with Client("plan", PORTS, {("client", 0, 0, 0): address, (0, 0, "client", 0): address}) as client:
+    with Client(Target("plan", PORTS, {("client", 0, 0, 0): address, (0, 0, "client", 0): address})) as client:
         (result,) = client.stream([{"x": np.full(4, value, np.float32)}])
     return float(result.value()["y"][0])
 

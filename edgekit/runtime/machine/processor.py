@@ -14,7 +14,7 @@ from typing import Any
 
 from edgekit.runtime.machine.reading import Here
 
-__all__ = ["family", "processor"]
+__all__ = ["family", "instructions", "processor"]
 
 FEATURES = (
     "asimd asimddp asimdhp bf16 fphp i8mm neon sme sve sve2 aes "
@@ -59,6 +59,11 @@ def processor(here: Here) -> dict[str, Any]:
         "clusters": _clusters(here, blocks),
         "features": [name for name in FEATURES if any(name in _flags(block) for block in blocks)],
     }
+
+
+def instructions(here: Here) -> set[str]:
+    """Every extension that some processor says it has; empty: none says anything."""
+    return {flag for block in _blocks(here) for flag in _flags(block)}
 
 
 def _blocks(here: Here) -> list[dict[str, str]]:

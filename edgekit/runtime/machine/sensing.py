@@ -13,7 +13,7 @@ from typing import Any
 
 from edgekit.runtime.machine.reading import Here
 
-__all__ = ["sensing"]
+__all__ = ["BITS", "sensing", "temperatures", "throttling"]
 
 BITS = ("undervoltage", "frequency capped", "throttled", "soft temperature limit")
 LIBRARIES = ("/usr/lib/*/", "/usr/lib/", "/usr/local/lib/", "/usr/local/cuda/lib64/", "/usr/local/cuda/targets/*/lib/")
@@ -26,7 +26,7 @@ def sensing(here: Here, family: str) -> dict[str, Any]:
     """The fields of a Machine that its sensors and accelerators fill."""
     return {
         "temperature_c": _temperature(here),
-        "throttling": _throttling(here) if family == "raspberry-pi" else None,
+        "throttling": throttling(here) if family == "raspberry-pi" else None,
         "jetson": _jetson(here) if family == "jetson" else None,
         "cuda": _library(here, "libcudart.so", "cuda"),
         "tensorrt": _library(here, "libnvinfer.so", "tensorrt"),
@@ -35,16 +35,26 @@ def sensing(here: Here, family: str) -> dict[str, Any]:
     }
 
 
+def temperatures(here: Here) -> dict[str, float]:
+    """°C of every thermal zone by its type; several of one type are numbered."""
+    found: dict[str, float] = {}
+    for zone in here.glob("/sys/class/thermal/thermal_zone*"):
+        value, kind = here.number(zone + "/temp"), here.text(zone + "/type") or zone.rpartition("/")[2]
+        if value is not None and -50000 < value < 200000:
+            found[kind if kind not in found else f"{kind} {zone.rpartition('thermal_zone')[2]}"] = value / 1000
+    return found
+
+
 def _temperature(here: Here) -> float | None:
     """The hottest zone."""
-    found = [here.number(zone + "/temp") for zone in here.glob("/sys/class/thermal/thermal_zone*")]
-    known = [value / 1000 for value in found if value is not None and -50000 < value < 200000]
-    if not known:
+    hottest = max(temperatures(here).values(), default=None)
+    if hottest is None:
         here.lacks("temperature_c", "/sys/class/thermal: no zone that can be read")
-    return max(known, default=None)
+    return hottest
 
 
-def _throttling(here: Here) -> dict[str, Any] | None:
+def throttling(here: Here) -> dict[str, Any] | None:
+    """What holds a Raspberry Pi back, now and since it was started; None where its firmware does not say."""
     said = here.command("vcgencmd get_throttled", "throttling")
     found = re.match(r"throttled=(0x[0-9a-fA-F]+)$", said or "")
     if not found:

@@ -1,0 +1,98 @@
+"""Brings the next plan where devices of the one that serves are gone for good.
+
+lost ── all machines answer ──▶ its stages come back by themselves
+  └── some do not, and still do not ──▶ the plan that was kept for it is brought as any deployment is, and clients follow it
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from devices.local import find
+from edgekit.deploy.following import Following
+from edgekit.deploy.opening import connect_all
+from edgekit.deploy.record import Record, find_record
+from edgekit.deploy.release import kept_fallbacks
+from edgekit.deploy.standing import fall_back
+from edgekit.device import Device
+from edgekit.errors import DeviceError, EdgekitError
+
+__all__ = ["Coordinator"]
+
+AGAIN_S = 2.0
+"""Time between two looks: a machine that is silent at both is gone."""
+
+Tell = Callable[[str], None]
+
+
+class Coordinator(Following):
+    """Follows a pipeline, and mends it as long as somebody asks whether it does."""
+
+    def __init__(self, home: Path, tell: Tell = lambda text: None):
+        super().__init__(home)
+        self._tell = tell
+        self._thread: threading.Thread | None = None
+        self._looked_s = float("-inf")
+        self._silent: frozenset[str] = frozenset()
+
+    def mending(self) -> bool:
+        """Whether another plan is on its way, or it is being found out whether it has to be."""
+        if self._thread is not None and self._thread.is_alive():
+            return True
+        silent_s = time.monotonic() - self._looked_s
+        if silent_s < AGAIN_S:
+            return bool(self._silent)
+        if silent_s > 2 * AGAIN_S:  # of another loss
+            self._silent = frozenset()
+        self._thread = threading.Thread(target=self._look, name="coordinator", daemon=True)
+        self._thread.start()
+        return True
+
+    def _look(self) -> None:
+        before, self._silent = self._silent, frozenset()
+        try:
+            kept = find_record(self._home)
+            spare = [each.plan.devices for each in kept_fallbacks(kept.release, self._home)]
+            if not spare:
+                return
+            silent = self._out_of_reach(kept, {*kept.plan.devices, *(name for names in spare for name in names)})
+            gone = silent & before
+            if not gone & set(kept.plan.devices):
+                self._silent = silent if silent & set(kept.plan.devices) else frozenset()
+                return
+            self._tell(f"{', '.join(sorted(gone))} cannot be reached; bringing the plan that does without")
+            fall_back(self._home, gone, self._tell)
+        except EdgekitError as error:  # no plan is left, or somebody else is at it: the client waits as long as it would
+            self._tell(str(error))
+        finally:
+            self._looked_s = time.monotonic()
+
+    def _out_of_reach(self, kept: Record, names: Iterable[str]) -> frozenset[str]:
+        """Devices whose agents do not answer, asked all at once."""
+        silent: list[str] = []
+
+        def ask(device: Device) -> None:
+            if device.scheme == "local":
+                reached = find(device, self._home) or device.name not in kept.plan.devices  # the agent of a spare one is started
+            else:
+                reached = _answers(device, self._home)
+            if not reached:
+                silent.append(device.name)
+
+        threads = [threading.Thread(target=ask, args=(kept.cluster.device(name),), name=f"asking {name}", daemon=True) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return frozenset(silent)
+
+
+def _answers(device: Device, home: Path) -> bool:
+    try:
+        with ExitStack() as stack:
+            connect_all([device], stack, home)
+        return True
+    except DeviceError:
+        return False
