@@ -110,6 +110,17 @@ def require_name(sock: socket.socket, name: str) -> None:
         raise DeviceError(f"the certificate shown is of {', '.join(map(str, names)) or 'nobody'}, expected {name}; deploy again")
 
 
+class _Secured(ssl.SSLSocket):
+    """A secured socket that closes when the peer left before it was secured; the library's stays open then, in nobody's hands."""
+
+    def getpeername(self) -> Any:
+        try:
+            return super().getpeername()
+        except OSError as error:
+            self.close()
+            raise ConnectionError("the connection ended before it was secured") from error
+
+
 def _shake(context: ssl.SSLContext, sock: socket.socket, within_s: float) -> ssl.SSLSocket:
     sock.settimeout(within_s)
     served = context.protocol is ssl.PROTOCOL_TLS_SERVER
@@ -142,6 +153,7 @@ def _context(keys: Keys, side: "ssl._SSLMethod") -> ssl.SSLContext:
     context = ssl.SSLContext(side)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.options |= OP_PRIORITIZE_CHACHA
+    context.sslsocket_class = _Secured
     context.check_hostname = False  # addresses change; require_name compares what does not
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=keys.authority)

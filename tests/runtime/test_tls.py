@@ -1,8 +1,11 @@
 """Who is let in, and who is not: a stage with certificates, and callers of all kinds."""
 
 import datetime
+import os
+import select
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -153,6 +156,20 @@ def test_a_stranger_is_hung_up_on_and_the_pipeline_goes_on(bench: Bench, strange
     assert time.monotonic() - begin < 6
     eventually(lambda: "hung up on 127.0.0.1" in bench.log)
     bench.serves()
+
+
+def test_who_hangs_up_before_the_handshake_leaves_nothing_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sock = socket.create_connection(listener.getsockname())
+        there, _ = listener.accept()
+        there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        there.close()
+        select.select([sock], [], [], 5)
+    descriptor = sock.fileno()
+    with pytest.raises(ConnectionError, match="ended before it was secured"):
+        Guard(HOUSE.issue("client")).call(sock, STAGE, 1)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
 
 
 def test_a_clock_that_is_wrong_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
