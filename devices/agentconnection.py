@@ -35,11 +35,23 @@ from edgekit.runtime.verbs import (
     Stop,
 )
 
-__all__ = ["AgentConnection"]
+__all__ = ["AgentConnection", "greet"]
 
+GREET_S = 10.0
+"""Time that an agent has to say who it is."""
 
 PIECE_BYTES = 512 * 1024
 """What the agent holds in memory and writes at once: what a broken connection may cost."""
+
+
+def greet(channel: Channel) -> Greeted:
+    """Who answers there.
+
+    Raises:
+        DeviceError: nobody does; the connection is closed.
+    """
+    greeted: Greeted = channel.ask(Greet(), Greeted, within_s=GREET_S)[0]
+    return greeted
 
 
 class AgentConnection:

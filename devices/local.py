@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from devices.agentconnection import AgentConnection
+from devices.agentconnection import AgentConnection, greet
 from edgekit.device import Device
 from edgekit.errors import DeviceError, UsageError
 from edgekit.runtime.control import Channel
@@ -53,7 +53,7 @@ def connect(device: Device, home: Path | None = None) -> LocalConnection:
     is closed or this process dies. With ``home`` the agent under that folder is used, or started to stay.
 
     Raises:
-        DeviceError: the agent does not come up; the message quotes its log.
+        DeviceError: the agent does not come up, and the message quotes its log; or it does not answer.
         UsageError: ``home`` is too deep for a socket.
     """
     try:
@@ -100,6 +100,7 @@ def _stay(device: Device, folder: Path) -> LocalConnection:
                 raise
             finally:
                 process.wait()  # it has left the agent behind, which is nobody's child
+    greet(channel)
     return LocalConnection(device, channel, folder, None)
 
 

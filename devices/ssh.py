@@ -9,7 +9,7 @@ Nothing listens on the network for control. Data sockets listen on the address t
 import threading
 from pathlib import Path
 
-from devices.agentconnection import AgentConnection
+from devices.agentconnection import AgentConnection, greet
 from devices.agentfile import agent_file
 from devices.login import login
 from devices.places import AGENT, PYTHON, UNIT
@@ -18,7 +18,7 @@ from edgekit.device import Device
 from edgekit.errors import DeviceError
 from edgekit.runtime.control import Channel
 from edgekit.runtime.sockets import LOOPBACK
-from edgekit.runtime.verbs import Alive, Greet, Greeted
+from edgekit.runtime.verbs import Alive
 from edgekit.runtime.visiting import ABSENT, SILENCE_S
 
 __all__ = ["SshConnection", "connect"]
@@ -111,7 +111,7 @@ def _why(shell: Shell, stream: Stream) -> str:
 def _require_same(shell: Shell, stream: Stream, channel: Channel) -> None:
     """The agent has to be that of this edgekit, to the last byte."""
     try:
-        there: Greeted = channel.ask(Greet(), Greeted)[0]
+        there = greet(channel)
     except DeviceError as error:
         raise DeviceError(_why(shell, stream)) from error
     here = agent_file()

@@ -24,6 +24,9 @@ __all__ = ["Coordinator"]
 AGAIN_S = 2.0
 """Time between two looks: a machine that is silent at both is gone."""
 
+SILENT_S = 4.0
+"""Time that an agent has to answer."""
+
 Tell = Callable[[str], None]
 
 
@@ -71,22 +74,24 @@ class Coordinator(Following):
 
     def _out_of_reach(self, kept: Record, names: Iterable[str]) -> frozenset[str]:
         """Devices whose agents do not answer, asked all at once."""
-        silent: list[str] = []
+        reached: set[str] = set()
 
         def ask(device: Device) -> None:
-            if device.scheme == "local":
-                reached = find(device, self._home) or device.name not in kept.plan.devices  # the agent of a spare one is started
+            if device.scheme == "local" and not find(device, self._home):
+                answers = device.name not in kept.plan.devices  # the agent of a spare one is started
             else:
-                reached = _answers(device, self._home)
-            if not reached:
-                silent.append(device.name)
+                answers = _answers(device, self._home)
+            if answers:
+                reached.add(device.name)
 
-        threads = [threading.Thread(target=ask, args=(kept.cluster.device(name),), name=f"asking {name}", daemon=True) for name in names]
+        asked = set(names)
+        threads = [threading.Thread(target=ask, args=(kept.cluster.device(name),), name=f"asking {name}", daemon=True) for name in asked]
         for thread in threads:
             thread.start()
+        end_s = time.monotonic() + SILENT_S
         for thread in threads:
-            thread.join()
-        return frozenset(silent)
+            thread.join(max(end_s - time.monotonic(), 0.0))
+        return frozenset(asked - reached)
 
 
 def _answers(device: Device, home: Path) -> bool:

@@ -205,8 +205,8 @@ def _retire(served: Record, still: Iterable[str], home: Path) -> None:
             continue
         with contextlib.suppress(DeviceError):
             _end_stages(device, served.release, home)
-        if device.scheme == "local" and device.name not in still:
-            _end_agents([device], home)
+            if device.scheme == "local" and device.name not in still:
+                _end_agents([device], home)
 
 
 def _clear(home: Path) -> None:

@@ -90,12 +90,32 @@ class Channel:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ProtocolError(f"{self.peer} sent an unknown message ({error}); bring both to one edgekit") from error
 
-    def ask(self, request: msgspec.Struct, reply: Any, blob: bytes | memoryview = b"") -> tuple[Any, bytes]:
-        """Send a request and wait for its reply; a Failure is raised as the error that it stands for.
+    def ask(self, request: msgspec.Struct, reply: Any, blob: bytes | memoryview = b"", within_s: float | None = None) -> tuple[Any, bytes]:
+        """Send a request and wait for its reply, not for ever where ``within_s``; a Failure is raised as the error that it stands for.
 
         Whatever else goes wrong, an interrupt too, ends the connection: a late reply could not be told from the next one.
         """
-        return self.ask_ahead([(request, blob)], reply)
+        if within_s is None:
+            return self.ask_ahead([(request, blob)], reply)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            self.close()
+
+        alarm = threading.Timer(within_s, end)
+        alarm.daemon = True
+        alarm.start()
+        try:
+            return self.ask_ahead([(request, blob)], reply)
+        except DeviceError:
+            if late.is_set():
+                raise DeviceError(
+                    f"{self.peer}: its agent has not answered for {within_s:g} s; is it stopped, or its machine stuck?"
+                ) from None
+            raise
+        finally:
+            alarm.cancel()
 
     def ask_ahead(self, requests: Iterable[tuple[msgspec.Struct, bytes | memoryview]], reply: Any) -> tuple[Any, bytes]:
         """The same for several requests, of which up to AHEAD are under way: the last reply, or the first Failure."""

@@ -17,7 +17,7 @@ from edgekit.deploy.record import find_record
 from edgekit.errors import StageError
 from edgekit.plan import Plan
 from edgekit.runtime.executor import run_once
-from tests.deploy.bed import until
+from tests.deploy.bed import pid_of, until
 from tests.models import local, serial, skipping, split
 from tests.runtime.bed import eventually, marked, tracked
 
@@ -147,8 +147,12 @@ GONE = frozenset({"b"})
 
 def gone(home: Path, device: str) -> None:
     """End the agent of a device, with which its stages end, as if its power had failed."""
+    os.kill(agent_of(home, device), signal.SIGKILL)
+
+
+def agent_of(home: Path, device: str) -> int:
     (agent,) = (pid for pid, line in marked().items() if f" {home / device} " in line)
-    os.kill(agent, signal.SIGKILL)
+    return agent
 
 
 def test_when_a_device_is_gone_the_plan_that_was_kept_for_it_takes_over(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,6 +172,26 @@ def test_when_a_device_is_gone_the_plan_that_was_kept_for_it_takes_over(home: Pa
         print(f"\n  {camera.count} frames, two devices gone: lost 0, longest gap {camera.gap_s:.1f} s")
     assert find_record(home).plan == spare[frozenset({"a"})]
     eventually(lambda: not [line for line in marked().values() if f" {home / 'b'} " in line])
+
+
+def test_a_device_that_wakes_up_when_its_stages_were_replaced_disturbs_nothing(home: Path) -> None:
+    stay(home, (0, 2, "a"), (2, 5, "b"), fallbacks={GONE: split(NET.graph, (0, 3, "a"), (3, 5, "c"))})
+    with api.attach(home) as attached:
+        stage = pid_of(attached, 1)
+    with connect("cluster") as client:
+        camera = Camera(client)
+        assert until(lambda: camera.count > 50, 30)
+        agent = agent_of(home, "b")
+        for pid in (agent, stage):
+            os.kill(pid, signal.SIGSTOP)
+        before = camera.count
+        assert until(lambda: camera.count > before + 50, 60)
+        assert {name for stage in find_record(home).plan.stages for name in stage.devices} == {"a", "c"}
+        for pid in (stage, agent):
+            os.kill(pid, signal.SIGCONT)
+        before = camera.count
+        assert until(lambda: camera.count > before + 2000, 60)
+        camera.stop()
 
 
 def test_a_client_that_comes_when_the_device_is_gone_brings_the_plan_as_well(home: Path) -> None:

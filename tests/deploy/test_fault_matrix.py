@@ -25,7 +25,7 @@
     F23  a device that starts anew                  here; test_over_ssh: reboot; runtime/test_returning
     F24  an address that changes                    test_fault_matrix_of_addresses
     F25  two controllers                            test_over_ssh: two_controllers; runtime/test_agent: two_who_claim
-    F26  one that wakes up when replaced            here; test_faults: stopped_for_a_while; runtime/test_joint
+    F26  one that wakes up when replaced            here; test_cutover: wakes_up; runtime/test_joint
     F27  heat, and others at work                   test_health; cli/test_planted_conditions; profilers/test_calibrating
 
 One seed of what is seeded runs each time, twenty in ``make nightly``; a thousand of the faults of links: benchmarks/link_faults.py.

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,28 @@ def test_links_that_flap(storm: Storm) -> None:
 
     storm.run(600, Faults(latency_s=0.001), flap)
     assert storm.counts["cut"] == 6
+
+
+@pytest.mark.nightly
+def test_links_that_flap_for_a_minute_are_linked_no_more_often_and_nothing_grows(storm: Storm) -> None:
+    grown: list[float] = []
+
+    def flap(storm: Storm, pipeline: Pipeline) -> None:
+        dice = random.Random(storm.seed)
+        for number in range(30):
+            time.sleep(2.0)
+            dice.choice(storm.ways).cut()
+            if number in (9, 29):
+                grown.append(sum(resident_mb(pid_of(pipeline, stage)) for stage in range(3)))
+
+    storm.run(6500, Faults(latency_s=0.005), flap)
+    assert storm.counts["cut"] == 30
+    assert storm.counts["connections"] <= len(storm.ways) + 2 * storm.counts["cut"]
+    assert grown[1] - grown[0] < 3
+
+
+def resident_mb(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
 
 
 @pytest.mark.parametrize("storm", SEEDS, indirect=True)

@@ -124,3 +124,17 @@ def test_a_killed_agent_that_was_to_stay_is_started_again(tmp_path: Path) -> Non
         assert find(BENCH, tmp_path)
         connection.stop()
     assert not find(BENCH, tmp_path)
+
+
+def test_an_agent_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("devices.agentconnection.GREET_S", 0.5)
+    with connect(BENCH, tmp_path):
+        (pid,) = marked()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(DeviceError, match="bench: its agent has not answered for 0.5 s; is it stopped"):
+            connect(BENCH, tmp_path)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    with connect(BENCH, tmp_path) as connection:
+        connection.stop()
