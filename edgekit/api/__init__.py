@@ -35,6 +35,7 @@ from edgekit.deploy.pipeline import Pipeline, deploy
 from edgekit.deploy.rates import LinkRate, StageRate
 from edgekit.deploy.record import deployed, home_of
 from edgekit.deploy.recording import Recorder, Recording
+from edgekit.deploy.slowing import Slow
 from edgekit.deploy.standing import deploy_to_stay, end, roll_back
 from edgekit.deploy.submitting import Submitting
 from edgekit.deploy.transports import transport_of
@@ -68,6 +69,7 @@ __all__ = [
     "Recording",
     "ResultWriter",
     "Run",
+    "Slow",
     "StageRate",
     "Status",
     "Streaming",

@@ -13,7 +13,7 @@ from edgekit.cli.console import drawn_table, mib, progress
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from edgekit.api import Event, LinkRate, Observer, Recording, StageRate, Status
+    from edgekit.api import Event, LinkRate, Observer, Recording, Slow, StageRate, Status
 
 __all__ = ["keep_recording", "logs", "status"]
 
@@ -111,6 +111,7 @@ def _show(status: "Status", json: bool) -> None:
             "degraded": status.degraded,
             "stages": status.stages,
             "rates": status.rates,
+            "slow": status.slow,
             "devices": status.hosts,
         }
         print(msgspec.json.encode(shown).decode(), flush=True)
@@ -147,7 +148,16 @@ def _table(status: "Status") -> "Table":
         "peak memory",
         "process",
     ]
-    return drawn_table(title, columns, rows, words=2)
+    table = drawn_table(title, columns, rows, words=2)
+    table.caption, table.caption_justify = "\n".join(map(_slow, status.slow)) or None, "left"
+    return table
+
+
+def _slow(stage: "Slow") -> str:
+    return (
+        f"{stage.stage} has taken {stage.ratio:.1f} times as long for a frame as planned for {stage.seconds:.0f} s; "
+        "look for heat and for others at work, or plan anew: edgekit profile, edgekit partition, edgekit deploy"
+    )
 
 
 def _moving(stage: int, rate: "StageRate") -> list[str]:

@@ -14,6 +14,7 @@ from devices.local import find
 from edgekit.deploy.rates import StageRate, rates
 from edgekit.deploy.record import Record, find_record
 from edgekit.deploy.recording import Recorder, Recording
+from edgekit.deploy.slowing import Slow, Slowing
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.log import Event, event_of
@@ -37,12 +38,16 @@ class Host(Struct, frozen=True):
 
 
 class Status(NamedTuple):
-    """Every stage that there should be, as it is, and the devices; ``rates`` are those since the look before, if there was one."""
+    """Every stage that there should be, as it is, and the devices; ``rates`` are those since the look before, if there was one.
+
+    ``slow``: those that have taken longer than their plan counts on for a while.
+    """
 
     record: Record
     stages: tuple[StageStatus, ...]
     hosts: tuple[Host, ...] = ()
     rates: tuple[StageRate, ...] = ()
+    slow: tuple[Slow, ...] = ()
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -66,6 +71,7 @@ class Observer:
         self._marks: dict[str, int | None] = {device.name: None for device in self.record.devices}
         self._before: tuple[StageStatus, ...] = ()
         self._rests = dict.fromkeys(self._marks, "")
+        self._slowing = Slowing(self.record.plan)
 
     def status(self) -> Status:
         """How it is now."""
@@ -74,8 +80,10 @@ class Observer:
         for index, stage in enumerate(self.record.plan.stages):
             for replica, name in enumerate(stage.devices):
                 stages.append(self._stage(index, replica, name, replies[name]))
-        before, self._before = self._before, tuple(stages)
-        return Status(self.record, self._before, tuple(_host(*each) for each in replies.items()), rates(before, stages))
+        moving = rates(self._before, stages)
+        self._before = tuple(stages)
+        hosts = tuple(_host(*each) for each in replies.items())
+        return Status(self.record, self._before, hosts, moving, self._slowing.look(moving, time.monotonic()))
 
     def events(self) -> list[Event]:
         """What the devices have logged, by their clocks: of late at first, then what is new; a device that is out of reach has none."""

@@ -26,7 +26,7 @@
     F24  an address that changes                    test_fault_matrix_of_addresses
     F25  two controllers                            test_over_ssh: two_controllers; runtime/test_agent: two_who_claim
     F26  one that wakes up when replaced            here; test_cutover: wakes_up; runtime/test_joint
-    F27  heat, and others at work                   test_health; cli/test_planted_conditions; profilers/test_calibrating
+    F27  heat, and others at work                   test_slowing, test_health; cli/test_planted_conditions; profilers/test_calibrating
 
 One seed of what is seeded runs each time, twenty in ``make nightly``; a thousand of the faults of links: benchmarks/link_faults.py.
 """
