@@ -1,11 +1,11 @@
 """Packages of a device: from its own package index, or as wheels that are fetched here and pushed; and why that failed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from devices.hands import NotDone, tell_device
 from devices.places import ROOT, WHEELS
-from devices.requirements import Requirements, choose, platform_of
+from devices.requirements import Requirements, platform_of
 from devices.shell import Shell
 from devices.wheels import fetch, lock, pip_file
 from edgekit.errors import DeviceError, EdgekitError
@@ -26,14 +26,21 @@ UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "SSLError", "certificate")
 Tell = Callable[[str], None]
 
 
-def install(shell: Shell, machine: Machine, python: tuple[int, int], held: dict[str, str], offline: bool, tell: Tell) -> None:
-    """Install the best choice that can be had. ``held``: digests of the wheels that an earlier set-up has brought there.
+def install(
+    shell: Shell,
+    machine: Machine,
+    python: tuple[int, int],
+    choices: Sequence[Requirements],
+    held: dict[str, str],
+    offline: bool,
+    tell: Tell,
+) -> None:
+    """Install the first of ``choices`` that can be had. ``held``: digests of the wheels that an earlier set-up has brought there.
 
     Raises:
         DeviceError: none can; the message is about the last.
         UsageError: the wheels cannot be fetched here.
     """
-    choices = choose(machine, python)
     shell.put(pip_file(), f"~/{ROOT}/tmp/pip.zip")
     for choice in choices:
         try:

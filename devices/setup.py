@@ -14,6 +14,7 @@ from devices.shell import Shell
 from devices.steps import REMOVE_S, STEPS, Found, Site, Step, Tell
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.machine import Machine
+from edgekit.runtime.verbs import Transport
 
 __all__ = ["Outcome", "State", "plan", "remove", "setup"]
 
@@ -39,13 +40,20 @@ def plan(shell: Shell, machine: Machine) -> list[Outcome]:
 
 
 def setup(
-    shell: Shell, machine: Machine, offline: bool = False, check_only: bool = False, tell: Tell = _silent, pages: str | None = None
+    shell: Shell,
+    machine: Machine,
+    offline: bool = False,
+    check_only: bool = False,
+    tell: Tell = _silent,
+    pages: str | None = None,
+    transports: tuple[Transport, ...] = (),
 ) -> list[Outcome]:
     """Make the machine ready; the outcome of each step, up to the first that failed.
 
     ``pages``: HOST:PORT where monitors are to find the agent from now on; loopback alone, unless it was ever told.
+    ``transports``: what is to carry links from now on, besides sockets and what was ever told.
     """
-    site = Site(shell, machine, offline, tell, pages)
+    site = Site(shell, machine, offline, tell, pages, transports)
     outcomes: list[Outcome] = []
     try:
         if reason := refusal(machine, OLDEST_PYTHON):

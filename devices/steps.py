@@ -7,10 +7,12 @@ from devices.agentfile import agent_file
 from devices.hands import NotDone, tell_device
 from devices.packages import install
 from devices.places import AGENT
-from devices.requirements import choose, refusal
+from devices.requirements import Requirements, choose, refusal
 from devices.shell import Shell
 from edgekit.errors import DeviceError
 from edgekit.machine import Machine
+from edgekit.runtime.needs import NEEDS
+from edgekit.runtime.verbs import Transport
 
 __all__ = ["REMOVE_S", "STEPS", "Found", "Site", "Step", "Tell"]
 
@@ -34,6 +36,8 @@ class Site(NamedTuple):
     tell: Tell
     pages: str | None = None
     """HOST:PORT where monitors are to find the agent; None: where they do."""
+    transports: tuple[Transport, ...] = ()
+    """What is to carry links besides what did."""
 
 
 class Step(NamedTuple):
@@ -51,15 +55,29 @@ def _python(found: Found) -> tuple[int, int]:
     return major, minor
 
 
+def _asked(found: Found) -> str:
+    """What the packages that are there were installed for."""
+    asked: str | None = found["venv"] and found["venv"]["asked"]
+    return asked or ""
+
+
+def _choices(site: Site, found: Found) -> tuple[Requirements, ...]:
+    """What to install, best first, with what transports need: those wanted, and those that were."""
+    before = _asked(found).split()
+    wanted = [tuple(brought.values()) for transport, brought in NEEDS.items() if transport in site.transports]
+    kept = [tuple(brought.values()) for brought in NEEDS.values() if set(brought.values()) <= set(before)]
+    extra = tuple(dict.fromkeys(package for packages in (*kept, *wanted) for package in packages))
+    return tuple(choice._replace(packages=(*extra, *choice.packages)) for choice in choose(site.machine, _python(found)))
+
+
 def _installed(site: Site, found: Found) -> bool:
-    asked = found["venv"] and found["venv"]["asked"]
-    return asked in [choice.asked for choice in choose(site.machine, _python(found))]
+    return _asked(found) in [choice.asked for choice in _choices(site, found)]
 
 
 def _needed_bytes(site: Site, found: Found) -> int:
     if _installed(site, found):
         return SPARE_BYTES
-    heavy = "onnxruntime-gpu" in choose(site.machine, _python(found))[0].asked
+    heavy = "onnxruntime-gpu" in _choices(site, found)[0].asked
     return INSTALLED_GPU_BYTES if heavy else INSTALLED_BYTES
 
 
@@ -78,12 +96,12 @@ def _home(site: Site, found: Found) -> str | None:
 
 def _versions(site: Site, found: Found) -> str:
     there = (found["venv"] or {}).get("packages", {})
-    chosen = [name for name in ("onnxruntime", "onnxruntime-gpu", "numpy", "msgspec") if name in there]
+    chosen = [name for name in ("onnxruntime", "onnxruntime-gpu", "numpy", "msgspec", "grpcio") if name in there]
     return ", ".join(f"{name} {there[name]}" for name in chosen)
 
 
 def _install(site: Site, found: Found) -> None:
-    install(site.shell, site.machine, _python(found), found["wheels"], site.offline, site.tell)
+    install(site.shell, site.machine, _python(found), _choices(site, found), found["wheels"], site.offline, site.tell)
 
 
 def _make_venv(site: Site) -> None:
@@ -147,7 +165,7 @@ STEPS = (
     ),
     Step(
         "packages",
-        lambda site, found: None if _installed(site, found) else f"not installed: {choose(site.machine, _python(found))[0].asked}",
+        lambda site, found: None if _installed(site, found) else f"not installed: {_choices(site, found)[0].asked}",
         _versions,
         _install,
     ),

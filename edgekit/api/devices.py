@@ -17,6 +17,7 @@ from edgekit.device import Device, Variant
 from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
 from edgekit.runtime.pages import address_from
+from edgekit.runtime.verbs import Transport
 from profilers.calibrating import calibrate
 
 __all__ = [
@@ -106,10 +107,12 @@ def set_up(
     ask: Ask | None = None,
     tell: Callable[[str], None] = lambda text: None,
     pages: str | None = None,
+    transports: tuple[Transport, ...] = (),
 ) -> list[Outcome]:
     """Make a device ready, or only look whether it is; the outcome of each step, up to the first that failed.
 
-    ``pages``: HOST:PORT of the device where monitors are to find its agent from now on.
+    ``pages``: HOST:PORT of the device where monitors are to find its agent from now on. ``transports``: what is to carry links
+    besides sockets and what was ever told, and so needs packages there.
 
     Raises:
         UsageError: that is no such thing.
@@ -118,7 +121,7 @@ def set_up(
         address_from(pages)
     with login(device, ask) as shell:
         tell("looking at the machine")
-        return setup(shell, machine_of(shell), offline, check_only, tell, pages)
+        return setup(shell, machine_of(shell), offline, check_only, tell, pages, transports)
 
 
 def remove_device(device: Device, ask: Ask | None = None) -> None:

@@ -73,10 +73,11 @@ def set_up(
     pages: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where monitors find /metrics from now on; at first 127.0.0.1:9464.")
     ] = None,
+    transport: Annotated[str, typer.Option(help="What is to carry links from now on, besides sockets: grpc.")] = "socket",
     json: Json = False,
 ) -> None:
     """Make devices ready: an environment of their own, the agent, and what keeps it running. A second time changes nothing."""
-    _all_set_up(names, check_only, offline, json, pages)
+    _all_set_up(names, check_only, offline, json, pages, transport)
 
 
 @command("facts", devices)
@@ -172,15 +173,19 @@ def _boards(found: "dict[str, Board]") -> None:
     print('in cluster.toml: address = "sim:pi5", and variant = { threads = 4 } to have all of its cores; sources: --json')
 
 
-def _all_set_up(names: list[str] | None, check_only: bool, offline: bool, json: bool, pages: str | None = None) -> None:
+def _all_set_up(
+    names: list[str] | None, check_only: bool, offline: bool, json: bool, pages: str | None = None, transport: str = "socket"
+) -> None:
     from edgekit.api import devices as api
+    from edgekit.api import transport_of
     from edgekit.errors import EdgekitError
 
+    transports = (transport_of(transport),)
     found: dict[str, list[Outcome]] = {}
     for device in api.known_devices(names or ()):
         try:
             with progress(device.name) as tell:
-                found[device.name] = api.set_up(device, check_only, offline, asked(), tell, pages)
+                found[device.name] = api.set_up(device, check_only, offline, asked(), tell, pages, transports)
         except EdgekitError as error:  # the others can be set up none the less
             found[device.name] = [api.Outcome("login", "failed", str(error))]
         if not json:

@@ -29,8 +29,8 @@ def require_transport(transport: Transport, connections: Mapping[str, Connection
         raise UsageError(f"this machine, as the client, needs {what}; run: pip install 'edgekit[{transport}]', or use --transport socket")
     if lacking := [name for name, each in connections.items() if transport not in each.facts().transports]:
         raise DeviceError(
-            f"{', '.join(lacking)}: {what} are not installed there; install them beside onnxruntime "
-            f"(pip install {' '.join(packages.values())}), or use --transport socket"
+            f"{', '.join(lacking)}: {what} are not installed there; run: edgekit devices setup {' '.join(lacking)} "
+            f"--transport {transport}, or use --transport socket"
         )
 
 

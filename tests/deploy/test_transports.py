@@ -110,7 +110,7 @@ def test_a_device_without_grpc_is_named_before_anything_is_loaded(monkeypatch: p
     monkeypatch.setattr(LocalConnection, "facts", without)
     monkeypatch.setattr(LocalConnection, "put", lambda connection, data: put.append(connection.device.name))
     net = serial()
-    wanted = "^b: grpcio and grpcio-health-checking are not installed there; install them beside onnxruntime"
+    wanted = "^b: grpcio and grpcio-health-checking are not installed there; run: edgekit devices setup b --transport grpc"
     with (
         pytest.raises(DeviceError, match=wanted),
         deploy(split(net.graph, *STAGES), net.graph, net.model, local("a", "b", "c"), transport="grpc"),

@@ -144,6 +144,16 @@ def test_monitors_find_the_agent_where_set_up_says(ready: Host) -> None:
         assert connection.clock() > 0
 
 
+def test_what_links_over_grpc_need_is_brought_and_remembered(lab: Bed) -> None:
+    host = fresh(lab, "wide")
+    assert "failed" not in states(set_up(host)).values()
+    with login(host.device()) as shell:
+        assert changed(setup(shell, machine_of(shell), offline=True, transports=("grpc",))) == ["packages"]
+    assert changed(set_up(host)) == [], "it is remembered"
+    with connect(host.device()) as connection:
+        assert "grpc" in connection.facts().transports
+
+
 def inspected(host: Host) -> list[dict[str, object]]:
     """What pip finds in the machine's venv."""
     command = [sys.executable, "-m", "pip", "--python", str(host.home / VENV / "bin" / "python"), "inspect"]
