@@ -19,15 +19,23 @@ from edgekit.plan import Plan
 from edgekit.runtime.verbs import Loaded, Transport
 from edgekit.trace import Equality
 
-__all__ = ["DEPLOYED", "DEPLOYING", "Record", "deployed", "find_record", "home_of", "record"]
+__all__ = ["DEPLOYED", "DEPLOYING", "Left", "Record", "deployed", "find_record", "home_of", "record"]
 
 DEPLOYED, DEPLOYING = "deployment.json", "deploying.json"
+
+
+class Left(msgspec.Struct, frozen=True):
+    """A device that may still run stages of a release that another has taken over from."""
+
+    device: Device
+    release: str
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.deployment"):
     """A release that serves, and those that did before it, the latest last.
 
-    ``secure``: its machines know each other by certificates. ``transport``: what carries their links.
+    ``secure``: its machines know each other by certificates. ``transport``: what carries their links. ``left``: where releases
+    before it have not been ended yet.
     """
 
     plan: Plan
@@ -40,6 +48,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     before: tuple[str, ...] = ()
     secure: bool = True
     transport: Transport = "socket"
+    left: tuple[Left, ...] = ()
     version: int = 3
 
     @property
@@ -76,11 +85,11 @@ def find_record(home: Path) -> Record:
     return read(home / DEPLOYED, Record)
 
 
-def record(pipeline: Pipeline, path: Path, before: tuple[str, ...] = ()) -> Record:
+def record(pipeline: Pipeline, path: Path, before: tuple[str, ...] = (), left: tuple[Left, ...] = ()) -> Record:
     """Write a pipeline down."""
     addresses = tuple((*edge, *address) for edge, address in pipeline.addresses.items())
     loaded = tuple((*key, value) for key, value in pipeline.loaded.items())
     plan, graph, cluster, secure = pipeline.plan, pipeline.graph, pipeline.cluster, pipeline.authority is not None
-    made = Record(plan, graph, cluster, pipeline.release, addresses, loaded, pipeline.equality, before, secure, pipeline.transport)
+    made = Record(plan, graph, cluster, pipeline.release, addresses, loaded, pipeline.equality, before, secure, pipeline.transport, left)
     write(path, made)
     return made

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from devices.authority import Authority
 from devices.local import find
 from devices.owner import me
@@ -19,11 +21,11 @@ from edgekit.deploy.following import restored
 from edgekit.deploy.observing import Observer
 from edgekit.deploy.opening import connect_all
 from edgekit.deploy.pipeline import Admit, Pipeline, bring
-from edgekit.deploy.record import DEPLOYED, DEPLOYING, Record, deployed, find_record, record
+from edgekit.deploy.record import DEPLOYED, DEPLOYING, Left, Record, deployed, find_record, record
 from edgekit.deploy.release import Fallback, Release, keep_only, keep_release, kept_fallbacks, kept_release, prepare
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError, UsageError
-from edgekit.files import read
+from edgekit.files import read, write
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
@@ -138,7 +140,7 @@ def _switch(
         with bring(release, home, tell, _admission(home, served, take_over), secure, transport) as pipeline:
             keep_release(release, home)
             kept = before(served)[-KEPT:]
-            record(pipeline, home / DEPLOYING, kept)
+            made = record(pipeline, home / DEPLOYING, kept, _left_by(served))
             (home / DEPLOYING).replace(home / DEPLOYED)
     except BaseException:
         _clear(home)
@@ -147,7 +149,7 @@ def _switch(
         tell("letting clients go over to it")
         _drain(served, home)
         tell("ending what served before")
-        _retire(served, release.plan.devices, home)
+        _retire(made, home)
     keep_only((release.name, *kept), home)
     Authority.forget(home, but=release.name)
     return pipeline
@@ -198,15 +200,28 @@ def _drain(served: Record, home: Path) -> None:
             time.sleep(DRAIN_S / 100)
 
 
-def _retire(served: Record, still: Iterable[str], home: Path) -> None:
-    """End a release that another has taken over from; a device that cannot be reached is rid of it at the next deployment."""
-    for device in served.devices:
-        if device.scheme == "local" and not find(device, home):
-            continue
-        with contextlib.suppress(DeviceError):
-            _end_stages(device, served.release, home)
-            if device.scheme == "local" and device.name not in still:
-                _end_agents([device], home)
+def _left_by(served: Record | None) -> tuple[Left, ...]:
+    """What is to be ended once another release has taken over."""
+    return (*served.left, *(Left(device, served.release) for device in served.devices)) if served else ()
+
+
+def _retire(kept: Record, home: Path) -> None:
+    """End the releases that this one has taken over from; a device that cannot be reached is rid of them at the next deployment."""
+    left = tuple(each for each in kept.left if not _ended(each, kept.plan.devices, home))
+    write(home / DEPLOYED, replace(kept, left=left))
+
+
+def _ended(left: Left, still: Collection[str], home: Path) -> bool:
+    device = left.device
+    if device.scheme == "local" and not find(device, home):
+        return True
+    try:
+        _end_stages(device, left.release, home)
+        if device.scheme == "local" and device.name not in still:
+            _end_agents([device], home)
+    except DeviceError:
+        return False
+    return True
 
 
 def _clear(home: Path) -> None:
@@ -236,6 +251,9 @@ def end(home: Path) -> tuple[str, ...]:
     elsewhere = []
     for path in (home / DEPLOYING, home / DEPLOYED):
         if (kept := _readable(path)) is not None:
+            for each in kept.left:
+                if each.device.scheme != "local":
+                    _ended(each, (), home)  # of no use any more, and perhaps gone
             for device in kept.devices:
                 if device.scheme != "local":
                     _end_stages(device, kept.release, home)

@@ -192,6 +192,9 @@ def test_a_device_that_wakes_up_when_its_stages_were_replaced_disturbs_nothing(h
         before = camera.count
         assert until(lambda: camera.count > before + 2000, 60)
         camera.stop()
+        stay(home, (0, 5, "c"))
+        eventually(lambda: not [line for line in marked().values() if f" {home / 'b'} " in line])
+        assert not find_record(home).left
 
 
 def test_a_client_that_comes_when_the_device_is_gone_brings_the_plan_as_well(home: Path) -> None:
