@@ -26,6 +26,9 @@ LOOK_S = 0.5
 OVERLAP_S = 1.0
 """Time before the last look that is asked for again: what ended then may not have been written down."""
 
+SETTLE_S = 0.25
+"""Time in which what has arrived in the end is acknowledged, and known by its sender to have."""
+
 MOST = 200_000
 """Passages of one device; those that come after them are left out."""
 
@@ -76,6 +79,7 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        time.sleep(SETTLE_S)
         self._over.set()
         for thread in self._threads:
             thread.join(JOIN_S)

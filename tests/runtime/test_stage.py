@@ -167,7 +167,7 @@ def test_a_client_that_vanishes_within_a_frame_makes_room_for_the_next(bench: Be
     bench.doubling(1)
     layout = Layout((Tensor("t0", (4,), "float32"),))
     for epoch in range(1, 6):
-        with bench.greet(PING) as sock:
+        with bench.greet(msgspec.structs.replace(PING, link=str(epoch))) as sock:
             header = Header(Kind.DATA, epoch, 1, 0, len(layout.table), layout.nbytes)
             sock.sendall(framed(header, layout.table, layout.pack(frame(1))) + b"\xed\x6e\x00\x01\x01")
     with bench.client() as client:
