@@ -220,7 +220,7 @@ def test_bits_that_flip_do_no_harm(way: Way) -> None:
 
 @every
 def test_a_long_frame_on_a_slow_link_is_no_silence(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("line", "rpc.line"):
+    for module in ("line", "messages"):
         monkeypatch.setattr(f"edgekit.runtime.{module}.DEAD_S", 0.6)
         monkeypatch.setattr(f"edgekit.runtime.{module}.BEAT_S", 0.2)
     outlet, inlet = Outlet(LARGE, "there"), Inlet(LARGE, "here")
@@ -235,7 +235,7 @@ def test_a_long_frame_on_a_slow_link_is_no_silence(way: Way, monkeypatch: pytest
 
 @every
 def test_a_connection_that_goes_dark_is_left_for_another(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("line", "rpc.line"):
+    for module in ("line", "messages"):
         monkeypatch.setattr(f"edgekit.runtime.{module}.DEAD_S", 0.3)
         monkeypatch.setattr(f"edgekit.runtime.{module}.BEAT_S", 0.1)
     monkeypatch.setattr("edgekit.runtime.linkend.REDIAL_S", 0.3)
