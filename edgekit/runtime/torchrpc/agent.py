@@ -15,9 +15,11 @@ import secrets
 import socket
 import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch.distributed.autograd
-from torch.distributed import HashStore, rpc
+from torch.distributed import rpc
 
 from edgekit.errors import DeviceError
 from edgekit.runtime.sockets import LOOPBACK
@@ -25,7 +27,6 @@ from edgekit.runtime.sockets import LOOPBACK
 __all__ = ["Agent", "agent"]
 
 INTERFACE = "TP_SOCKET_IFNAME"
-"""What tells TensorPipe by its environment where to listen."""
 
 THREADS = 4
 """Those that calls are answered on, which does not take long."""
@@ -64,17 +65,18 @@ class Agent:
         if rpc.api._is_current_rpc_agent_set():
             raise DeviceError("this process uses torch RPC itself, which has one agent in a process; use --transport socket")
         self.host, self.name = host, secrets.token_hex(8)
-        self._store = HashStore()
+        self._store = torch.distributed.HashStore()
         self._peers: dict[str, str] = {}
         self._count = 0
         self._lock = threading.Lock()
-        os.environ[INTERFACE] = _interface(host)
         options = rpc.TensorPipeRpcBackendOptions(num_worker_threads=THREADS, _transports=["uv"], _channels=["basic"])
         torch.distributed.autograd._init(0)
-        self._agent = rpc.TensorPipeAgent(self._store, self.name, 0, None, options, {}, [])
-        rpc.api._init_rpc_states(self._agent)
+        with _listening_on(_interface(host)):
+            self._agent = rpc.TensorPipeAgent(self._store, self.name, 0, None, options, {}, [])
+            rpc.api._init_rpc_states(self._agent)
         self.url = self._store.get(f"addrs/{self.name}").decode()
         if not self.url.startswith(f"uv://{host}:"):
+            rpc.shutdown(graceful=False)
             raise DeviceError(f"torch RPC listens on {self.url}, expected {host}; set `listen` of the device to an IPv4 address of its own")
 
     def peer(self, url: str) -> str:
@@ -99,6 +101,19 @@ class Agent:
         with self._lock:
             if self._peers.get(url) == name:
                 del self._peers[url]
+
+
+@contextmanager
+def _listening_on(interface: str) -> Iterator[None]:
+    """Let TensorPipe listen there, as its environment tells it."""
+    before = os.environ.get(INTERFACE)
+    os.environ[INTERFACE] = interface
+    try:
+        yield
+    finally:
+        del os.environ[INTERFACE]
+        if before is not None:
+            os.environ[INTERFACE] = before
 
 
 def _interface(host: str) -> str:
