@@ -9,7 +9,7 @@ from edgekit.errors import DeviceError
 from edgekit.runtime.carrier import Carrier, Gate, Reception
 from edgekit.runtime.line import Line
 from edgekit.runtime.link import Standing
-from edgekit.runtime.needs import OPEN, available, missing
+from edgekit.runtime.needs import NEEDS, OPEN, available, missing
 from edgekit.runtime.reception import SocketReception
 from edgekit.runtime.tls import Guard
 from edgekit.runtime.verbs import Transport
@@ -59,6 +59,8 @@ def receive(transport: Transport, gate: Gate) -> Reception:
 
 
 def _require(transport: Transport, guard: Guard | None) -> None:
+    if not NEEDS[transport]:
+        return
     if transport not in available():
         raise DeviceError(f"{missing(transport)} here; pip install what is not, or use --transport socket")
     if guard is not None and transport in OPEN:
