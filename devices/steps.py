@@ -20,6 +20,7 @@ SERVE_S = 180.0
 REMOVE_S = 180.0
 INSTALLED_BYTES = 400_000_000
 INSTALLED_GPU_BYTES = 1_500_000_000
+INSTALLED_TORCH_BYTES = 6_000_000_000
 SPARE_BYTES = 20_000_000
 
 Tell = Callable[[str], None]
@@ -77,8 +78,10 @@ def _installed(site: Site, found: Found) -> bool:
 def _needed_bytes(site: Site, found: Found) -> int:
     if _installed(site, found):
         return SPARE_BYTES
-    heavy = "onnxruntime-gpu" in _choices(site, found)[0].asked
-    return INSTALLED_GPU_BYTES if heavy else INSTALLED_BYTES
+    asked = _choices(site, found)[0].asked
+    if "torch" in asked.split():
+        return INSTALLED_TORCH_BYTES
+    return INSTALLED_GPU_BYTES if "onnxruntime-gpu" in asked else INSTALLED_BYTES
 
 
 def _disk(site: Site, found: Found) -> str | None:

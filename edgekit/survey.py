@@ -43,10 +43,14 @@ class Way(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Survey(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.survey"):
-    """All of it, in the order in which it was measured; ``began`` in ISO 8601. ``transport``: what carried the messages."""
+    """All of it, in the order in which it was measured; ``began`` in ISO 8601.
+
+    ``transport``: what carried the messages, ``secure`` or in clear.
+    """
 
     began: str
     ways: tuple[Way, ...] = ()
     samples: tuple[Sample, ...] = ()
     transport: Name = "socket"
+    secure: bool = True
     version: int = 1

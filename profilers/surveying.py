@@ -67,7 +67,7 @@ class _Lane(NamedTuple):
     shaped: bool
     pull: bool
     relay: Relay | None
-    keys: Keys
+    keys: Keys | None
     transport: Transport
 
     def probe(self, sizes: tuple[int, ...], samples: int, budget_s: float = 0.4, enough_s: float | None = None, window: int = 1) -> Probed:
@@ -85,6 +85,7 @@ def sample_links(
     tell: Tell = lambda text: None,
     condition: Condition = "idle",
     transport: Transport = "socket",
+    secure: bool = True,
 ) -> Links:
     """Samples of the links of ``pairs``, one after the other. ``connections`` holds one for every name, the client too."""
     ways, samples, interfaces = [], list[Sample](), dict[str, tuple[Interface, ...]]()
@@ -93,7 +94,7 @@ def sample_links(
             continue
         tell(f"{source} → {receiver}{' while both compute' if condition == 'computing' else ''}")
         try:
-            lane = _lay(cluster, source, receiver, connections, transport)
+            lane = _lay(cluster, source, receiver, connections, transport, secure)
             sizes_, probed = _patiently(lane, sizes)
         except DeviceError as error:
             if not APART.search(str(error)):
@@ -116,6 +117,7 @@ def sample_together(
     opened: Open,
     tell: Tell = lambda text: None,
     transport: Transport = "socket",
+    secure: bool = True,
 ) -> tuple[Sample, ...]:
     """Samples of links that carry messages at once, each sent over a connection of its own, which ``opened`` opens for a name.
 
@@ -125,7 +127,7 @@ def sample_together(
     for link in sorted(links):
         dialler = link[1] if link[1] == cluster.client else link[0]
         tell(f"opening a lane from {link[0]} to {link[1]}")
-        lanes[link] = _lay(cluster, *link, {**connections, dialler: opened(dialler)}, transport)
+        lanes[link] = _lay(cluster, *link, {**connections, dialler: opened(dialler)}, transport, secure)
     found: list[Sample] = []
     nbytes = {}
     for link, lane in lanes.items():
@@ -179,19 +181,19 @@ def _at_once(lanes: Mapping[Direction, _Lane], nbytes: Mapping[Direction, int]) 
     ]
 
 
-def _lay(cluster: Cluster, source: str, receiver: str, connections: Mapping[str, Connection], transport: Transport) -> _Lane:
+def _lay(cluster: Cluster, source: str, receiver: str, connections: Mapping[str, Connection], transport: Transport, secure: bool) -> _Lane:
     """The client dials in both directions, as it does in the pipeline: it may be where nobody can dial it."""
     pull = receiver == cluster.client
     near, far = (receiver, source) if pull else (source, receiver)
     link, other = cluster.link(source, receiver), cluster.link(receiver, source)
     relayed = link is not None and link.relay
     listen = cluster.device(far).listen or door(connections[far], () if relayed else (connections[near],))
-    authority = of_probes()
-    echo = connections[far].probe(Probe(listen=listen, keys=authority.issue(ECHO), transport=transport))
+    authority = of_probes() if secure else None
+    echo = connections[far].probe(Probe(listen=listen, keys=authority.issue(ECHO) if authority else None, transport=transport))
     there, back = link.shape if link else Shape(), other.shape if other else Shape()
     route = Route(echo.host, echo.port, *((back, there) if pull else (there, back)))
     relay = Relay(connections[near], connections[far], echo.host, echo.port) if relayed else None
-    shaped, keys = link is not None and link.shaped, authority.issue("dialler")
+    shaped, keys = link is not None and link.shaped, authority.issue("dialler") if authority else None
     return _Lane(source, receiver, connections[near], route, shaped, pull, relay, keys, transport)
 
 

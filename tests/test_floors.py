@@ -25,8 +25,9 @@ ROOMS = ("edgekit", "devices", "profilers", "partitioner")
 FLOORS = {
     "edgekit": (),
     "edgekit.onnxio": (),
-    "edgekit.runtime": ("edgekit.runtime.rpc",),
+    "edgekit.runtime": ("edgekit.runtime.rpc", "edgekit.runtime.torchrpc"),
     "edgekit.runtime.rpc": ("edgekit.runtime",),
+    "edgekit.runtime.torchrpc": ("edgekit.runtime",),
     "devices": ("edgekit.runtime",),
     "devices.mcu": ("edgekit.runtime", "edgekit.onnxio", "devices"),
     "edgekit.export": ("edgekit.onnxio",),
@@ -45,6 +46,7 @@ ONLY = {
     "edgekit": ("numpy", "msgspec"),
     "edgekit.runtime": ("numpy", "msgspec", "onnxruntime"),
     "edgekit.runtime.rpc": ("numpy", "msgspec", "grpc", "grpc_health"),
+    "edgekit.runtime.torchrpc": ("numpy", "msgspec", "torch"),
 }
 # Packages that only these floors may import, so that everything else runs without them.
 KEEPERS = {
@@ -52,7 +54,7 @@ KEEPERS = {
     "onnxscript": ("edgekit.export",),
     "onnxruntime.quantization": ("edgekit.quantize",),
     "onnxruntime.transformers": ("edgekit.quantize",),
-    "torch": ("edgekit.export", "edgekit.networks"),
+    "torch": ("edgekit.export", "edgekit.networks", "edgekit.runtime.torchrpc"),
     "torch.onnx": ("edgekit.export",),
     "torchvision": ("edgekit.export", "edgekit.networks"),
 }
@@ -189,6 +191,7 @@ ALLOWED = [
     ("edgekit.runtime.stage", "edgekit.plan.Plan"),
     ("edgekit.runtime.stage", "onnxruntime"),
     ("edgekit.runtime.rpc.line", "grpc"),
+    ("edgekit.runtime.torchrpc.line", "torch"),
     ("edgekit.onnxio.reading", "onnx.helper"),
     ("edgekit.cli", "edgekit.errors.EdgekitError"),
     ("edgekit.cli", "edgekit.api"),

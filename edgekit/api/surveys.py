@@ -56,11 +56,14 @@ def take_survey(
     thorough: bool = True,
     tell: Tell = lambda text: None,
     transport: Transport = "socket",
+    secure: bool = True,
 ) -> Survey:
     """Samples of every link in both directions; ``thorough``: also several at once and, with a model, while both ends compute it.
 
+    ``transport`` carries them, encrypted where they are to be ``secure``, as a pipeline would have it.
+
     Raises:
-        UsageError: sim: devices among real ones.
+        UsageError: sim: devices among real ones, or the transport does not suit them.
         DeviceError: a device cannot be asked, or somebody else holds it.
     """
     began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -75,21 +78,21 @@ def take_survey(
     devices = (*cluster.devices, Device(cluster.client))
     with ExitStack() as stack:
         connections = connect_all(devices, stack, purpose="a survey")
-        require_transport(transport, connections)
-        idle = sample_links(cluster, connections, pairs, sizes, tell, transport=transport)
+        require_transport(transport, connections, cluster, secure)
+        idle = sample_links(cluster, connections, pairs, sizes, tell, transport=transport, secure=secure)
         reached = [(way.source, way.receiver) for way in idle.ways if way.reason is None]
         busy = Links((), ())
         if thorough and graph is not None and model is not None:
             with _computing(cluster, graph, model):
-                busy = sample_links(cluster, connections, reached, COMPUTING_SIZES, tell, "computing", transport)
+                busy = sample_links(cluster, connections, reached, COMPUTING_SIZES, tell, "computing", transport, secure)
         apart = [link for link in reached if _real(cluster, link)] if thorough else []
 
         def opened(name: str) -> Connection:
             device = next(device for device in devices if device.name == name)
             return stack.enter_context(connect(device))
 
-        together = sample_together(cluster, connections, apart, opened, tell, transport) if len(apart) > 1 else ()
-    return Survey(began, idle.ways, (*idle.samples, *busy.samples, *together), transport)
+        together = sample_together(cluster, connections, apart, opened, tell, transport, secure) if len(apart) > 1 else ()
+    return Survey(began, idle.ways, (*idle.samples, *busy.samples, *together), transport, secure)
 
 
 def _real(cluster: Cluster, ends: Direction) -> bool:

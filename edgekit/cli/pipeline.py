@@ -10,7 +10,7 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import progress
-from edgekit.cli.options import Carrying, Twins
+from edgekit.cli.options import Carrying, Insecure, Twins
 from edgekit.cli.verdict import errors_of, exit_code, print_trace
 from edgekit.cli.watching import keep_recording
 
@@ -36,7 +36,6 @@ ClusterFile = Annotated[Path | None, typer.Option("-c", "--cluster", help="clust
 Profiles = Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder of profiles, to predict a plan written by hand.")]
 Pick = Annotated[str, typer.Option(help="Which plan of a front: knee, latency, period, memory, its number, or devices if latency<=0.05.")]
 Name = Annotated[str, typer.Option("-n", "--name", help="Name of the cluster that was deployed to.")]
-Insecure = Annotated[bool, typer.Option("--insecure", help="Without TLS: what travels can be read and changed on its way.")]
 
 
 class _OnLoss(StrEnum):

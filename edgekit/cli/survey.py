@@ -7,7 +7,7 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import ms, progress, table
-from edgekit.cli.options import Carrying
+from edgekit.cli.options import Carrying, Insecure
 
 if TYPE_CHECKING:
     from edgekit.cluster import Cluster, Link
@@ -27,6 +27,7 @@ def survey(
     quick: Annotated[bool, typer.Option("--quick", help="Only at rest, and only at the sizes of the network's cuts.")] = False,
     replay: Annotated[Path | None, typer.Option("--replay", help="A survey.json to work the links out of, instead of measuring.")] = None,
     transport: Carrying = "socket",
+    insecure: Insecure = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Measure which device reaches which, how fast, at rest and under load, and what links share.
@@ -46,7 +47,7 @@ def survey(
     else:
         graph, model = api.load(network) if network is not None else (None, None)
         with progress("surveying") as tell:
-            found = api.take_survey(there, graph, model, not quick, tell, api.transport_of(transport))
+            found = api.take_survey(there, graph, model, not quick, tell, api.transport_of(transport), not insecure)
         write((output or cluster).with_name("survey.json"), found)
     surveyed = api.with_links(there, found)
     if output is None:
@@ -63,7 +64,7 @@ def survey(
 
 def _print(cluster: "Cluster", survey: "Survey") -> None:
     ways = {(way.source, way.receiver): way for way in survey.ways}
-    told = survey.samples if survey.transport == "socket" else ()  # gRPC does not tell
+    told = survey.samples if survey.transport == "socket" else ()  # the others do not tell
     again = {(s.source, s.receiver): 0 for s in told}
     for sample in told:
         again[sample.source, sample.receiver] += sample.retransmits

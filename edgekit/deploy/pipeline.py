@@ -122,10 +122,12 @@ def deploy(
     """A pipeline that serves while the context is open; with ``home`` it stays when the context is left.
 
     Every stage answers the inputs that it would get for the golden frame before any is linked, and the linked
-    pipeline then answers the golden frame itself; both are compared with the unsplit run. ``transport`` carries the links.
+    pipeline then answers the golden frame itself; both are compared with the unsplit run. ``transport`` carries the links, which are
+    encrypted where they are to be ``secure``.
 
     Raises:
         PlanError: the plan does not fit the graph or the cluster.
+        UsageError: the transport does not suit it.
         DeviceError: a device does not start or cannot load its stage, or somebody else holds it; the message names it.
         PromiseError: a stage, or the whole, does not give what the unsplit run gives.
     """
@@ -158,7 +160,7 @@ def bring(
             if home is not None:
                 pipeline.authority.keep(home, release.name)
         pipeline.transport = transport
-        require_transport(transport, connections)
+        require_transport(transport, connections, cluster, secure)
         admit(pipeline)
         try:
             tell("loading stages")

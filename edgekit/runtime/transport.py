@@ -1,14 +1,17 @@
-"""What carries links: sockets, which every machine has, or gRPC, which asks for packages of its own and is loaded where it is used.
+"""What carries links: sockets, which every machine has, or an RPC library, which is asked for and loaded where it is used.
 
 A transport is a pair: how to dial somebody, and how to let callers in.
 """
+
+import os
 
 from edgekit.errors import DeviceError
 from edgekit.runtime.carrier import Carrier, Gate, Reception
 from edgekit.runtime.line import Line
 from edgekit.runtime.link import Standing
-from edgekit.runtime.needs import NEEDS, available
+from edgekit.runtime.needs import NEEDS, OPEN, available, missing
 from edgekit.runtime.reception import SocketReception
+from edgekit.runtime.tls import Guard
 from edgekit.runtime.verbs import Transport
 from edgekit.runtime.wire import Door, Hello
 from edgekit.runtime.wire import dial as dial_socket
@@ -23,11 +26,15 @@ def dial(door: Door, hello: Hello, who: str, within_s: float) -> tuple[Carrier, 
         Refused: nobody listens there, or they say no, or are another one; the message says why.
         DeviceError: they do not answer, or the transport is not to be had here.
     """
+    _require(door.transport, door.guard)
     if door.transport == "grpc":
-        _require("grpc")
         from edgekit.runtime.rpc.calling import dial as dial_rpc
 
         return dial_rpc(door, hello, who, within_s)
+    if door.transport == "torch":
+        from edgekit.runtime.torchrpc.calling import dial as dial_torch
+
+        return dial_torch(door, hello, who, within_s)
     sock, there = dial_socket(door, hello, who, within_s)
     return Line(sock), there
 
@@ -39,14 +46,24 @@ def receive(transport: Transport, gate: Gate) -> Reception:
         OSError: its address is not to be had.
         DeviceError: the transport is not to be had here.
     """
+    _require(transport, gate.guard)
     if transport == "grpc":
-        _require("grpc")
         from edgekit.runtime.rpc.answering import RpcReception
 
         return RpcReception(gate)
+    if transport == "torch":
+        from edgekit.runtime.torchrpc.reception import TorchReception
+
+        return TorchReception(gate)
     return SocketReception(gate)
 
 
-def _require(transport: Transport) -> None:
+def _require(transport: Transport, guard: Guard | None) -> None:
+    if not NEEDS[transport]:
+        return
     if transport not in available():
-        raise DeviceError(f"{' and '.join(NEEDS[transport].values())} are not installed here; pip install them, or use --transport socket")
+        raise DeviceError(f"{missing(transport)} here; pip install what is not, or use --transport socket")
+    if guard is not None and transport in OPEN:
+        raise DeviceError(f"{OPEN[transport]}; use it with --insecure, or use --transport socket")
+    if transport == "torch":
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # read when it is loaded: a call that fails is no news, as links go on

@@ -53,7 +53,7 @@ __all__ = [
     "works",
 ]
 
-Transport = Literal["socket", "grpc"]
+Transport = Literal["socket", "grpc", "torch"]
 """What carries links."""
 
 

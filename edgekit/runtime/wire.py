@@ -22,6 +22,7 @@ __all__ = [
     "decode_standing",
     "dial",
     "encode_standing",
+    "reach",
     "receive_note",
     "refuse",
     "secured",
@@ -80,11 +81,7 @@ def dial(door: Door, hello: Hello, who: str, within_s: float = HANDSHAKE_S) -> t
     """
     end_s = time.monotonic() + within_s
     host, port, name, guard, _ = door
-    try:
-        sock: socket.socket = socket.create_connection((host, port), within_s)
-    except OSError as error:
-        kind = Refused if isinstance(error, ConnectionRefusedError) else DeviceError
-        raise kind(f"{who} cannot be reached at {host}:{port} ({error}); is it running, and is the port open?") from error
+    sock = reach(door, who, within_s)
     try:
         _tune(sock)
         if guard is not None:
@@ -100,6 +97,20 @@ def dial(door: Door, hello: Hello, who: str, within_s: float = HANDSHAKE_S) -> t
     except BaseException:
         sock.close()
         raise
+
+
+def reach(door: Door, who: str, within_s: float) -> socket.socket:
+    """Open a connection to whoever listens behind a door.
+
+    Raises:
+        Refused: nobody does.
+        DeviceError: there is no way there.
+    """
+    try:
+        return socket.create_connection((door.host, door.port), within_s)
+    except OSError as error:
+        kind = Refused if isinstance(error, ConnectionRefusedError) else DeviceError
+        raise kind(f"{who} cannot be reached at {door.host}:{door.port} ({error}); is it running, and is the port open?") from error
 
 
 def secured(sock: socket.socket, guard: Guard | None) -> socket.socket:

@@ -45,9 +45,11 @@ THERE, HERE = named("house", "there"), named("house", "here")
 
 
 @pytest.fixture(autouse=True, scope="module")
-def grpc_runs() -> Iterator[None]:
-    """What gRPC has open for itself, as long as it is in use, was there before each test."""
+def libraries_run() -> Iterator[None]:
+    """What gRPC and torch RPC have open for themselves, as long as they are in use, was there before each test."""
     reception = receive("grpc", Gate(("127.0.0.1", 0), None, lambda carrier, hello: None))
+    with joined(WAYS["torch RPC"], SMALL):
+        pass
     with grpc.insecure_channel("{}:{}".format(*reception.address)) as channel:
         grpc.channel_ready_future(channel).result(10)
         yield
@@ -69,9 +71,14 @@ WAYS = {
     "socket over TLS": Way("socket", True),
     "gRPC": Way("grpc", False),
     "gRPC over TLS": Way("grpc", True),
+    "torch RPC": Way("torch", False),
 }
 SECURE = {name: way for name, way in WAYS.items() if way.secure}
+ALONG = {name: way for name, way in WAYS.items() if way.transport != "torch"}
 every = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+along = pytest.mark.parametrize("way", ALONG.values(), ids=ALONG)
+"""Frames go along the connection that is dialled, and so meet what happens there; torch RPC makes others."""
+
 secured = pytest.mark.parametrize("way", SECURE.values(), ids=SECURE)
 
 
@@ -201,7 +208,7 @@ def test_a_link_whose_connection_is_cut_goes_on(way: Way, receiver_dials: bool) 
         assert chaos.counts["connections"] > 3
 
 
-@every
+@along
 def test_large_frames_come_through_resets_in_their_middle(way: Way) -> None:
     with joined(way, LARGE) as (outlet, inlet, chaos):
         chaos.faults = Faults(reset=0.002, half=0.002)
@@ -210,7 +217,7 @@ def test_large_frames_come_through_resets_in_their_middle(way: Way) -> None:
         assert chaos.counts["connections"] > 1
 
 
-@every
+@along
 def test_bits_that_flip_do_no_harm(way: Way) -> None:
     with joined(way, SMALL) as (outlet, inlet, chaos):
         chaos.faults = Faults(flip=0.02)
@@ -218,9 +225,9 @@ def test_bits_that_flip_do_no_harm(way: Way) -> None:
             take(inlet, range(1500))
 
 
-@every
+@along
 def test_a_long_frame_on_a_slow_link_is_no_silence(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("line", "rpc.line"):
+    for module in ("line", "messages"):
         monkeypatch.setattr(f"edgekit.runtime.{module}.DEAD_S", 0.6)
         monkeypatch.setattr(f"edgekit.runtime.{module}.BEAT_S", 0.2)
     outlet, inlet = Outlet(LARGE, "there"), Inlet(LARGE, "here")
@@ -233,9 +240,9 @@ def test_a_long_frame_on_a_slow_link_is_no_silence(way: Way, monkeypatch: pytest
         inlet.close()
 
 
-@every
+@along
 def test_a_connection_that_goes_dark_is_left_for_another(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("line", "rpc.line"):
+    for module in ("line", "messages"):
         monkeypatch.setattr(f"edgekit.runtime.{module}.DEAD_S", 0.3)
         monkeypatch.setattr(f"edgekit.runtime.{module}.BEAT_S", 0.1)
     monkeypatch.setattr("edgekit.runtime.linkend.REDIAL_S", 0.3)
@@ -282,9 +289,10 @@ def test_one_address_is_for_one_alone(way: Way) -> None:
 @every
 def test_who_speaks_another_transport_is_not_let_in(way: Way) -> None:
     inlet = Inlet(SMALL, "here")
-    other = way._replace(transport="socket" if way.transport == "grpc" else "grpc")
     with listening(way, inlet) as listener:
-        assert refusal(other, listener.address)
+        for other in WAYS.values():
+            if (other.transport != way.transport) and other.secure in (way.secure, False):
+                assert refusal(other, listener.address)
         assert not inlet.linked
 
 
@@ -355,7 +363,7 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("transport", ["socket", "grpc"])
+@pytest.mark.parametrize("transport", ["socket", "grpc", "torch"])
 def test_a_peer_that_is_killed_is_noticed(transport: Transport) -> None:
     inlet = Inlet(SMALL, "here")
     with listening(Way(transport, False), inlet) as listener:
@@ -389,7 +397,7 @@ def test_the_standard_health_service_tells_whether_all_is_well() -> None:
 
 WITHOUT = """
 import sys
-sys.modules |= dict.fromkeys(("grpc", "grpc_health"))  # as if they were not installed
+sys.modules |= dict.fromkeys(("grpc", "grpc_health", "torch"))  # as if they were not installed
 from edgekit.runtime import agent, stageprocess, transport
 from edgekit.runtime.wire import Door
 assert transport.available() == ("socket",)
@@ -402,7 +410,7 @@ except Exception as error:
 
 def test_all_that_ships_to_a_device_runs_without_grpc_and_says_so_where_it_is_wanted() -> None:
     told = subprocess.run([sys.executable, "-c", WITHOUT], check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]).stdout
-    assert told.startswith("grpcio and grpcio-health-checking are not installed here; pip install them, or use --transport socket")
+    assert told.startswith("grpcio and grpcio-health-checking are not installed here; pip install what is not, or use --transport socket")
 
 
 def test_a_caller_of_grpc_without_a_certificate_of_its_own_is_refused() -> None:
@@ -438,3 +446,34 @@ def test_a_stream_of_grpc_without_a_greeting_is_hung_up_on(monkeypatch: pytest.M
             list(replies)
         over.set()
         assert "hung up on 127.0.0.1:" in listener.said[0] and "timed out" in listener.said[0]
+
+
+def test_torch_rpc_is_not_taken_for_secure() -> None:
+    way, keys = Way("torch", True), HOUSE.issue("here")
+    wanted = "torch RPC neither encrypts nor asks who calls, and runs what it is sent; use it with --insecure, or use --transport socket"
+    with pytest.raises(DeviceError, match=wanted):
+        receive("torch", Gate(("127.0.0.1", 0), way.guard(keys), lambda carrier, hello: None))
+    with pytest.raises(DeviceError, match=wanted):
+        Outlet(SMALL, "there").call(door(way, ("127.0.0.1", 1)), HELLO, "the other end")
+
+
+ELSEWHERE = """
+from edgekit.errors import DeviceError
+from edgekit.runtime.carrier import Gate
+from edgekit.runtime.transport import receive
+for host in ("0.0.0.0", "127.0.0.1", "127.0.0.2"):
+    try:
+        receive("torch", Gate((host, 0), None, lambda carrier, hello: None))
+    except DeviceError as error:
+        print(error)
+"""
+
+
+def test_torch_rpc_has_one_address_in_a_process() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE], check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    ).stdout
+    assert told.splitlines() == [
+        "torch RPC cannot listen on 0.0.0.0; set `listen` of the device to the IPv4 address of one of its interfaces",
+        "torch RPC has one address in a process, which is 127.0.0.1 already, not 127.0.0.2; use --transport socket",
+    ]

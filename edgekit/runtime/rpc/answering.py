@@ -14,7 +14,7 @@ from edgekit.errors import EdgekitError, ProtocolError
 from edgekit.runtime import wire
 from edgekit.runtime.carrier import Gate
 from edgekit.runtime.frames import Kind
-from edgekit.runtime.rpc.line import RpcLine, Stream
+from edgekit.runtime.rpc.line import RpcLine
 from edgekit.runtime.rpc.options import BOTH, METHOD, SERVICE, address_of
 from edgekit.runtime.wire import Hello
 
@@ -71,7 +71,7 @@ class RpcReception:
 
     def _greet(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> RpcLine:
         peer = unquote(context.peer().partition(":")[2])
-        line = RpcLine(Stream(self.address[0], _names(context) if self._gate.guard else None, context.cancel))
+        line = RpcLine(self.address[0], _names(context) if self._gate.guard else None, context.cancel)
         if not context.add_callback(lambda: line.lost(ConnectionError("the peer closed the connection"))):
             line.close()
             return line

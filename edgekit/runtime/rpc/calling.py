@@ -11,7 +11,7 @@ import msgspec
 from edgekit.errors import DeviceError
 from edgekit.runtime.frames import Kind
 from edgekit.runtime.link import Standing
-from edgekit.runtime.rpc.line import RpcLine, Stream
+from edgekit.runtime.rpc.line import RpcLine
 from edgekit.runtime.rpc.options import BOTH, METHOD, SERVICE, target_of
 from edgekit.runtime.tls import host_name
 from edgekit.runtime.wire import Door, Hello, Refused, decode_standing
@@ -23,7 +23,7 @@ def dial(door: Door, hello: Hello, who: str, within_s: float) -> tuple[RpcLine, 
     """As ``wire.dial``; whoever listens has to be called by the name in ``door``, which gRPC compares with the certificate shown."""
     channel = _channel(door)
     names = None if door.guard is None else (door.name,)
-    line = RpcLine(Stream(_here(door), names, channel.close))
+    line = RpcLine(_here(door), names, channel.close)
     try:
         line.say(Kind.HELLO, msgspec.msgpack.encode(hello))
         carry: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"/{SERVICE}/{METHOD}")

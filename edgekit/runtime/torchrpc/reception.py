@@ -1,0 +1,102 @@
+"""Callers over torch RPC: they come on a connection, are told which agent to call, and greet there.
+
+    caller ── PING ──▶ listener
+           ◀─ PONG: its agent, a token ──
+           ══ give(HELLO), take() of the agent ══▶ as on any link
+
+Who speaks another transport begins otherwise, and is turned away.
+"""
+
+import secrets
+import socket
+import threading
+import time
+
+import msgspec
+
+from edgekit.errors import EdgekitError, ProtocolError
+from edgekit.runtime import wire
+from edgekit.runtime.carrier import Gate
+from edgekit.runtime.frames import Kind
+from edgekit.runtime.sockets import address_of, arrivals, hang_up
+from edgekit.runtime.torchrpc.agent import agent
+from edgekit.runtime.torchrpc.answering import AnsweringLine
+
+__all__ = ["Meeting", "TorchReception"]
+
+BACKLOG = 16
+
+
+class Meeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the agent of a listener is to be called, and for whom."""
+
+    url: str
+    token: str
+
+
+class TorchReception:
+    """Listens on a socket for those who are to call the agent of this process.
+
+    Raises:
+        OSError: the address is not to be had.
+        DeviceError: the agent cannot listen there.
+    """
+
+    def __init__(self, gate: Gate):
+        self._gate = gate
+        self._listener = socket.create_server(gate.address, backlog=BACKLOG)
+        try:
+            self._agent = agent(self.address[0])
+        except BaseException:
+            self._listener.close()
+            raise
+        threading.Thread(target=self._listen, name="listener", daemon=True).start()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return address_of(self._listener)
+
+    def close(self) -> None:
+        hang_up(self._listener)
+        self._listener.close()
+
+    def _listen(self) -> None:
+        for sock in arrivals(self._listener):
+            threading.Thread(target=self._greet, args=(sock,), name="greeting", daemon=True).start()
+
+    def _greet(self, sock: socket.socket) -> None:
+        peer = "somebody"
+        try:
+            peer = "{}:{}".format(*sock.getpeername()[:2])
+            end_s = time.monotonic() + wire.HANDSHAKE_S
+            kind, _ = wire.receive_note(sock, end_s)
+            if kind is not Kind.PING:
+                raise ProtocolError(f"expected PING, got {kind.name}; links here are of torch RPC")
+            met = Meeting(self._agent.url, secrets.token_hex(16))
+            line = AnsweringLine(sock, met.token)
+            wire.send_note(sock, Kind.PONG, msgspec.msgpack.encode(met))
+        except EdgekitError as error:
+            self._gate.say(f"refused {peer}: {error}")
+            wire.refuse(sock, str(error))
+        except OSError as error:
+            self._gate.say(f"hung up on {peer}: {error}")
+            sock.close()
+        else:
+            self._admit(sock, line, peer, end_s)
+            line.watch()
+
+    def _admit(self, sock: socket.socket, line: AnsweringLine, peer: str, end_s: float) -> None:
+        try:
+            kind, note = line.hear(end_s)
+            if kind is not Kind.HELLO:
+                raise ProtocolError(f"expected HELLO, got {kind.name}")
+            hello = wire.decode_hello(note)
+            sock.settimeout(None)
+            self._gate.admit(line, hello)
+        except EdgekitError as error:
+            self._gate.say(f"refused {peer}: {error}")
+            line.refuse(str(error))
+            sock.settimeout(wire.HANDSHAKE_S)  # in which it has heard so and gone
+        except OSError as error:
+            self._gate.say(f"hung up on {peer}: {error}")
+            line.close()
