@@ -114,7 +114,7 @@ class Giver(Outlet):
     def arrived(self, header: Header) -> None:
         super().arrived(header)
         self._push()
-        if not self._left and header.kind is Kind.ACK and self._state._come == self._state._given:
+        if not self._left and header.kind is Kind.ACK and not self._state._held:
             self.line.end()
 
 
