@@ -10,6 +10,7 @@ Printed are processor microseconds of a message at each side (the least of five 
     hand-over     the same with the hand-over to another thread at both ends
     pickle        a length and a pickle, received by adding up bytes, as ParetoPipe sends tensors
     gRPC          the link layer over a stream of gRPC, in clear and over TLS 1.3, where grpcio is installed
+    raw gRPC      such a stream alone, in clear, of bytes that are there already: no link over gRPC can take less
     torch RPC     an empty function called with a tensor, eight calls under way, where torch is installed; over TCP as between
                   machines (within one it would take to shared memory)
 
@@ -31,7 +32,8 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -223,14 +225,15 @@ def cpu_us(way: str, nbytes: int, count: int) -> tuple[float, float]:
     return here, there
 
 
-def grpc_us(nbytes: int, secure: bool, seconds: float) -> tuple[float, float]:
-    """The same for the link layer over gRPC; nothing of it is loaded in this process, which forks."""
+def grpc_us(nbytes: int, secure: bool, seconds: float, raw: bool = False) -> tuple[float, float]:
+    """The same for the link layer over gRPC, or gRPC alone; nothing of it is loaded in this process, which forks."""
+    take, give = (_raw_take, _raw_give) if raw else (_grpc_take, _grpc_give)
     context = multiprocessing.get_context("spawn")
     told, heard = context.SimpleQueue(), context.SimpleQueue()
     keys = [HOUSE.issue(name) if secure else None for name in ("there", "here")]
-    taking = context.Process(target=_grpc_take, args=(nbytes, keys[0], told))
+    taking = context.Process(target=take, args=(nbytes, keys[0], told))
     taking.start()
-    giving = context.Process(target=_grpc_give, args=(told.get(), nbytes, keys[1], seconds, heard))
+    giving = context.Process(target=give, args=(told.get(), nbytes, keys[1], seconds, heard))
     giving.start()
     runs = []
     for _ in range(1 + RUNS):
@@ -269,6 +272,43 @@ def _grpc_give(
         begin, clock = time.process_time(), time.perf_counter()
         carrier.run(giver)
         heard.put((count, time.process_time() - begin))
+        count = max(count, int(seconds / RUNS / max((time.perf_counter() - clock) / count, 1e-6)))
+
+
+def _raw_take(nbytes: int, keys: None, told: "multiprocessing.SimpleQueue[object]") -> None:
+    import grpc
+
+    from edgekit.runtime.rpc.options import BOTH
+
+    def run(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        begin = time.process_time()
+        for _ in messages:
+            pass
+        told.put(time.process_time() - begin)
+        return iter(())
+
+    server = grpc.server(ThreadPoolExecutor(1), options=BOTH)
+    carry = grpc.stream_stream_rpc_method_handler(run)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Raw", {"Carry": carry}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    told.put(("127.0.0.1", port))
+    threading.Event().wait()
+
+
+def _raw_give(address: tuple[str, int], nbytes: int, keys: None, seconds: float, heard: "multiprocessing.SimpleQueue[object]") -> None:
+    import grpc
+
+    from edgekit.runtime.rpc.line import PIECE_BYTES
+    from edgekit.runtime.rpc.options import BOTH
+
+    whole, count = bytes(nbytes), 20
+    pieces = [whole[start : start + PIECE_BYTES] for start in range(0, nbytes, PIECE_BYTES)]
+    for _ in range(1 + RUNS):
+        with grpc.insecure_channel("{}:{}".format(*address), BOTH) as channel:
+            begin, clock = time.process_time(), time.perf_counter()
+            list(channel.stream_stream("/Raw/Carry")(piece for _ in range(count) for piece in pieces))
+            heard.put((count, time.process_time() - begin))
         count = max(count, int(seconds / RUNS / max((time.perf_counter() - clock) / count, 1e-6)))
 
 
@@ -334,8 +374,9 @@ def main() -> int:
             runs = [cpu_us(way, nbytes, count) for _ in range(RUNS)]
             found[way][nbytes] = (min(run[0] for run in runs), min(run[1] for run in runs))
             told(way, nbytes, found[way][nbytes])
-    for way, secure in (("gRPC in clear", False), ("gRPC over TLS", True)) if "grpc" in available() else ():
-        found[way] = {nbytes: grpc_us(nbytes, secure, arguments.seconds) for nbytes in arguments.sizes}
+    rpc = (("raw gRPC", False), ("gRPC in clear", False), ("gRPC over TLS", True)) if "grpc" in available() else ()
+    for way, secure in rpc:
+        found[way] = {nbytes: grpc_us(nbytes, secure, arguments.seconds, way == "raw gRPC") for nbytes in arguments.sizes}
         for nbytes, times in found[way].items():
             told(way, nbytes, times)
     found["torch RPC"] = rpc_us(arguments.sizes, arguments.seconds)
@@ -347,9 +388,10 @@ def main() -> int:
             share = max(found[raw][nbytes]) / max(found[link][nbytes])
             print(f"{link}, {nbytes} bytes: {share:.2f} of what {raw} carries")
             met &= nbytes != 819_200 or share >= 0.8
-    for nbytes, times in found["torch RPC"].items() if "gRPC in clear" in found else ():
-        share = max(times) / max(found["gRPC in clear"][nbytes])
-        print(f"gRPC in clear, {nbytes} bytes: {share:.2f} of what torch RPC carries")
+    for nbytes, times in found["torch RPC"].items() if rpc else ():
+        for way, _ in rpc[:2]:
+            share = max(times) / max(found[way][nbytes])
+            print(f"{way}, {nbytes} bytes: {share:.2f} of what torch RPC carries")
         met &= share >= 1
     print(
         json.dumps(
