@@ -130,15 +130,14 @@ class Inlet(LinkEnd):
     def incoming(self, header: Header) -> memoryview:
         if header.kind is Kind.DATA:
             self.layout.check(header)
-        elif header.kind not in (Kind.FAIL, Kind.END):
+            self._note = None
+        elif header.kind in (Kind.FAIL, Kind.END):
+            self._note = bytearray(header.payload_bytes)
+        else:
             return super().incoming(header)
         self._state.expect(header.sequence)
         self._slot = self._free.get_nowait()
-        if header.kind is Kind.DATA:
-            self._note = None
-            return self._slot.message
-        self._note = bytearray(header.payload_bytes)
-        return memoryview(self._note)
+        return self._slot.message if self._note is None else memoryview(self._note)
 
     def arrived(self, header: Header) -> None:
         slot = self._slot

@@ -138,9 +138,10 @@ class Outlet(LinkEnd):
 
     def _give(self, item: Item) -> None:
         with self._lock:
-            if self._open:
+            linked = self._open
+            if linked:
                 self._state.give(item)
-        if self._open:
+        if linked:
             self.wake()
         else:
             self._release([item])
