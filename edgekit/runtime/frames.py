@@ -84,6 +84,7 @@ class Kind(IntEnum):
 
 
 _KINDS = {int(kind): kind for kind in Kind}
+_DATA = Kind.DATA
 
 
 class Header(Struct, frozen=True):
@@ -122,17 +123,17 @@ def decode_header(data: bytes | bytearray | memoryview) -> Header:
     """
     if len(data) != HEADER_BYTES:
         raise ProtocolError(f"expected a header of {HEADER_BYTES} bytes, got {len(data)}")
-    magic, version, kind, _, epoch, sequence, frame, table_bytes, payload_bytes = _HEADER.unpack(data)
+    magic, version, number, _, epoch, sequence, frame, table_bytes, payload_bytes = _HEADER.unpack(data)
     if magic != MAGIC:
         require_ours(data)
     if version != VERSION:
         raise ProtocolError(f"the peer speaks frame version {version}, this side {VERSION}; bring both to the same edgekit")
-    known = _KINDS.get(kind)
-    if known is None:
-        raise ProtocolError(f"frame kind {kind} is unknown to this edgekit")
-    if (table_bytes or payload_bytes > MAX_NOTE_BYTES) and known is not Kind.DATA:
-        raise ProtocolError(f"{known.name} announces {table_bytes} + {payload_bytes} bytes, at most {MAX_NOTE_BYTES} are allowed")
-    return Header(known, epoch, sequence, frame, table_bytes, payload_bytes)
+    kind = _KINDS.get(number)
+    if kind is None:
+        raise ProtocolError(f"frame kind {number} is unknown to this edgekit")
+    if (table_bytes or payload_bytes > MAX_NOTE_BYTES) and kind is not _DATA:
+        raise ProtocolError(f"{kind.name} announces {table_bytes} + {payload_bytes} bytes, at most {MAX_NOTE_BYTES} are allowed")
+    return Header(kind, epoch, sequence, frame, table_bytes, payload_bytes)
 
 
 def checks(header: bytes | bytearray | memoryview, body: memoryview) -> bytes:

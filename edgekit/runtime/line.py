@@ -208,11 +208,14 @@ class Line:
                 self._header, self._check = decode_head(ahead[start:stop], checked)
                 self._body = self._rest = peer.incoming(self._header)
                 self._begin = stop
-            start, stop = self._begin, min(self._begin + len(self._rest), self._end)
-            self._rest[: stop - start] = ahead[start:stop]
-            self._rest, self._begin = self._rest[stop - start :], stop
-            if self._rest:
+            start, stop = self._begin, self._begin + len(self._rest)
+            if stop > self._end:
+                there = self._end - start
+                self._rest[:there] = ahead[start : self._end]
+                self._rest, self._begin = self._rest[there:], self._end
                 return whole
+            self._rest[:] = ahead[start:stop]
+            self._rest, self._begin = NOTHING, stop
             if checked and self._check != body_check(self._body):
                 raise ConnectionError("a frame came damaged")
             header, self._header = self._header, None
