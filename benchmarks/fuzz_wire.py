@@ -63,8 +63,7 @@ def sealed(data: bytes) -> bytes:
         at += HEADER_BYTES
         body = data[at : at + min(table + payload, CAP_BYTES)]
         at += len(body)
-        parts = [memoryview(body[:table]), memoryview(body[table:])] if table else [memoryview(body)]
-        out.append(head + frames.checks(head, [part for part in parts if len(part)]) + body)
+        out.append(head + frames.checks(head, memoryview(body)) + body)
     return b"".join(out)
 
 
@@ -101,7 +100,7 @@ def note(data: bytes) -> None:
 
 
 def hello(data: bytes) -> None:
-    with spoken(b"".join(map(bytes, frames.framed(Header(Kind.HELLO, payload_bytes=len(data)), (memoryview(data),))))) as sock:
+    with spoken(frames.framed(Header(Kind.HELLO, payload_bytes=len(data)), data)) as sock:
         if len(data) <= MAX_NOTE_BYTES:
             accept(sock)
 

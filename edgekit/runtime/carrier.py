@@ -6,7 +6,7 @@
 A carrier knows nothing of messages and their numbers; a link nothing of what its bytes go through.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from edgekit.runtime.frames import Header
@@ -14,9 +14,7 @@ from edgekit.runtime.link import Standing
 from edgekit.runtime.tls import Guard
 from edgekit.runtime.wire import Hello
 
-__all__ = ["Admit", "Carrier", "Gate", "Peer", "Reception", "Say", "Views"]
-
-Views = Sequence[memoryview]
+__all__ = ["Admit", "Carrier", "Gate", "Peer", "Reception", "Say"]
 
 
 class Peer(Protocol):
@@ -26,10 +24,10 @@ class Peer(Protocol):
     def idle(self) -> bool:
         """Whether nothing is to go out."""
 
-    def outgoing(self, resting: bool) -> tuple[Header, Views] | None:
+    def outgoing(self, resting: bool) -> tuple[Header, memoryview] | None:
         """The next frame to go out, with what follows its header; what can wait goes out when the carrier is ``resting``."""
 
-    def incoming(self, header: Header) -> Views:
+    def incoming(self, header: Header) -> memoryview:
         """Where the bytes belong that follow a header: tensor table and payload, or a note."""
 
     def arrived(self, header: Header) -> None:

@@ -16,11 +16,11 @@ Where nothing encrypts, and so nothing authenticates, checks follow the header: 
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from edgekit.errors import ProtocolError
@@ -32,19 +32,21 @@ __all__ = [
     "EVERY_FRAME",
     "HEADER_BYTES",
     "MAX_NOTE_BYTES",
+    "NOTHING",
     "Header",
     "Kind",
     "Layout",
     "body_check",
     "checks",
+    "decode_head",
     "decode_header",
     "encode_header",
     "framed",
+    "head",
     "require_ours",
 ]
 
 MAGIC = 0xED6E0001
-_MAGIC = MAGIC.to_bytes(4, "big")
 VERSION = 2
 ALIGNMENT = 64
 MAX_NOTE_BYTES = 64 * 1024
@@ -53,9 +55,13 @@ MAX_NOTE_BYTES = 64 * 1024
 EVERY_FRAME = 2**64 - 1
 """Frame number of a FAIL that ends the stream."""
 
+NOTHING = memoryview(bytearray())
+"""What follows the header of a frame that is only a header."""
+
 _HEADER = struct.Struct("!IBBHIQQIQ")
 HEADER_BYTES = _HEADER.size
-CHECK_BYTES = 8
+_CHECKS = struct.Struct("!II")
+CHECK_BYTES = _CHECKS.size
 LARGE_BYTES = 4096
 """From here on a body is summed up."""
 
@@ -78,9 +84,10 @@ class Kind(IntEnum):
 
 
 _KINDS = {int(kind): kind for kind in Kind}
+_DATA = Kind.DATA
 
 
-class Header(NamedTuple):
+class Header(Struct, frozen=True):
     """The fixed part of every frame.
 
     Attributes:
@@ -103,8 +110,9 @@ def encode_header(header: Header) -> bytes:
     >>> decode_header(encode_header(Header(Kind.DATA, epoch=3, frame=7, payload_bytes=64))).frame
     7
     """
-    kind, epoch, sequence, frame, table_bytes, payload_bytes = header
-    return _HEADER.pack(MAGIC, VERSION, kind, 0, epoch, sequence, frame, table_bytes, payload_bytes)
+    return _HEADER.pack(
+        MAGIC, VERSION, header.kind, 0, header.epoch, header.sequence, header.frame, header.table_bytes, header.payload_bytes
+    )
 
 
 def decode_header(data: bytes | bytearray | memoryview) -> Header:
@@ -115,41 +123,64 @@ def decode_header(data: bytes | bytearray | memoryview) -> Header:
     """
     if len(data) != HEADER_BYTES:
         raise ProtocolError(f"expected a header of {HEADER_BYTES} bytes, got {len(data)}")
-    require_ours(data)
-    _, version, kind, _, epoch, sequence, frame, table_bytes, payload_bytes = _HEADER.unpack(data)
+    magic, version, number, _, epoch, sequence, frame, table_bytes, payload_bytes = _HEADER.unpack(data)
+    if magic != MAGIC:
+        require_ours(data)
     if version != VERSION:
         raise ProtocolError(f"the peer speaks frame version {version}, this side {VERSION}; bring both to the same edgekit")
-    known = _KINDS.get(kind)
-    if known is None:
-        raise ProtocolError(f"frame kind {kind} is unknown to this edgekit")
-    if known is not Kind.DATA and (table_bytes or payload_bytes > MAX_NOTE_BYTES):
-        raise ProtocolError(f"{known.name} announces {table_bytes} + {payload_bytes} bytes, at most {MAX_NOTE_BYTES} are allowed")
-    return Header(known, epoch, sequence, frame, table_bytes, payload_bytes)
+    kind = _KINDS.get(number)
+    if kind is None:
+        raise ProtocolError(f"frame kind {number} is unknown to this edgekit")
+    if (table_bytes or payload_bytes > MAX_NOTE_BYTES) and kind is not _DATA:
+        raise ProtocolError(f"{kind.name} announces {table_bytes} + {payload_bytes} bytes, at most {MAX_NOTE_BYTES} are allowed")
+    return Header(kind, epoch, sequence, frame, table_bytes, payload_bytes)
 
 
-def checks(header: bytes | bytearray, body: Sequence[memoryview]) -> bytes:
+def checks(header: bytes | bytearray | memoryview, body: memoryview) -> bytes:
     """What follows a header where nothing else would notice a bit that flips: of the header itself, and of all that comes.
 
-    >>> checks(bytes(40), []) == checks(bytes(40), [memoryview(b"")]) != checks(bytes(40), [memoryview(b"x")])
+    >>> checks(bytes(40), NOTHING) != checks(bytes(40), memoryview(b"x"))
     True
     """
-    return zlib.crc32(header).to_bytes(4, "big") + body_check(body)
+    return _CHECKS.pack(zlib.crc32(header), body_check(body))
 
 
-def body_check(body: Sequence[memoryview]) -> bytes:
+def body_check(body: memoryview) -> int:
     """The second half of ``checks``."""
-    total = 0
-    for view in body:
-        if len(view) >= LARGE_BYTES and not len(view) % 8:
-            view = np.add.reduce(np.frombuffer(view, np.uint64)).tobytes()  # many times as fast as a CRC, and sees any bit
-        total = zlib.crc32(view, total)
-    return total.to_bytes(4, "big")
+    if len(body) < LARGE_BYTES:
+        return zlib.crc32(body)
+    start = len(body) % 8
+    total = np.add.reduce(np.frombuffer(body, np.uint64, offset=start))  # many times as fast as a CRC, and sees any bit
+    return zlib.crc32(total.tobytes(), zlib.crc32(body[:start]))
 
 
-def framed(header: Header, body: Sequence[memoryview] = (), checked: bool = True) -> list[memoryview]:
-    """A frame as it goes over a connection, in pieces; with checks, unless the connection has its own."""
-    head = encode_header(header)
-    return [memoryview(head + checks(head, body) if checked else head), *(view for view in body if len(view))]
+def head(header: Header, body: memoryview, checked: bool) -> bytes:
+    """What goes over a connection before a body: its header, with checks, unless the connection has its own."""
+    begin = encode_header(header)
+    return begin + checks(begin, body) if checked else begin
+
+
+def decode_head(data: memoryview, checked: bool) -> tuple[Header, int]:
+    """Read what goes before a body: its header and, where there are checks, what ``body_check`` has to yield.
+
+    Raises:
+        ConnectionError: it came damaged.
+        ProtocolError: as ``decode_header``.
+    """
+    if not checked:
+        return decode_header(data), 0
+    if len(data) != HEADER_BYTES + CHECK_BYTES:
+        raise ProtocolError(f"expected a header of {HEADER_BYTES} bytes and its checks of {CHECK_BYTES}, got {len(data)}")
+    begin = data[:HEADER_BYTES]
+    own, check = _CHECKS.unpack_from(data, HEADER_BYTES)
+    if zlib.crc32(begin) != own:
+        raise ConnectionError("a header came damaged")
+    return decode_header(begin), check
+
+
+def framed(header: Header, body: bytes = b"", checked: bool = True) -> bytes:
+    """A small frame as it goes over a connection."""
+    return head(header, memoryview(body), checked) + body
 
 
 def require_ours(data: bytes | bytearray | memoryview) -> None:
@@ -158,7 +189,7 @@ def require_ours(data: bytes | bytearray | memoryview) -> None:
     Raises:
         ProtocolError: with what they begin with.
     """
-    if bytes(data[:4]) != _MAGIC:
+    if bytes(data[:4]) != MAGIC.to_bytes(4, "big"):
         raise ProtocolError(f"expected an edgekit frame, got {bytes(data[:4]).hex()}; is something else using this port?")
 
 
@@ -177,9 +208,14 @@ class Layout:
 
     def allocate(self) -> NDArray[np.uint8]:
         """A buffer for one payload, aligned for the kernels that will read it in place."""
-        room = np.zeros(self.nbytes + ALIGNMENT, np.uint8)
-        start = -room.ctypes.data % ALIGNMENT
-        return room[start : start + self.nbytes]
+        return self.message()[len(self.table) :]
+
+    def message(self) -> NDArray[np.uint8]:
+        """A buffer for one message: the table, and behind it an aligned payload."""
+        room = np.zeros(len(self.table) + self.nbytes + ALIGNMENT, np.uint8)
+        start = -(room.ctypes.data + len(self.table)) % ALIGNMENT
+        room.data[start : start + len(self.table)] = self.table
+        return room[start : start + len(self.table) + self.nbytes]
 
     def views(self, payload: NDArray[np.uint8]) -> dict[str, NDArray[np.generic]]:
         """The tensors inside a payload, by name; they share its memory."""

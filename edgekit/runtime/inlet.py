@@ -1,12 +1,12 @@
 """The receiving end of a link: a ring of buffers that fill from a connection, are computed on, and free again."""
 
+import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from edgekit.errors import ProtocolError
-from edgekit.runtime.carrier import Views
-from edgekit.runtime.frames import EVERY_FRAME, Header, Kind, Layout
+from edgekit.runtime.frames import EVERY_FRAME, NOTHING, Header, Kind, Layout
 from edgekit.runtime.link import Item, Receiving, Slot, Standing, slots_of
 from edgekit.runtime.linkend import LinkEnd
 
@@ -31,14 +31,16 @@ class Inlet(LinkEnd):
         """Messages after which their sender is told at once."""
         self._free: SimpleQueue[Slot] = SimpleQueue()
         self._filled: SimpleQueue[Item] = SimpleQueue()
+        self._lock = threading.Lock()
+        """Held while there is as much room as there are free buffers, no more and no less."""
         self._head: Item | None = None
         self._state = Receiving(0)
         self._told = Standing()
         self._came_s = 0.0
         """When the last message had come, whole."""
         self._slot: Slot | None = None
-        self._table = bytearray(len(layout.table))
-        self._note = bytearray()
+        self._note: bytearray | None = None
+        """What comes in the place of data."""
         self._epoch, self._ended, self._news = 0, True, ""
         for _ in range(slots):
             self._free.put(Slot(layout))
@@ -59,15 +61,16 @@ class Inlet(LinkEnd):
     def drop(self) -> None:
         """Done with the head: its buffer may be filled again. The news that the link is lost stays."""
         item = self.head()
-        if item.lost:
+        if item.slot is None:
+            if not item.lost:
+                self._head = None
             return
         self._head = None
-        if item.slot is not None:
-            with self._changes:
-                self._free.put(item.slot)
-                self._state.free()
-            if self._due:
-                self.wake()
+        with self._lock:
+            self._free.put(item.slot)
+            self._state.free()
+        if self._overdue:
+            self.wake()
 
     def discard(self, epoch: int) -> None:
         """Drop what has already come of streams before ``epoch``."""
@@ -115,44 +118,50 @@ class Inlet(LinkEnd):
     def idle(self) -> bool:
         return super().idle and not self._due
 
-    def outgoing(self, resting: bool) -> tuple[Header, Views] | None:
+    def outgoing(self, resting: bool) -> tuple[Header, memoryview] | None:
         if (answer := super().outgoing(resting)) is not None:
             return answer
         if not (self._due if resting else self._overdue):
             return None
         self._told = self._state.standing
         held_us = int((time.monotonic() - self._came_s) * 1e6)
-        return Header(Kind.ACK, min(held_us, MOST_HELD_US), self._told.come, self._told.room), ()
+        return Header(Kind.ACK, min(held_us, MOST_HELD_US), self._told.come, self._told.room), NOTHING
 
-    def incoming(self, header: Header) -> Views:
-        if header.kind not in (Kind.DATA, Kind.FAIL, Kind.END):
-            return super().incoming(header)
+    def incoming(self, header: Header) -> memoryview:
         if header.kind is Kind.DATA:
             self.layout.check(header)
+            self._note = None
+        elif header.kind in (Kind.FAIL, Kind.END):
+            self._note = bytearray(header.payload_bytes)
+        else:
+            return super().incoming(header)
         self._state.expect(header.sequence)
         self._slot = self._free.get_nowait()
-        if header.kind is Kind.DATA:
-            return memoryview(self._table), self._slot.payload.data
-        self._note = bytearray(header.payload_bytes)
-        return (memoryview(self._note),)
+        return self._slot.message if self._note is None else memoryview(self._note)
 
     def arrived(self, header: Header) -> None:
-        super().arrived(header)
-        if self._slot is None:
-            return
-        if header.kind is Kind.DATA and self._table != self.layout.table:
+        slot = self._slot
+        if slot is None:
+            super().arrived(header)
+        elif self._note is not None:
+            self._come(Item(header.kind, header.epoch, header.frame, slot, self._note.decode(errors="replace")))
+        elif bytes(slot.table) != self.layout.table:
             raise ProtocolError(f"tensors other than {', '.join(self.layout.offsets)} came; the two ends run different plans")
-        note = "" if header.kind is Kind.DATA else self._note.decode(errors="replace")
-        item, self._slot = Item(header.kind, header.epoch, header.frame, self._slot, note), None
+        else:
+            self.tally.messages += 1
+            self._come(Item(header.kind, header.epoch, header.frame, slot))
+
+    def _come(self, item: Item) -> None:
+        """A message has come, whole."""
+        self._slot = None
         self._state.take()
         self._came_s = time.monotonic()
-        self.tally.messages += header.kind is Kind.DATA
-        self._epoch, self._ended = header.epoch, header.kind is Kind.END
+        self._epoch, self._ended = item.epoch, item.kind is Kind.END
         if not item.lost:
             self._filled.put(item)
         elif item.slot is not None and self._line is not None:  # nothing more will come: its sender waits for us to hang up
             self._free.put(item.slot)
-            self._news, self._left = note, True
+            self._news, self._left = item.note, True
             self._line.end()
 
     def _fresh(self) -> Standing:
@@ -161,7 +170,8 @@ class Inlet(LinkEnd):
     def _begin(self) -> None:
         self._standing()
         self._ended, self._news = True, ""
-        self._state, self._told = Receiving(self._free.qsize()), Standing()
+        with self._lock:
+            self._state, self._told = Receiving(self._free.qsize()), Standing()
 
     def _standing(self) -> Standing:
         if self._slot is not None:  # of a frame that did not come to its end

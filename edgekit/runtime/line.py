@@ -14,10 +14,9 @@ import socket
 import ssl
 import sys
 import time
-import zlib
 
-from edgekit.runtime.carrier import Peer, Views
-from edgekit.runtime.frames import CHECK_BYTES, HEADER_BYTES, Header, Kind, body_check, decode_header, framed
+from edgekit.runtime.carrier import Peer
+from edgekit.runtime.frames import CHECK_BYTES, HEADER_BYTES, NOTHING, Header, Kind, body_check, decode_head, framed, head
 from edgekit.runtime.link import Standing
 from edgekit.runtime.tls import require_name
 from edgekit.runtime.wire import welcome
@@ -31,16 +30,13 @@ DEAD_S = 3.0
 """Silence after which a peer is taken for dead."""
 
 RECORD_BYTES = 16 * 1024
-"""What fits into one TLS record, and is joined to be sent as one."""
+"""What fits into one TLS record."""
 
 AHEAD_BYTES = 64 * 1024
 """Small frames are sent, and read, together up to so many bytes."""
 
 MOST_LOOKS = 64
 """Times in a row that a line reads before it writes again: a look at a TLS connection yields one record."""
-
-MOST_VIEWS = 512
-"""Parts of frames that are handed to the system at once, which takes 1024."""
 
 RETRANSMITS_AT = 100
 """Where ``struct tcp_info`` of Linux has them."""
@@ -58,13 +54,14 @@ class Line:
         """What rings the bell of the thread that runs it, while one does."""
         self._asleep = self._over = self._dropped = False
         self._out: list[memoryview] = []
-        self._head = bytearray(HEADER_BYTES if self._secure else HEADER_BYTES + CHECK_BYTES)
+        self._head_bytes = HEADER_BYTES if self._secure else HEADER_BYTES + CHECK_BYTES
         self._ahead = memoryview(bytearray(AHEAD_BYTES))
         self._begin = self._end = 0
         """What has been read ahead lies between them."""
         self._header: Header | None = None
-        self._body: Views = ()
-        self._in: list[memoryview] = [memoryview(self._head)]
+        """Of the frame that is coming; what follows it, what has not come of that, and what it is checked by."""
+        self._body = self._rest = NOTHING
+        self._check = 0
 
     @property
     def here(self) -> str:
@@ -130,7 +127,7 @@ class Line:
                 raise ConnectionError(f"nothing was heard for {DEAD_S:g} s")
             if now - beaten >= BEAT_S and not self._out:
                 beaten = now
-                self._out = framed(Header(Kind.PING, frame=time.perf_counter_ns()), (), not self._secure)
+                self._out = [memoryview(framed(Header(Kind.PING, frame=time.perf_counter_ns()), checked=not self._secure))]
                 continue
             if bool(self._out) is not full:
                 full = not full
@@ -155,76 +152,80 @@ class Line:
 
     def _gather(self, peer: Peer, resting: bool) -> bool:
         """Take frames that are to go out, small ones together; whether there are any."""
-        views: list[memoryview] = []
-        nbytes = 0
-        while nbytes < (RECORD_BYTES if self._secure else AHEAD_BYTES) and len(views) < MOST_VIEWS:
-            if (frame := peer.outgoing(resting)) is None:
-                break
-            pieces = framed(*frame, not self._secure)
-            nbytes += sum(map(len, pieces))
-            views += pieces
-        self._out = [memoryview(b"".join(views))] if self._secure and nbytes <= RECORD_BYTES and len(views) > 1 else views
-        return bool(views)
+        pieces: list[bytes | memoryview] = []
+        nbytes, large, checked = 0, NOTHING, not self._secure
+        while nbytes < AHEAD_BYTES and not large and (frame := peer.outgoing(resting)) is not None:
+            header, body = frame
+            pieces.append(head(header, body, checked))
+            if len(body) < AHEAD_BYTES:
+                pieces.append(body)
+            else:
+                large = body
+            nbytes += self._head_bytes + len(body)
+        self._out = [view for view in (memoryview(b"".join(pieces)), large) if view]
+        return bool(pieces)
 
     def _read(self, peer: Peer) -> bool:
         """Read on, to the end of a frame and of all that was read with it; whether anything came."""
-        looks, whole = 0, False
-        while True:
-            while self._begin < self._end and self._in:
-                view = self._in[0]
-                count = min(len(view), self._end - self._begin)
-                view[:count] = self._ahead[self._begin : self._begin + count]
-                self._begin += count
-                advance(self._in, count)
-            if self._in:
-                if whole or looks == MOST_LOOKS or not self._receive():
-                    return looks > 0
-                looks += 1
-            elif self._header is None:
-                self._header = self._decoded()
-                self._body = peer.incoming(self._header)
-                self._in = [view for view in self._body if len(view)]
-            else:
-                self._arrived(peer, self._header)
-                whole = True
+        for looks in range(MOST_LOOKS):
+            if not self._receive():
+                return looks > 0
+            if self._take(peer):
+                break
+        return True
 
     def _receive(self) -> bool:
         """Receive to where it belongs, and ahead; whether there was anything."""
+        ahead, rest = self._ahead, self._rest
+        left = self._end - self._begin
+        ahead[:left] = ahead[self._begin : self._end]  # the beginning of a header
+        self._begin, self._end = 0, left
         try:
-            if not self._secure:
-                got = self._socket.recvmsg_into([*self._in, self._ahead])[0]
-            elif len(self._in[0]) < RECORD_BYTES:
-                got = 0
-                self._begin, self._end = 0, self._socket.recv_into(self._ahead)
+            if not rest or (self._secure and len(rest) < RECORD_BYTES):
+                got = self._socket.recv_into(ahead[left:])
+                self._end += got
+            elif self._secure:
+                got = self._socket.recv_into(rest)
+                self._rest = rest[got:]
             else:
-                got = self._socket.recv_into(self._in[0])
-                self._begin = self._end = 0
+                got = self._socket.recvmsg_into([rest, ahead])[0]
+                self._rest = rest[got:]
+                self._end = max(got - len(rest), 0)
         except _BLOCKED:
             return False
-        if not self._secure:
-            self._begin, self._end = 0, max(got - sum(map(len, self._in)), 0)
-        if not got and not self._end:
+        if not got:
             raise ConnectionError("the peer closed the connection")
-        advance(self._in, got - (self._end if not self._secure else 0))
         return True
 
-    def _decoded(self) -> Header:
-        head = self._head if self._secure else self._head[:HEADER_BYTES]
-        if not self._secure and zlib.crc32(head).to_bytes(4, "big") != self._head[HEADER_BYTES:-4]:
-            raise ConnectionError("a header came damaged")
-        return decode_header(head)
-
-    def _arrived(self, peer: Peer, header: Header) -> None:
-        if not self._secure and self._head[-4:] != body_check(self._body):
-            raise ConnectionError("a frame came damaged")
-        self._header, self._body = None, ()
-        self._in = [memoryview(self._head)]
-        peer.arrived(header)
+    def _take(self, peer: Peer) -> bool:
+        """Take in what was read ahead; whether a frame has come to its end."""
+        ahead, checked, whole = self._ahead, not self._secure, False
+        while True:
+            if self._header is None:
+                start, stop = self._begin, self._begin + self._head_bytes
+                if stop > self._end:
+                    return whole
+                self._header, self._check = decode_head(ahead[start:stop], checked)
+                self._body = self._rest = peer.incoming(self._header)
+                self._begin = stop
+            start, stop = self._begin, self._begin + len(self._rest)
+            if stop > self._end:
+                there = self._end - start
+                self._rest[:there] = ahead[start : self._end]
+                self._rest, self._begin = self._rest[there:], self._end
+                return whole
+            self._rest[:] = ahead[start:stop]
+            self._rest, self._begin = NOTHING, stop
+            if checked and self._check != body_check(self._body):
+                raise ConnectionError("a frame came damaged")
+            header, self._header = self._header, None
+            peer.arrived(header)
+            whole = True
 
     def _close(self) -> None:
         if self._over and not self._out:
             with contextlib.suppress(OSError):
-                self._socket.send(b"".join(framed(Header(Kind.BYE), (), not self._secure)))
+                self._socket.send(framed(Header(Kind.BYE), checked=not self._secure))
         self._over = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)

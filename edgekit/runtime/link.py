@@ -12,6 +12,8 @@ room; so the receiver always reads, a sign of life never waits behind data, and 
 from collections import deque
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from edgekit.errors import ProtocolError
 from edgekit.runtime.frames import EVERY_FRAME, Kind, Layout
 
@@ -36,14 +38,16 @@ def slots_of(nbytes: int) -> int:
 
 
 class Slot:
-    """A buffer for one message, with its tensors as arrays in place."""
+    """A buffer for one message, as it goes over a connection, with its tensors as arrays in place."""
 
     def __init__(self, layout: Layout):
-        self.payload = layout.allocate()
-        self.views = layout.views(self.payload)
+        message = layout.message()
+        self.message = message.data
+        self.table = self.message[: len(layout.table)]
+        self.views = layout.views(message[len(layout.table) :])
 
 
-class Item(NamedTuple):
+class Item(Struct, frozen=True):
     """A message in its slot: DATA, FAIL with the reason, or END of the stream. News of the link itself has no slot."""
 
     kind: Kind
@@ -55,7 +59,7 @@ class Item(NamedTuple):
     @property
     def lost(self) -> bool:
         """Whether nothing will come any more."""
-        return self.kind is Kind.FAIL and self.frame == EVERY_FRAME
+        return self.frame == EVERY_FRAME and self.kind is Kind.FAIL
 
 
 class Standing(NamedTuple):
@@ -80,12 +84,11 @@ class Sending:
     """
 
     def __init__(self) -> None:
-        self._given = self._sent = self._come = self._room = 0
+        self._sent = self._come = self._room = 0
         self._held: deque[Item] = deque()
 
     def give(self, item: Item) -> None:
-        """Number a message and hold it."""
-        self._given += 1
+        """Hold a message; its number is one more than that of the last. Another thread may do so while this one sends."""
         self._held.append(item)
 
     def next(self) -> tuple[int, Item] | None:
@@ -98,7 +101,7 @@ class Sending:
     @property
     def waits(self) -> bool:
         """Whether there is none."""
-        return self._sent >= self._given or self._sent >= self._room
+        return self._sent >= self._room or self._sent - self._come >= len(self._held)
 
     @property
     def credits(self) -> int:
@@ -128,7 +131,7 @@ class Sending:
     def clear(self) -> list[Item]:
         """Forget all that is held."""
         done, self._held = list(self._held), deque()
-        self._given = self._sent = self._come = self._room = 0
+        self._sent = self._come = self._room = 0
         return done
 
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from edgekit.errors import DeviceError, EdgekitError, ProtocolError
-from edgekit.runtime.carrier import Carrier, Views
+from edgekit.runtime.carrier import Carrier
 from edgekit.runtime.counting import LinkTally
 from edgekit.runtime.ends import end_name
-from edgekit.runtime.frames import Header, Kind
+from edgekit.runtime.frames import NOTHING, Header, Kind
 from edgekit.runtime.link import Standing
 from edgekit.runtime.log import say
 from edgekit.runtime.sockets import pauses
@@ -160,16 +160,16 @@ class LinkEnd:
     def idle(self) -> bool:
         return self._pong is None
 
-    def outgoing(self, resting: bool) -> tuple[Header, Views] | None:
+    def outgoing(self, resting: bool) -> tuple[Header, memoryview] | None:
         if self._pong is None:
             return None
         header, self._pong = Header(Kind.PONG, sequence=time.perf_counter_ns(), frame=self._pong), None
-        return header, ()
+        return header, NOTHING
 
-    def incoming(self, header: Header) -> Views:
+    def incoming(self, header: Header) -> memoryview:
         if header.kind not in (Kind.PING, Kind.PONG, Kind.BYE) or header.payload_bytes:
             raise ProtocolError(f"{header.kind.name} of {header.payload_bytes} bytes does not belong on this end of a link")
-        return ()
+        return NOTHING
 
     def arrived(self, header: Header) -> None:
         if header.kind is Kind.PING:

@@ -12,23 +12,26 @@ between two of them.
 
 import threading
 import time
-import zlib
+from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
 from edgekit.errors import DeviceError, ProtocolError
-from edgekit.runtime.carrier import Peer, Views
-from edgekit.runtime.frames import CHECK_BYTES, HEADER_BYTES, Header, Kind, body_check, decode_header, framed
+from edgekit.runtime.carrier import Peer
+from edgekit.runtime.frames import CHECK_BYTES, HEADER_BYTES, NOTHING, Header, Kind, body_check, decode_head, framed, head
 from edgekit.runtime.line import BEAT_S, DEAD_S, advance
 from edgekit.runtime.link import Standing
 from edgekit.runtime.wire import encode_standing
 
-__all__ = ["JOIN_BYTES", "MessageLine"]
+__all__ = ["JOIN_BYTES", "MessageLine", "Views"]
 
 JOIN_BYTES = 16 * 1024
 """Short frames that are to go out at once do so in one message, up to so many bytes."""
 
 GOODBYE_S = 0.3
 """Time that the last message has to go out."""
+
+Views = Sequence[memoryview]
+"""What a message is made of."""
 
 
 class MessageLine:
@@ -41,6 +44,7 @@ class MessageLine:
     def __init__(self, here: str, names: tuple[str, ...] | None, piece_bytes: int, ahead: int):
         self._here, self._names, self._piece_bytes, self._ahead = here, names, piece_bytes, ahead
         self._checked = names is None
+        self._head_bytes = HEADER_BYTES + (CHECK_BYTES if self._checked else 0)
         self._news: SimpleQueue[Views | OSError | None] = SimpleQueue()
         """Messages, the end of them, or only that the link is to look."""
         self._given = self._gone = 0
@@ -49,10 +53,9 @@ class MessageLine:
         self._leaving: list[memoryview] = []
         """What has not yet gone out of a frame."""
         self._header: Header | None = None
-        self._check = b""
-        self._body: Views = ()
-        self._in: list[memoryview] = []
-        """What has not yet come of one."""
+        """Of the frame that is coming; what follows it, what has not come of that, and what it is checked by."""
+        self._body = self._rest = NOTHING
+        self._check = 0
         self._asleep = self._over = self._dropped = False
         self._left = threading.Event()
 
@@ -131,7 +134,7 @@ class MessageLine:
         header, self._check, body = self._begun(message[0])
         if header.kind is Kind.DATA or len(body) != header.payload_bytes:
             raise ProtocolError(f"{header.kind.name} came where a frame without tensors was due")
-        self._require_whole((body,))
+        self._require_whole(body)
         self._follow()
         return header.kind, bytes(body)
 
@@ -184,7 +187,8 @@ class MessageLine:
         if not self._leaving:
             nbytes = 0
             while nbytes < JOIN_BYTES and (frame := peer.outgoing(resting)) is not None:
-                views = framed(*frame, self._checked)
+                header, body = frame
+                views = memoryview(head(header, body, self._checked)), body
                 nbytes += sum(map(len, views))
                 self._leaving += views
         return _piece(self._leaving, self._piece_bytes) if self._leaving else None
@@ -194,7 +198,7 @@ class MessageLine:
         self._send(message)
 
     def _say(self, header: Header, note: bytes = b"") -> None:
-        self._put(framed(header, (memoryview(note),), self._checked))
+        self._put([memoryview(framed(header, note, self._checked))])
 
     def _event(self, within_s: float) -> Views | None:
         """What happens next: a message, or nothing but time and a call to look."""
@@ -216,28 +220,22 @@ class MessageLine:
             while rest:
                 if self._header is None:
                     self._header, self._check, rest = self._begun(rest)
-                    self._body = peer.incoming(self._header)
-                    self._in = [view for view in self._body if len(view)]
-                while rest and self._in:
-                    count = min(len(rest), len(self._in[0]))
-                    self._in[0][:count] = rest[:count]
-                    advance(self._in, count)
-                    rest = rest[count:]
-                if not self._in:
+                    self._body = self._rest = peer.incoming(self._header)
+                count = min(len(rest), len(self._rest))
+                self._rest[:count] = rest[:count]
+                self._rest, rest = self._rest[count:], rest[count:]
+                if not self._rest:
                     header, self._header = self._header, None
                     self._require_whole(self._body)
                     peer.arrived(header)
         return True
 
-    def _begun(self, message: memoryview) -> tuple[Header, bytes, memoryview]:
+    def _begun(self, message: memoryview) -> tuple[Header, int, memoryview]:
         """The beginning of a frame, which no piece ends in: its header, what its body is checked by, and what has come of that."""
-        start = HEADER_BYTES + (CHECK_BYTES if self._checked else 0)
-        head, check = bytes(message[:HEADER_BYTES]), bytes(message[HEADER_BYTES:start])
-        if self._checked and zlib.crc32(head).to_bytes(4, "big") != check[:4]:
-            raise ConnectionError("a header came damaged")
-        return decode_header(head), check[4:], message[start:]
+        header, check = decode_head(message[: self._head_bytes], self._checked)
+        return header, check, message[self._head_bytes :]
 
-    def _require_whole(self, body: Views) -> None:
+    def _require_whole(self, body: memoryview) -> None:
         if self._checked and self._check != body_check(body):
             raise ConnectionError("a frame came damaged")
 

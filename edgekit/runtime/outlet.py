@@ -7,9 +7,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from edgekit.errors import DeviceError, ProtocolError
-from edgekit.runtime.carrier import Views
 from edgekit.runtime.counting import HISTORY
-from edgekit.runtime.frames import EVERY_FRAME, Header, Kind, Layout
+from edgekit.runtime.frames import EVERY_FRAME, NOTHING, Header, Kind, Layout
 from edgekit.runtime.link import Item, Sending, Slot, Standing, slots_of
 from edgekit.runtime.linkend import LinkEnd
 from edgekit.runtime.status import Passage
@@ -37,6 +36,7 @@ class Outlet(LinkEnd):
         """Of each message from the first byte handed over until it had come, in this end's monotonic seconds."""
         self._free: SimpleQueue[Slot | None] = SimpleQueue()
         self._lock = threading.Lock()
+        """Held while a message is given, and while a link begins or ends: what is given to none is free again at once."""
         self._state = Sending()
         self._open = False
         self._pings = 0
@@ -90,36 +90,36 @@ class Outlet(LinkEnd):
     def idle(self) -> bool:
         return super().idle and not self._pings and self._state.waits
 
-    def outgoing(self, resting: bool) -> tuple[Header, Views] | None:
+    def outgoing(self, resting: bool) -> tuple[Header, memoryview] | None:
         if (answer := super().outgoing(resting)) is not None:
             return answer
         if self._pings:
             self._pings -= 1
-            return Header(Kind.PING, frame=time.perf_counter_ns()), ()
-        with self._lock:
-            found = self._state.next()
+            return Header(Kind.PING, frame=time.perf_counter_ns()), NOTHING
+        found = self._state.next()
         if found is None:
             return None
         number, item = found
         if item.kind is not Kind.DATA or item.slot is None:
             note = item.note.encode(errors="replace")[:NOTE_BYTES]
-            return Header(item.kind, item.epoch, number, item.frame, 0, len(note)), (memoryview(note),)
+            return Header(item.kind, item.epoch, number, item.frame, 0, len(note)), memoryview(note)
         self._sent[number] = time.monotonic()
         self.tally.messages += 1
-        self.tally.resent += number <= self._most
-        self._most = max(number, self._most)
-        header = Header(Kind.DATA, item.epoch, number, item.frame, len(self.layout.table), self.layout.nbytes)
-        return header, (memoryview(self.layout.table), item.slot.payload.data)
+        if number > self._most:
+            self._most = number
+        else:
+            self.tally.resent += 1
+        layout = self.layout
+        return Header(Kind.DATA, item.epoch, number, item.frame, len(layout.table), layout.nbytes), item.slot.message
 
-    def incoming(self, header: Header) -> Views:
-        return () if header.kind is Kind.ACK and not header.payload_bytes else super().incoming(header)
+    def incoming(self, header: Header) -> memoryview:
+        return NOTHING if header.kind is Kind.ACK and not header.payload_bytes else super().incoming(header)
 
     def arrived(self, header: Header) -> None:
         super().arrived(header)
         if header.kind is Kind.ACK:
             now_s = time.monotonic()
-            with self._lock:
-                done = self._state.acknowledge(Standing(header.sequence, header.frame))
+            done = self._state.acknowledge(Standing(header.sequence, header.frame))
             end_s = now_s - self._way_back_s - header.epoch * 1e-6
             for number, item in enumerate(done, header.sequence - len(done) + 1):
                 begin_s = self._sent.pop(number, None)
@@ -138,9 +138,10 @@ class Outlet(LinkEnd):
 
     def _give(self, item: Item) -> None:
         with self._lock:
-            if self._open:
+            linked = self._open
+            if linked:
                 self._state.give(item)
-        if self._open:
+        if linked:
             self.wake()
         else:
             self._release([item])
@@ -158,9 +159,7 @@ class Outlet(LinkEnd):
     def _resume(self, there: Standing) -> None:
         self._sent.clear()
         self._pings, self._way_back_s = PINGS, 0.0
-        with self._lock:
-            done = self._state.resume(there)
-        self._release(done)
+        self._release(self._state.resume(there))
 
     def _lost(self, why: str) -> None:
         with self._lock:

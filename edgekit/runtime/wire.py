@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from edgekit.errors import DeviceError, ProtocolError
-from edgekit.runtime.frames import CHECK_BYTES, HEADER_BYTES, Header, Kind, checks, decode_header, framed, require_ours
+from edgekit.runtime.frames import CHECK_BYTES, HEADER_BYTES, NOTHING, Header, Kind, checks, decode_header, framed, require_ours
 from edgekit.runtime.link import Standing
 from edgekit.runtime.tls import Guard
 from edgekit.runtime.verbs import Transport
@@ -179,7 +179,7 @@ def refuse(sock: socket.socket, why: str) -> None:
 
 def send_note(sock: socket.socket, kind: Kind, note: bytes = b"") -> None:
     """Send a frame that carries no tensors."""
-    sock.sendall(b"".join(framed(Header(kind, payload_bytes=len(note)), (memoryview(note),))))
+    sock.sendall(framed(Header(kind, payload_bytes=len(note)), note))
 
 
 def receive_note(sock: socket.socket, end_s: float) -> tuple[Kind, bytes]:
@@ -197,13 +197,13 @@ def receive_note(sock: socket.socket, end_s: float) -> tuple[Kind, bytes]:
     except ProtocolError as error:  # or a bit of the very first bytes has flipped
         raise ConnectionError(str(error)) from error
     _fill(sock, memoryview(check), end_s)
-    if check[:4] == checks(head, ())[:4]:
+    if check[:4] == checks(head, NOTHING)[:4]:
         header = decode_header(head)
         if header.kind is Kind.DATA:
             raise ProtocolError("DATA came where a frame without tensors was due")
         note = bytearray(header.payload_bytes)
         _fill(sock, memoryview(note), end_s)
-        if check == checks(head, (memoryview(note),)):
+        if check == checks(head, memoryview(note)):
             return header.kind, bytes(note)
     raise ConnectionError("a greeting came damaged")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from devices.shaper import Direction, carry
 from edgekit.cluster import Shape
@@ -21,7 +22,7 @@ from edgekit.deploy import ends
 from edgekit.deploy.client import Client
 from edgekit.errors import DeviceError
 from edgekit.graph import Tensor
-from edgekit.runtime.frames import MAX_NOTE_BYTES, Header, Kind, Layout, checks, encode_header
+from edgekit.runtime.frames import MAX_NOTE_BYTES, Header, Kind, Layout, checks, encode_header, framed
 from edgekit.runtime.sockets import arrivals, hang_up
 from edgekit.runtime.tls import Guard, Keys
 from edgekit.runtime.verbs import Logs, LogsReply, Port, StageStatus
@@ -67,8 +68,7 @@ class Target(Bench):
 
     def framed(self, header: Header, *body: bytes) -> bytes:
         """A frame with checks that fit, whatever it says."""
-        head = encode_header(header)
-        return b"".join([head, b"" if self.keys else checks(head, [memoryview(part) for part in body]), *body])
+        return framed(header, b"".join(body), checked=not self.keys)
 
     @property
     def status(self) -> StageStatus:
@@ -96,17 +96,17 @@ def table(*tensors: Tensor) -> bytes:
 SQUARE = table(Tensor("x", (2, 2), "float32"))
 
 LIES = {
-    "oversized": (DATA._replace(payload_bytes=2**40), LAYOUT.table),
-    "negative": (DATA._replace(payload_bytes=2**64 - 16), LAYOUT.table),
-    "a table of gigabytes": (DATA._replace(table_bytes=2**32 - 1), LAYOUT.table),
-    "shorter than its tensors": (DATA._replace(payload_bytes=LAYOUT.nbytes - 1), LAYOUT.table, PAYLOAD[:-1]),
-    "no table": (DATA._replace(table_bytes=0), PAYLOAD),
+    "oversized": (replace(DATA, payload_bytes=2**40), LAYOUT.table),
+    "negative": (replace(DATA, payload_bytes=2**64 - 16), LAYOUT.table),
+    "a table of gigabytes": (replace(DATA, table_bytes=2**32 - 1), LAYOUT.table),
+    "shorter than its tensors": (replace(DATA, payload_bytes=LAYOUT.nbytes - 1), LAYOUT.table, PAYLOAD[:-1]),
+    "no table": (replace(DATA, table_bytes=0), PAYLOAD),
     "another name": (DATA, table(Tensor("z", (4,), "float32")), PAYLOAD),
     "another type": (DATA, table(Tensor("x", (4,), "int32")), PAYLOAD),
-    "another shape": (DATA._replace(table_bytes=len(SQUARE)), SQUARE, PAYLOAD),
+    "another shape": (replace(DATA, table_bytes=len(SQUARE)), SQUARE, PAYLOAD),
     "a note above its cap": (Header(Kind.FAIL, 1, 1, 0, 0, MAX_NOTE_BYTES + 1), bytes(100)),
     "a note of exabytes": (Header(Kind.FAIL, 1, 1, 0, 0, 2**62), bytes(100)),
-    "a frame too early": (DATA._replace(sequence=7), LAYOUT.table, PAYLOAD),
+    "a frame too early": (replace(DATA, sequence=7), LAYOUT.table, PAYLOAD),
     "a frame twice": (DATA, LAYOUT.table, PAYLOAD, DATA, LAYOUT.table, PAYLOAD),
     "what only the receiver says": (Header(Kind.ACK, sequence=9, frame=9),),
     "a second greeting": (Header(Kind.HELLO, payload_bytes=3), b"abc"),
@@ -129,7 +129,7 @@ def hello(content: object, version: int | None = None) -> bytes:
     head = bytearray(encode_header(Header(Kind.HELLO, payload_bytes=len(note))))
     if version is not None:
         head[4] = version
-    return bytes(head) + checks(head, [memoryview(note)]) + note
+    return bytes(head) + checks(head, memoryview(note)) + note
 
 
 OTHER = msgspec.structs.replace(HELLO, plan="another")

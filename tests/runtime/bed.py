@@ -80,7 +80,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 def framed(header: Header, *body: bytes) -> bytes:
     """A frame as it goes over a connection that nothing encrypts."""
-    return b"".join(frames.framed(header, [memoryview(part) for part in body]))
+    return frames.framed(header, b"".join(body))
 
 
 def attach(outlet: Outlet, inlet: Inlet) -> None:

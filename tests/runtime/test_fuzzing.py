@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edgekit.errors import DeviceError, ProtocolError
 from edgekit.graph import Tensor
@@ -40,7 +41,7 @@ def forged(draw: st.DrawFn) -> bytes:
     kind = draw(st.sampled_from(list(Kind)))
     head = encode_header(Header(kind, draw(SMALL), draw(st.integers(0, 3) | U64), draw(U64), draw(SMALL), draw(SIZES)))
     body = draw(BODIES)
-    return head + sealed(head, [memoryview(part) for part in (body[: len(LAYOUT.table)], body[len(LAYOUT.table) :])]) + body
+    return head + sealed(head, memoryview(body)) + body
 
 
 @st.composite
@@ -71,7 +72,7 @@ def greeting() -> bytes:
 def frames() -> bytes:
     """Three of them, as a client sends them."""
     head = Header(Kind.DATA, 1, 1, 0, len(LAYOUT.table), LAYOUT.nbytes)
-    return b"".join(framed(head._replace(sequence=n + 1, frame=n), LAYOUT.table, bytes(LAYOUT.nbytes)) for n in range(3))
+    return b"".join(framed(replace(head, sequence=n + 1, frame=n), LAYOUT.table, bytes(LAYOUT.nbytes)) for n in range(3))
 
 
 CONVERSATIONS = mutated(greeting() + frames()) | st.lists(forged(), min_size=1, max_size=4).map(b"".join) | st.binary(max_size=300)
@@ -93,7 +94,7 @@ def test_an_end_of_a_link_only_ends_and_makes_no_room_for_what_is_announced(kind
 
     def measured(header: Header):
         found = incoming(header)
-        views.append(sum(map(len, found)))
+        views.append(len(found))
         return found
 
     end.incoming = measured  # type: ignore[method-assign]

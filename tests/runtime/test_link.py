@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from edgekit.errors import DeviceError
 from edgekit.graph import Tensor
@@ -188,7 +189,7 @@ def test_a_client_that_vanishes_within_a_frame_may_come_again() -> None:
         header = Header(Kind.DATA, epoch, 1, 0, len(LARGE.table), LARGE.nbytes)
         with here:
             here.sendall(framed(header, LARGE.table, bytes(LARGE.nbytes)))
-            here.sendall(framed(header._replace(sequence=2), LARGE.table, bytes(LARGE.nbytes))[:1000])
+            here.sendall(framed(replace(header, sequence=2), LARGE.table, bytes(LARGE.nbytes))[:1000])
         assert [item[:2] for item in drain(inlet, 2)] == [(Kind.DATA, epoch), (Kind.END, epoch)]
     inlet.close()
 

@@ -12,8 +12,7 @@ from queue import SimpleQueue
 
 import grpc
 
-from edgekit.runtime.carrier import Views
-from edgekit.runtime.messages import MessageLine
+from edgekit.runtime.messages import MessageLine, Views
 
 __all__ = ["PIECE_BYTES", "RpcLine"]
 

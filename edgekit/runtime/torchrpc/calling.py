@@ -10,9 +10,9 @@ import msgspec
 from torch.distributed import rpc
 
 from edgekit.errors import DeviceError
-from edgekit.runtime.carrier import Views
 from edgekit.runtime.frames import Kind
 from edgekit.runtime.link import Standing
+from edgekit.runtime.messages import Views
 from edgekit.runtime.torchrpc.agent import Agent, agent
 from edgekit.runtime.torchrpc.answering import Message, give, take
 from edgekit.runtime.torchrpc.line import AHEAD, TorchLine, parts_of

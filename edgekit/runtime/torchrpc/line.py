@@ -14,8 +14,7 @@ from collections.abc import Sequence
 
 import torch
 
-from edgekit.runtime.carrier import Views
-from edgekit.runtime.messages import JOIN_BYTES, MessageLine
+from edgekit.runtime.messages import JOIN_BYTES, MessageLine, Views
 from edgekit.runtime.sockets import hang_up
 
 __all__ = ["AHEAD", "Parts", "TorchLine", "parts_of"]
