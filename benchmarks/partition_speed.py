@@ -58,7 +58,8 @@ def points_of(front: Front) -> Points:
 def tables_of(units: int, devices: int) -> Tables:
     """Without processor time for messages, which the ε-constraint method and HiGHS do not know."""
     graph, cluster, profiles, order = large_instance(units, devices)
-    cluster = cluster.relinked(lambda link: replace(link, send_s_per_byte=0.0, receive_s_per_byte=0.0))
+    free = dict.fromkeys(("send_s_per_byte", "receive_s_per_byte", "send_s_per_message", "receive_s_per_message"), 0.0)
+    cluster = cluster.relinked(lambda link: replace(link, **free))
     kinds = tuple((name,) for name in order)
     return tabulate(cuts(graph, Footprints(graph)), cluster, profiles, kinds)
 
@@ -75,9 +76,9 @@ def costs_of_cuts(tables: Tables, at: NDArray[np.intp]) -> Points:
     def sent(rows: NDArray[np.bool_], receiver: int | NDArray[np.intp], place: NDArray[np.intp], busy: Points) -> None:
         nbytes = channel.nbytes[place]
         latency[rows] += channel.message_s[place, before[rows], receiver]
-        load = busy + nbytes * tables.send_s_per_byte[before[rows], receiver, 0]
+        load = busy + nbytes * tables.per_byte.send[before[rows], receiver, 0]
         period[rows] = np.maximum.reduce([period[rows], load, channel.link_load_s[place, before[rows], receiver]])
-        received[rows] = nbytes * tables.receive_s_per_byte[before[rows], receiver, 0]
+        received[rows] = nbytes * tables.per_byte.receive[before[rows], receiver, 0]
 
     busy = np.zeros(len(at))
     for device in range(count):

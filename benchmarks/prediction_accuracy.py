@@ -1,6 +1,6 @@
 """Claim: predicted latency and period are what the deployed pipeline certifies, within 5 % in the median and 10 % in nine of ten.
 
-    python benchmarks/prediction_accuracy.py [--network NAME ...] [--plans 12] [--keep FOLDER]
+    python benchmarks/prediction_accuracy.py [--network NAME ...] [--plans 12] [--transport socket|grpc] [--keep FOLDER]
 
 Random two- and three-stage plans over local devices of unequal speed (emulated; together they ask for half of two cores,
 which leaves room for the emulated links) are predicted, deployed and certified. A sentinel runs between them: a pipeline
@@ -12,8 +12,8 @@ during which the machine drifted by more than 3 % is done again, and so is one d
     prefixes    differences of measured beginnings of the network
 
 Intervals for nine in ten are told before each pipeline from those certified before it. What was measured is kept in
-FOLDER; another run goes on from there, with the pipelines again during which the machine was not steady. The last line is
-JSON; exit code 1 where the claim fails.
+FOLDER, that over gRPC in a folder of its own there; another run goes on from there, with the pipelines again during which
+the machine was not steady. The last line is JSON; exit code 1 where the claim fails.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # light models are those of the tests
 
@@ -45,6 +46,7 @@ from edgekit.residuals import interval
 from edgekit.runtime.executor import Executor, sample_inputs
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.machine.stolen import Stolen
+from edgekit.runtime.verbs import Transport
 from profilers.segments import Range, measure_segments
 from tests.light import FOLDER as LIGHT
 
@@ -145,7 +147,7 @@ def ranges_of(plans: list[Plan], device: str) -> list[Range]:
     return sorted({(stage.start, stage.stop) for plan in plans for stage in plan.stages if device in stage.devices})
 
 
-def examine(name: str, count: int, folder: Path, tell: Tell) -> list[Point]:
+def examine(name: str, count: int, folder: Path, tell: Tell, transport: Transport = "socket") -> list[Point]:
     """Every plan of one network, predicted in each way and certified; those in the folder already are taken from there."""
     folder.mkdir(parents=True, exist_ok=True)
     path, kept = folder / "net.onnx", folder / "points.json"
@@ -154,7 +156,7 @@ def examine(name: str, count: int, folder: Path, tell: Tell) -> list[Point]:
     graph, model = api.load(path)
     if not (folder / "cluster.json").is_file():
         wait_for_calm()
-        write(folder / "cluster.json", api.survey(CLUSTER, graph, tell))
+        write(folder / "cluster.json", api.survey(CLUSTER, graph, tell, transport))
     cluster = read(folder / "cluster.json", Cluster)
     plans = list(random_plans(graph, count, seed=len(name)))
     profiles = measured(graph, model, cluster, plans, folder, tell)
@@ -170,7 +172,7 @@ def examine(name: str, count: int, folder: Path, tell: Tell) -> list[Point]:
         before = by_plan.get(plan.describe())
         if before is None or not steady(before):
             predicted = {method: cost_of(plan, graph, cluster, view) for method, view in views.items()}
-            found = certified(name, plan, graph, model, cluster, predicted, sentinel)
+            found = certified(name, plan, graph, model, cluster, predicted, sentinel, transport=transport)
             by_plan[plan.describe()] = min((point for point in (before, found) if point), key=unsteadiness)
             kept.write_bytes(msgspec.json.encode(list(by_plan.values())))
         tell(row(by_plan[plan.describe()]))
@@ -192,13 +194,14 @@ def certified(
     predicted: dict[str, tuple[float, float]],
     sentinel: Sentinel,
     seconds: float = 1.5,
+    transport: Transport = "socket",
 ) -> Point:
     """Deploy and certify, again where the machine drifted or was robbed; of five tries the steadiest counts."""
     tries: list[Point] = []
     for _ in range(TRIES):
         wait_for_calm()
         before, stolen = sentinel.seconds(), Stolen()
-        with deploy(plan, graph, model, cluster) as pipeline:
+        with deploy(plan, graph, model, cluster, transport=transport) as pipeline:
             cost = certify(pipeline, seconds=seconds, fractions=()).measured
         taken, drift = stolen.share(), abs(sentinel.seconds() / before - 1)
         tries.append(Point(name, plan.describe(), cost.latency_s, cost.period_s, predicted, drift, taken))
@@ -262,12 +265,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--network", action="append", choices=sorted(NETWORKS))
     parser.add_argument("--plans", type=int, default=12, help="of each network")
+    parser.add_argument("--transport", choices=get_args(Transport), default="socket", help="what carries the links")
     parser.add_argument("--keep", type=Path, default=Path("runs/prediction_accuracy"))
     arguments = parser.parse_args()
+    transport: Transport = arguments.transport
+    folder = arguments.keep if transport == "socket" else arguments.keep / transport
     points = []
     print(f"{'network':12} {'plan':46} {'certified':^23} | errors by segments | by kernels      | by prefixes")
     for name in arguments.network or NETWORKS:
-        points += examine(name, arguments.plans, arguments.keep / name, lambda text: print(text, flush=True))
+        points += examine(name, arguments.plans, folder / name, lambda text: print(text, flush=True), transport)
     found = summary(points)
     for name, sizes in found.items():
         print(f"{name:20} median {sizes['median']:.1%}  p90 {sizes['p90']:.1%}")
@@ -276,7 +282,8 @@ def main() -> int:
         print(f"{quantity}: {inside} of {told} in the interval for nine in ten")
     met = all(found[f"segments {quantity}"]["median"] <= 0.05 and found[f"segments {quantity}"]["p90"] <= 0.10 for quantity in coverage)
     drifted = sum(not steady(point) for point in points)
-    print(json.dumps({"pipelines": len(points), "drifted": drifted, "errors": found, "covered": coverage, "met": met}))
+    told = {"transport": transport, "pipelines": len(points), "drifted": drifted, "errors": found, "covered": coverage, "met": met}
+    print(json.dumps(told))
     return 0 if met else 1
 
 

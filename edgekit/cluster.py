@@ -51,7 +51,8 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
     """A directed channel: a message of n bytes takes ``latency_s + n / bytes_per_s``, unless it was measured.
 
     Attributes:
-        send_s_per_byte, receive_s_per_byte: processor seconds that the transport costs at each end.
+        send_s_per_byte, receive_s_per_byte: processor seconds that the transport costs at each end for every byte.
+        send_s_per_message, receive_s_per_message: and those for every message, whatever its size.
         media: names of what it shares with other links (a NIC, a Wi-Fi channel); their loads add up.
         relay: whether it leads through the controller, inside its SSH connections, because nothing else does.
         shaped: whether edgekit has to emulate rate and latency itself, between ``local:`` devices.
@@ -66,6 +67,8 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
     bytes_per_s: Rate = 1e9
     send_s_per_byte: Seconds = 0.0
     receive_s_per_byte: Seconds = 0.0
+    send_s_per_message: Seconds = 0.0
+    receive_s_per_message: Seconds = 0.0
     media: tuple[Name, ...] = ()
     relay: bool = False
     shaped: bool = False
@@ -98,6 +101,14 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
             return low_s + (nbytes - before[-1].nbytes) / self.bytes_per_s
         share = (nbytes - before[-1].nbytes) / (after[0].nbytes - before[-1].nbytes)
         return low_s + share * max(after[0].p50_s - low_s, 0.0)
+
+    def send_s(self, nbytes: float) -> float:
+        """Processor seconds of the source for a message; they delay the message itself only as far as its latency says."""
+        return self.send_s_per_message + nbytes * self.send_s_per_byte
+
+    def receive_s(self, nbytes: float) -> float:
+        """Processor seconds of the receiver for a message."""
+        return self.receive_s_per_message + nbytes * self.receive_s_per_byte
 
     def at_quantile(self, quantile: float) -> "Link":
         """The link with messages as slow as that share of them at most were, as far as they were measured: 0.5 is the median.

@@ -8,13 +8,14 @@ from edgekit.quantity import Bytes, Count, Name, Seconds
 
 __all__ = ["Condition", "Sample", "Survey", "Way"]
 
-Condition = Literal["idle", "streamed", "computing", "together"]
-"""One message at a time, or one after the other without a pause; both ends busy with a network; several links at once."""
+Condition = Literal["idle", "queued", "streamed", "computing", "together"]
+"""One message at a time; small ones with several in flight; large ones without a pause; both ends busy with a network; several links
+at once."""
 
 
 class Sample(Struct, frozen=True, forbid_unknown_fields=True):
-    """Messages of one size on one link: round trips (where several are in flight, streamed or together, the time from answer to answer),
-    processor seconds for each at both ends, segments sent again.
+    """Messages of one size on one link: round trips (where several are in flight, the time from answer to answer), processor seconds for
+    each with its answer at both ends, segments sent again (None: the transport does not tell).
 
     ``with_links``: for ``together``, the links that carried messages at the same time, this one among them.
     """
@@ -26,7 +27,7 @@ class Sample(Struct, frozen=True, forbid_unknown_fields=True):
     round_trips_s: Annotated[tuple[Seconds, ...], Meta(min_length=1)]
     send_cpu_s: Seconds = 0.0
     receive_cpu_s: Seconds = 0.0
-    retransmits: Count = 0
+    retransmits: Count | None = None
     with_links: tuple[tuple[Name, Name], ...] = ()
 
 

@@ -47,9 +47,9 @@ class Columns:
         self.timed = "period" in asked or self.rested
         self.sized = "memory" in asked
         several = [host for host in range(len(tables.hosts)) if tables.host_of.count(host) > 1]
-        stop = self.STAGES + 1 + tables.send_s_per_byte.shape[2]
+        stop = self.STAGES + 1 + tables.per_byte.send.shape[2]
         self.loads = slice(self.STAGES + 1, stop)
-        self.shared = slice(stop, stop := stop + len(tables.shared_s_per_byte))
+        self.shared = slice(stop, stop := stop + len(tables.per_byte.shared))
         self.host: list[int | None] = [None] * len(tables.hosts)
         for column, host in enumerate(several, stop):
             self.host[host] = column
@@ -87,7 +87,8 @@ class Columns:
             live = list(base)
             if self.timed:
                 live += range(self.loads.start, self.loads.start + len(tables.executors[executor].devices))
-                live += [self.shared.start + i for i, table in enumerate(tables.shared_s_per_byte) if table[later].any()]
+                tolls = zip(tables.per_message.shared, tables.per_byte.shared, strict=True)
+                live += [self.shared.start + i for i, toll in enumerate(tolls) if any(table[later].any() for table in toll)]
             for host in {host for number in later for host in tables.executors[number].hosts}:
                 live += [c for c in [self.host[host]] if c is not None and (self.sized or np.isfinite(tables.caps[host]))]
                 live += [c for c in [self.rest[host]] if c is not None]

@@ -4,6 +4,7 @@
     compute  =  decode + segment + encode                     (codecs are nodes of the stages' models)
     message  =  link latency + bytes / rate                   (all tensors of one source and receiver travel together, as they are written)
     period   =  the largest load per frame of a device, a directed link, or a medium that links share
+    load     =  of a device: its stages, and what the transport costs its processor for each message and each byte of it
     memory   =  of a host: Σ over its stages (the peak of its process, see memory.py, + send and receive buffers)
     energy   =  Σ net joules of the stages + Σ watts at rest of the machines in use · seconds between two frames
     loss     =  Σ over what is sent or run otherwise than it is, each measured alone
@@ -232,9 +233,9 @@ def _loads(plan: Plan, hops: list[_Hop], used: _Used, coding: list[dict[str, _Co
         if hop.link is None:
             continue
         nbytes = hop.nbytes * hop.share
-        for name, s_per_byte in ((hop.source, hop.link.send_s_per_byte), (hop.receiver, hop.link.receive_s_per_byte)):
-            if s_per_byte:  # the client appears where its processor has a part
-                busy[f"device {name}"] += nbytes * s_per_byte
+        for name, seconds in ((hop.source, hop.link.send_s(hop.nbytes)), (hop.receiver, hop.link.receive_s(hop.nbytes))):
+            if seconds:  # the client appears where its processor has a part
+                busy[f"device {name}"] += seconds * hop.share
         busy[f"link {hop.source}→{hop.receiver}"] += nbytes / hop.link.bytes_per_s
         for medium in dict.fromkeys(hop.link.media):
             busy[f"medium {medium}"] += nbytes / hop.link.bytes_per_s

@@ -190,22 +190,24 @@ class _Search:
 
     def _sent(self, position: int, values: Floats, sources: Indices, receiver: int, channel: Channel) -> Floats:
         """The source's load is complete, the receiver's begins. Unreachable is infinite."""
-        tables, columns, nbytes = self.tables, self.columns, channel.nbytes[position]
+        tables, columns = self.tables, self.columns
+        tolls = ((tables.messages[position], tables.per_message), (channel.nbytes[position], tables.per_byte))
         values[:, Columns.LATENCY] += channel.message_s[position, sources, receiver]
-        values[:, columns.shared] += nbytes * tables.shared_s_per_byte[:, sources, receiver].T
-        loads = values[:, columns.loads]
-        loads += nbytes * tables.send_s_per_byte[sources, receiver]
+        loads, shared = values[:, columns.loads], values[:, columns.shared]
+        for amount, toll in tolls:
+            loads += amount * toll.send[sources, receiver]
+            shared += amount * toll.shared[:, sources, receiver].T
         if channel.encode is not None:
             values[:, Columns.LATENCY] += channel.encode.seconds[position, sources]
             values[:, Columns.ACTIVE] += channel.encode.active_j[position, sources]
             loads += channel.encode.load_s[position, sources]
         busiest = [values[:, Columns.PERIOD], channel.link_load_s[position, sources, receiver], loads.max(axis=1, initial=0.0)]
-        values[:, Columns.PERIOD] = np.maximum.reduce([*busiest, values[:, columns.shared].max(axis=1, initial=0.0)])
-        values[:, columns.loads] = nbytes * tables.receive_s_per_byte[sources, receiver]
+        values[:, Columns.PERIOD] = np.maximum.reduce([*busiest, shared.max(axis=1, initial=0.0)])
+        loads[:] = sum(amount * toll.receive[sources, receiver] for amount, toll in tolls)
         if channel.decode is not None:
             values[:, Columns.LATENCY] += channel.decode.seconds[position, receiver]
             values[:, Columns.ACTIVE] += channel.decode.active_j[position, receiver]
-            values[:, columns.loads] += channel.decode.load_s[position, receiver]
+            loads += channel.decode.load_s[position, receiver]
         values[:, Columns.LOSS] += channel.loss[position]
         if receiver < len(tables.executors):
             columns.begin(values, receiver)

@@ -1,7 +1,7 @@
 """What messages take between executors, whoever they are: by every codec, over every link, of both processors."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,9 @@ from edgekit.profile import Profile
 from partitioner.cost import meeting
 from partitioner.kinds import Kinds
 from partitioner.places import Places
-from partitioner.tables import Channel, Coding, Floats
+from partitioner.tables import Channel, Coding, Floats, Toll
 
-__all__ = ["channels", "links_between", "rates"]
+__all__ = ["channels", "links_between", "tolls"]
 
 Crew = Sequence[tuple[int, ...]]
 """The devices of each executor, by the numbers of their kinds."""
@@ -151,45 +151,42 @@ def _messages(crew: Crew, links: Links, client: int, places: Places, nbytes: Flo
     return joined, loads
 
 
-class _Pairs(NamedTuple):
-    """What a byte takes between kinds [K + 1, K + 1], the client last: of the processors at both ends, and of what links share [S, …]."""
+def tolls(crew: Crew, links: Links, client: int) -> tuple[Toll, Toll]:
+    """What each message takes between executors, and each byte of it."""
+    uses = Counter(medium for link in links.values() for medium in dict.fromkeys(link.media))
+    media = [medium for medium, count in uses.items() if count > 1]  # a medium of one link is that link
+    per_message = _toll(crew, links, client, media, lambda link: (link.send_s_per_message, link.receive_s_per_message, 0.0))
+    per_byte = _toll(crew, links, client, media, lambda link: (link.send_s_per_byte, link.receive_s_per_byte, 1 / link.bytes_per_s))
+    busy = per_message.shared.any(axis=(1, 2)) | per_byte.shared.any(axis=(1, 2))
+    return per_message._replace(shared=per_message.shared[busy]), per_byte._replace(shared=per_byte.shared[busy])
 
-    send: Floats
-    receive: Floats
-    shared: Floats
 
-
-def _pairs(links: Links, client: int) -> _Pairs:
+def _toll(crew: Crew, links: Links, client: int, media: Sequence[str], of: Callable[[Link], tuple[float, float, float]]) -> Toll:
+    """By what is taken of a link's processors, of its source and its receiver, and of its media."""
     size = client + 1
-    send, receive = np.zeros((size, size)), np.zeros((size, size))
-    media: dict[str, Floats] = {}
+    send, receive, shared = np.zeros((size, size)), np.zeros((size, size)), np.zeros((len(media) + 1, size, size))
     for ends, link in links.items():
-        send[ends], receive[ends] = link.send_s_per_byte, link.receive_s_per_byte
-        for medium in link.media:
-            media.setdefault(medium, np.zeros((size, size)))[ends] = 1 / link.bytes_per_s
-    processor = np.zeros((size, size))
-    processor[client, :], processor[:, client] = send[client, :], receive[:, client]
-    shared = [table for table in media.values() if np.count_nonzero(table) > 1]  # a medium of one link is that link
-    shared += [processor] if processor.any() else []
-    return _Pairs(send, receive, np.array(shared).reshape(-1, size, size))
+        send[ends], receive[ends], occupied = of(link)
+        for i, medium in enumerate(media):
+            shared[i][ends] = occupied if medium in link.media else 0.0
+    shared[-1, client, :], shared[-1, :, client] = send[client, :], receive[:, client]
+    return _between([*crew, (client,)], Toll(send, receive, shared))
 
 
-def rates(crew: Crew, links: Links, client: int) -> tuple[Floats, Floats, Floats]:
-    """Seconds of a byte: of the processors at both ends [E + 1, E + 1, R], and on what several links share [S, E + 1, E + 1]."""
-    pairs, ends = _pairs(links, client), [*crew, (client,)]
+def _between(ends: Crew, kinds: Toll) -> Toll:
+    """Between executors what is known between the kinds of their devices."""
     size, most = len(ends), max(map(len, ends))
-    send, receive = np.zeros((size, size, most)), np.zeros((size, size, most))
     if most == 1:
         one = np.array([end[0] for end in ends])
         a, b = one[:, None], one[None, :]
-        send[:, :, 0], receive[:, :, 0] = pairs.send[a, b], pairs.receive[a, b]
-        return send, receive, pairs.shared[:, a, b]
-    shared = np.zeros((len(pairs.shared), size, size))
+        return Toll(kinds.send[a, b][:, :, None], kinds.receive[a, b][:, :, None], kinds.shared[:, a, b])
+    send, receive = np.zeros((size, size, most)), np.zeros((size, size, most))
+    shared = np.zeros((len(kinds.shared), size, size))
     for at, (i, j), hop, share in _hops(ends):
-        shared[:, *at] += pairs.shared[:, *hop] * share
-        send[*at, i] += pairs.send[hop] * share
-        receive[*at, j] += pairs.receive[hop] * share
-    return send, receive, shared
+        shared[:, *at] += kinds.shared[:, *hop] * share
+        send[*at, i] += kinds.send[hop] * share
+        receive[*at, j] += kinds.receive[hop] * share
+    return Toll(send, receive, shared)
 
 
 def _hops(ends: Crew) -> Iterator[tuple[tuple[int, int], tuple[int, int], tuple[int, int], float]]:

@@ -10,7 +10,7 @@ from edgekit.codec import Codec
 from edgekit.device import Variant
 from edgekit.objectives import Objective
 
-__all__ = ["Channel", "Coding", "Executor", "Floats", "Tables", "closure", "thinned"]
+__all__ = ["Channel", "Coding", "Executor", "Floats", "Tables", "Toll", "closure", "thinned"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -84,14 +84,26 @@ class Channel(NamedTuple):
         return total
 
 
+class Toll(NamedTuple):
+    """Seconds for which messages keep busy what several of them share.
+
+    Attributes:
+        send, receive: [E + 1, E + 1, R], of the processor of each device of the executor at that end.
+        shared: [S, E + 1, E + 1], on each resource that several links share: media, and the client's processor.
+    """
+
+    send: Floats
+    receive: Floats
+    shared: Floats
+
+
 class Tables(NamedTuple):
     """One instance in numbers: P positions (both ends included), K devices, E executors, the client as executor number E.
 
     Attributes:
         positions: names of the cuts where a stage may begin or end; nested ones in ascending order.
-        send_s_per_byte, receive_s_per_byte: [E + 1, E + 1, R], processor seconds of each device of the executor at that end.
-        shared_s_per_byte: [S, E + 1, E + 1], what a byte from source to receiver loads on each resource that several links
-            share: media, and the client's processor.
+        messages: [P], 1 where something crosses, 0 where nothing does and no message is sent.
+        per_message, per_byte: what each message takes from source to receiver, and each byte of it besides.
         follows: [E + 1, E + 1], which executor may come after which; the client after all that may be last.
         reach: its transitive closure, with each executor itself.
         hosts: names of machines, with their caps [H] and what they take at rest, idle_w [H].
@@ -107,9 +119,9 @@ class Tables(NamedTuple):
     names: tuple[str, ...]
     executors: tuple[Executor, ...]
     channels: tuple[Channel, ...]
-    send_s_per_byte: Floats
-    receive_s_per_byte: Floats
-    shared_s_per_byte: Floats
+    messages: Floats
+    per_message: Toll
+    per_byte: Toll
     follows: Flags
     reach: Flags
     hosts: tuple[str, ...]
@@ -162,4 +174,5 @@ def thinned(tables: Tables, kept: Counts) -> Tables:
         )
         for each in tables.channels
     )
-    return tables._replace(positions=tuple(tables.positions[i] for i in kept), executors=executors, channels=channels)
+    positions = tuple(tables.positions[i] for i in kept)
+    return tables._replace(positions=positions, executors=executors, channels=channels, messages=tables.messages[kept])

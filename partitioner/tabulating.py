@@ -14,7 +14,7 @@ from edgekit.losses import Losses
 from edgekit.profile import Profile, Profiles, variants
 from partitioner.cost import QUEUE_SLOTS, idle_w
 from partitioner.kinds import Kinds
-from partitioner.messaging import channels, links_between, rates
+from partitioner.messaging import channels, links_between, tolls
 from partitioner.places import Places
 from partitioner.tables import Executor, Floats, Tables, closure
 
@@ -53,15 +53,15 @@ def tabulate(
     limits = {limit.objective: limit.most for limit in constraints.limits}
     if constraints.interval_s is not None:
         limits["period"] = min(limits.get("period", np.inf), constraints.interval_s)
-    send, receive, shared = rates(crew, links, len(kinds))
+    per_message, per_byte = tolls(crew, links, len(kinds))
     return Tables(
         positions=places.names,
         names=tuple(kind[0] for kind in kinds),
         executors=executors,
         channels=channels(crew, used, links, kinds, places, constraints, losses),
-        send_s_per_byte=send,
-        receive_s_per_byte=receive,
-        shared_s_per_byte=shared,
+        messages=np.array([float(bool(tensors)) for tensors in places.crossing]),
+        per_message=per_message,
+        per_byte=per_byte,
         follows=follows,
         reach=closure(follows),
         hosts=hosts,

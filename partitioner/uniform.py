@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.device import Variant
-from partitioner.tables import Channel, Executor, Floats, Tables, closure
+from partitioner.tables import Channel, Executor, Floats, Tables, Toll, closure
 
 __all__ = ["uniform"]
 
@@ -22,6 +22,7 @@ def uniform(kinds: Sequence[tuple[Floats, Floats, int, float]]) -> Tables:
         for kind, (load, nbytes, _, _) in enumerate(kinds)
     )
     free, none = np.zeros((positions, size, size)), np.zeros(positions)
+    toll = Toll(np.zeros((size, size, 1)), np.zeros((size, size, 1)), np.zeros((0, size, size)))
     available = np.array([number for _, _, number, _ in kinds], np.intp)
     follows = np.ones((size, size), bool)
     follows[count, count] = False
@@ -32,9 +33,9 @@ def uniform(kinds: Sequence[tuple[Floats, Floats, int, float]]) -> Tables:
         names=names,
         executors=executors,
         channels=(Channel("raw", none, free, free, None, None, none),),
-        send_s_per_byte=np.zeros((size, size, 1)),
-        receive_s_per_byte=np.zeros((size, size, 1)),
-        shared_s_per_byte=np.zeros((0, size, size)),
+        messages=none,
+        per_message=toll,
+        per_byte=toll,
         follows=follows,
         reach=closure(follows),
         hosts=names,

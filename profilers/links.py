@@ -4,7 +4,7 @@ A frame of n bytes goes out and an empty one comes back; with T(n) the round tri
 The way back is assumed to have the latency of the way there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from typing import NamedTuple
 
@@ -27,6 +27,9 @@ CLOSE = 1 / 8
 """Share of the span of sizes below which two of them are too near each other for their slope to say anything."""
 
 MOST_OF_CUTS = 0.9
+
+FEW = 20
+"""Messages that tell too little of what one of them costs."""
 
 
 class Fit(NamedTuple):
@@ -52,7 +55,7 @@ def with_links(cluster: Cluster, survey: Survey) -> Cluster:
     Raises:
         DeviceError: the samples of a link say nothing of its rate.
     """
-    idle, busy, streams = (_by_link(survey.samples, condition) for condition in ("idle", "computing", "streamed"))
+    idle, queued, busy, streams = (_by_link(survey.samples, condition) for condition in ("idle", "queued", "computing", "streamed"))
     media = shared_media(survey)
     measured = []
     for (source, receiver), samples in idle.items():
@@ -60,7 +63,7 @@ def with_links(cluster: Cluster, survey: Survey) -> Cluster:
         if link is None and cluster.links:
             continue
         link = link or Link(source, receiver)  # a cluster that describes none has all that were found
-        found = _link(link, source, receiver, samples, streams.get((source, receiver), []))
+        found = _link(link, source, receiver, samples, streams.get((source, receiver), []), queued.get((source, receiver), []))
         given = [medium for medium in link.media if media is None or not medium.startswith(MARK)]
         joint = tuple(dict.fromkeys((*given, *(media or {}).get((source, receiver), ()))))
         computing = _rated(source, receiver, busy[source, receiver]) if (source, receiver) in busy else None
@@ -81,23 +84,38 @@ def _by_link(samples: Iterable[Sample], condition: Condition) -> dict[tuple[str,
     return found
 
 
-def _link(link: Link, source: str, receiver: str, samples: list[Sample], streamed: list[Sample]) -> Link:
+def _link(link: Link, source: str, receiver: str, samples: list[Sample], streamed: list[Sample], queued: list[Sample]) -> Link:
     points = _points(samples)
     rated = _rated(source, receiver, samples)
-    sizes = [float(sample.nbytes) for sample in samples]
+    queued = [sample for sample in queued if len(sample.round_trips_s) >= FEW]
+    send = _taken(samples, queued, lambda sample: sample.send_cpu_s)
+    receive = _taken(samples, queued, lambda sample: sample.receive_cpu_s)
     return Link(
         source,
         receiver,
         latency_s=rated.latency_s,
         bytes_per_s=min([rated.bytes_per_s, *map(_sustained, streamed)]),
-        send_s_per_byte=max(theil_sen(sizes, [sample.send_cpu_s for sample in samples]).slope, 0.0),
-        receive_s_per_byte=max(theil_sen(sizes, [sample.receive_cpu_s for sample in samples]).slope, 0.0),
+        send_s_per_byte=send.slope,
+        receive_s_per_byte=receive.slope,
+        send_s_per_message=send.start,
+        receive_s_per_message=receive.start,
         relay=link.relay,
         shaped=link.shaped,
         badge="measured",
         points=points,
         described=link.shape if link.shaped else None,
     )
+
+
+def _taken(samples: list[Sample], queued: list[Sample], of: Callable[[Sample], float]) -> Fit:
+    """Processor seconds of one end for a message, and for each of its bytes.
+
+    Bytes show in large messages. What each message takes besides shows in small ones, of which a full pipeline has several
+    under way; where the link is too slow for that, in single ones. With their answers they are two messages at each end.
+    """
+    slope = max(theil_sen([float(sample.nbytes) for sample in samples], [of(sample) for sample in samples]).slope, 0.0)
+    start = float(np.median([of(sample) - slope * sample.nbytes for sample in queued or samples]))
+    return Fit(max(start / 2, 0.0), slope)
 
 
 def _sustained(sample: Sample) -> float:

@@ -37,6 +37,14 @@ WINDOW = 3
 LONG_S = 0.05
 """Links are tried together with the larger of those sizes where it takes less than this."""
 
+QUEUED_BYTES = (1, 256, 1024, 4096, 16_384)
+QUEUED, QUEUED_S, QUEUE = 200, 0.25, 8
+"""Messages of each of those sizes, and the time for them, with as many in flight as a full pipeline has: those that wait for each other
+are handed over together, and cost the processors a fraction of what a single one does."""
+
+SPARSE_S = 0.02
+"""Time between answers from which on larger messages are no more than single ones."""
+
 SLOW_S, STREAMED = 0.25, 9
 """Where the largest message takes that long, so many follow each other: a single one tells more of what buffers on the way take."""
 
@@ -102,6 +110,9 @@ def sample_links(
             ways.append(Way(source, receiver, str(error)))
             continue
         samples += _samples(lane, condition, sizes_, probed)
+        if condition == "idle":
+            queued = lane.probe(QUEUED_BYTES, QUEUED, QUEUED_S, SPARSE_S, QUEUE)
+            samples += _samples(lane, "queued", QUEUED_BYTES[: len(queued.round_trips_s)], queued)
         if condition == "idle" and np.median(probed.round_trips_s[-1]) > SLOW_S:
             samples += _samples(lane, "streamed", sizes_[-1:], lane.probe(sizes_[-1:], STREAMED, STREAMED_S, window=WINDOW))
         for name in {source, receiver} - interfaces.keys():
@@ -231,7 +242,7 @@ def _visible(probed: Probed) -> bool:
 
 
 def _samples(lane: _Lane, condition: Condition, sizes: tuple[int, ...], probed: Probed) -> list[Sample]:
-    retransmits = probed.retransmits or (0,) * len(sizes)
+    retransmits = probed.retransmits or (None,) * len(sizes)
     each = zip(sizes, probed.round_trips_s, probed.send_cpu_s, probed.receive_cpu_s, retransmits, strict=True)
     return [Sample(lane.source, lane.receiver, condition, *values) for values in each]
 

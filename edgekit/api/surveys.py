@@ -169,6 +169,8 @@ def _table(link: Link) -> str:
         f"bytes_per_s = {link.bytes_per_s!r}",
         f"send_s_per_byte = {link.send_s_per_byte!r}",
         f"receive_s_per_byte = {link.receive_s_per_byte!r}",
+        f"send_s_per_message = {link.send_s_per_message!r}",
+        f"receive_s_per_message = {link.receive_s_per_message!r}",
         f"media = [{', '.join(map(_text, link.media))}]",
         'badge = "measured"',
     ]

@@ -1,5 +1,6 @@
 """The command that measures the links of a cluster."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,10 +65,10 @@ def survey(
 
 def _print(cluster: "Cluster", survey: "Survey") -> None:
     ways = {(way.source, way.receiver): way for way in survey.ways}
-    told = survey.samples if survey.transport == "socket" else ()  # the others do not tell
-    again = {(s.source, s.receiver): 0 for s in told}
-    for sample in told:
-        again[sample.source, sample.receiver] += sample.retransmits
+    again: Counter[tuple[str, str]] = Counter()
+    for sample in survey.samples:
+        if sample.retransmits is not None:
+            again[sample.source, sample.receiver] += sample.retransmits
     rows = []
     for link in cluster.links:
         way = ways.get((link.source, link.receiver))

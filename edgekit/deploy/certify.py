@@ -37,6 +37,9 @@ FRACTIONS = (0.5, 0.8, 0.95)
 
 WARM_UP = 4
 LEAST_GAIN = 1.03
+MOST_STALE = 2
+"""Doublings of the frames in flight in a row that gain nothing, after which more would not either; one may have been unlucky."""
+
 LEAST_ROUNDS = 3
 MOST_WINDOW = 64
 SHOWN_FRAMES = 12
@@ -129,16 +132,18 @@ def _capacity(
     best, period, window = 1, latency_s, 1
     busy: dict[str, float] = {}
     spans: tuple[Span, ...] = ()
+    stale = 0
     while window < MOST_WINDOW:
         window *= 2
         results = _drive(client, frames, _count(pipeline, seconds, period) + 2 * window, window)
         steady = (len(results) - window) // pipeline.turns * pipeline.turns  # replicas hand in their results in bursts
         got = (results[-1].done_s - results[-1 - steady].done_s) / steady
         gain = period / got
-        if not spans or gain > 1:
+        if not spans or gain > (LEAST_GAIN if stale else 1):
             best, period = window, got
             busy, spans = _busy(pipeline, client, len(results)), _spans(pipeline, client)
-        if gain < LEAST_GAIN and window > pipeline.turns:
+        stale = stale + 1 if gain < LEAST_GAIN else 0
+        if stale >= MOST_STALE and window > pipeline.turns:
             break
     return best, period, busy, spans
 

@@ -167,9 +167,9 @@ class VirtualClient:
 
 def _sending_s(messages: Iterable[_Message], end: End) -> float:
     """Processor seconds that an end spends on sending a frame."""
-    return sum(m.nbytes * m.link.send_s_per_byte for m in messages if m.source == end and m.link)
+    return sum(m.link.send_s(m.nbytes) for m in messages if m.source == end and m.link)
 
 
 def _receiving_s(messages: Iterable[_Message], end: End) -> float:
     """Processor seconds that an end spends on receiving a frame."""
-    return sum(m.nbytes * m.link.receive_s_per_byte for m in messages if m.receiver == end and m.link)
+    return sum(m.link.receive_s(m.nbytes) for m in messages if m.receiver == end and m.link)

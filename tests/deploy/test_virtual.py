@@ -48,6 +48,8 @@ def random_cluster(random: Random, names: list[str]) -> Cluster:
             bytes_per_s=10 ** random.uniform(6, 8),
             send_s_per_byte=random.choice((0.0, 1e-8)),
             receive_s_per_byte=random.choice((0.0, 1e-8)),
+            send_s_per_message=random.choice((0.0, 1e-5)),
+            receive_s_per_message=random.choice((0.0, 1e-5)),
             media=random.choice(((), (), ("air",))),
         )
         for source in ends

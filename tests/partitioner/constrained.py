@@ -29,7 +29,7 @@ class Chains:
         if link is None:
             return (np.inf,) * 4
         nbytes = self.nbytes[at]
-        return link.transfer_s(int(nbytes)), nbytes / link.bytes_per_s, nbytes * link.send_s_per_byte, nbytes * link.receive_s_per_byte
+        return link.transfer_s(int(nbytes)), nbytes / link.bytes_per_s, link.send_s(nbytes), link.receive_s(nbytes)
 
     def quickest(self, below):
         """(latency, period) of the quickest chain whose period is less than ``below``; None where there is none."""

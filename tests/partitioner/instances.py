@@ -141,13 +141,13 @@ def large_instance(units, devices, seed=0, medium=False):
     }
     media = ("wifi",) if medium else ()
     ends = ["client", *names]
-    links = (Link(a, b, 1e-3, dice.uniform(2e6, 1.2e8), 1e-9, 1e-9, media) for a in ends for b in ends if a != b)
+    links = (Link(a, b, 1e-3, dice.uniform(2e6, 1.2e8), 1e-9, 1e-9, 5e-5, 5e-5, media) for a in ends for b in ends if a != b)
     return graph, Cluster(tuple(Device(name) for name in names), tuple(links)), profiles, names
 
 
 def _random_links(dice, names):
     kind, media = dice.random(), dice.choice([(), (), ("wifi",), ("wifi", "nic")])
-    busy = dice.random() < 0.5
+    busy, tolled = dice.random() < 0.5, dice.random() < 0.5
 
     def link(source, receiver):
         return Link(
@@ -157,6 +157,8 @@ def _random_links(dice, names):
             bytes_per_s=2.0 ** dice.randint(8, 16) if dice.exact else dice.uniform(500, 50000),
             send_s_per_byte=dice.amount(4, 2**-14) if busy else 0.0,
             receive_s_per_byte=dice.amount(4, 2**-14) if busy else 0.0,
+            send_s_per_message=dice.amount(4, 2**-9) if tolled else 0.0,
+            receive_s_per_message=dice.amount(4, 2**-9) if tolled else 0.0,
             media=tuple(medium for medium in media if dice.random() < 0.7),
         )
 
@@ -263,6 +265,7 @@ def teams_of(names, profiles, most):
 
 def every_plan(graph, cluster, profiles, order, free=False, team=1, losses=None):
     """All relayed chains over devices in order or in any, and all whole-network replicas, each priced; what has no price is left out."""
+    order = [device.name for device in cluster.devices] if free else order  # that in which those of a team take turns
     plans = every_chain(graph, profiles, order, free, team)
     if losses is not None:
         used = (*CODECS, *dict.fromkeys(held.dtype for twin in graph.twins for held in twin.held))

@@ -199,6 +199,21 @@ def test_the_clients_processor_is_a_resource_where_the_transport_costs_it_time()
     assert seconds(cost_of((0, 3, "pi"), cluster=cluster).loads)["device client"] == 400 * 0.125 + 40 * 0.25
 
 
+def test_a_message_takes_time_of_both_processors_whatever_its_size_and_no_more_latency_than_its_link():
+    free = Link("*", "*", 0.5, 1e6, send_s_per_byte=0.125, receive_s_per_byte=0.25)
+    links = (free, structs.replace(free, send_s_per_message=2.0, receive_s_per_message=3.0))
+    before, after = (cost_of((0, 1, "pi"), (1, 3, "nano"), cluster=Cluster(CLUSTER.devices, (link,))) for link in links)
+    more = {b.resource: b.seconds - a.seconds for a, b in zip(before.loads, after.loads, strict=True) if b.seconds > a.seconds}
+    assert more == pytest.approx({"device pi": 5.0, "device nano": 5.0, "device client": 5.0})
+    assert after.latency_s == before.latency_s
+
+
+def test_replicas_share_the_messages():
+    cluster = Cluster(CLUSTER.devices, (Link("*", "*", send_s_per_message=2.0, receive_s_per_message=3.0),))
+    loads = seconds(cost_of((0, 3, "pi|nano"), cluster=cluster).loads)
+    assert loads == pytest.approx({**loads, "device pi": 3.5 + 2.5, "device nano": 1.75 + 2.5, "device client": 5.0})
+
+
 def test_two_devices_without_a_link_are_named():
     cluster = Cluster(CLUSTER.devices, tuple(link for link in LINKS if (link.source, link.receiver) != ("pi", "nano")))
     with pytest.raises(PlanError, match=r"nano is unreachable from pi.*add one"):

@@ -41,8 +41,9 @@ def test_media_of_a_single_link_need_no_sum_of_their_own():
 
     def shared(*links):
         cluster = Cluster((Device("a"), Device("b")), links)
-        return len(tabulate(cuts(graph, Footprints(graph)), cluster, profiles, (("a",), ("b",))).shared_s_per_byte)
+        return len(tabulate(cuts(graph, Footprints(graph)), cluster, profiles, (("a",), ("b",))).per_message.shared)
 
     assert shared(Link("a", "b", media=("wifi",)), Link("*", "*")) == 0
     assert shared(Link("*", "*", media=("wifi",))) == 1
     assert shared(Link(CLIENT, "*", send_s_per_byte=1e-9), Link("*", "*")) == 1
+    assert shared(Link("*", CLIENT, receive_s_per_message=1e-5), Link("*", "*")) == 1

@@ -1,6 +1,7 @@
 """Fronts over ranges of conditions are those that are found for each condition alone."""
 
 import pytest
+from msgspec.structs import replace
 
 from edgekit.cluster import Cluster, Link
 from edgekit.constraints import Constraints, Limit
@@ -27,7 +28,7 @@ def test_each_condition_has_the_front_that_it_has_alone():
     assert len(found.conditions) == 8
     for condition in found.conditions:
         rate, speed = condition.at
-        links = tuple(Link(each.source, each.receiver, each.latency_s, rate, 1e-9, 1e-9) for each in cluster.links)
+        links = tuple(replace(link, bytes_per_s=rate) for link in cluster.links)
         alone = solve(graph, Cluster(cluster.devices, links), faster(profiles, "d1", speed), objectives=TIMES)
         expected = [tuple(value(plan.predicted, o) for o in TIMES) for plan in alone.plans]
         assert list(condition.points) == [pytest.approx(point, rel=1e-9) for point in expected]

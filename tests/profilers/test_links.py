@@ -14,7 +14,7 @@ from edgekit.cluster import ANY, Cluster, Link, Shape
 from edgekit.device import Device
 from edgekit.errors import DeviceError
 from edgekit.machine import Interface
-from edgekit.survey import Survey
+from edgekit.survey import Sample, Survey
 from profilers.links import cut_sizes, theil_sen, with_links
 from profilers.sharing import Direction
 from profilers.surveying import sample_links
@@ -24,8 +24,9 @@ from tests.models import serial
 class Wire:
     """A connection whose round trips take what is written here, both ways."""
 
-    def __init__(self, latency_s: float, s_per_byte: float, cpu_s_per_byte: float = 0.0):
+    def __init__(self, latency_s: float, s_per_byte: float, cpu_s_per_byte: float = 0.0, cpu_s: float = 0.0, queued_s: float = 0.0):
         self.latency_s, self.s_per_byte, self.cpu_s_per_byte = latency_s, s_per_byte, cpu_s_per_byte
+        self.cpu_s, self.queued_s = cpu_s, queued_s
         self.asked: list[tuple[int, ...]] = []
         self.pulled: list[bool] = []
 
@@ -35,10 +36,12 @@ class Wire:
     def probe(self, request: Probe) -> Probed:
         if request.host is None:
             return Probed("127.0.0.1", 1)
-        self.pulled.append(request.pull)
-        self.asked.append(request.sizes)
+        if request.window == 1:
+            self.pulled.append(request.pull)
+            self.asked.append(request.sizes)
         trips = tuple((2 * self.latency_s + size * self.s_per_byte,) * request.samples for size in request.sizes)
-        cpu = tuple(size * self.cpu_s_per_byte for size in request.sizes)
+        each_s = self.cpu_s if request.window == 1 else self.queued_s
+        cpu = tuple(2 * each_s + size * self.cpu_s_per_byte for size in request.sizes)
         return Probed("127.0.0.1", 0, trips, cpu, cpu)
 
 
@@ -61,6 +64,22 @@ def test_latency_rate_and_processor_time_are_read_from_the_round_trips() -> None
     assert [point.nbytes for point in link.points] == [1, 1000, 20000]
     assert wire.asked == [(1, 1000, 20000)]
     assert cluster.link("b", "a") == Link(ANY, ANY, media=("air",))  # what was not measured stays as described
+
+
+def test_what_a_message_costs_the_processors_is_that_of_several_in_flight() -> None:
+    link = measured(Wire(0.001, 1e-6, 2e-9, 3e-4, 5e-5), Link(ANY, ANY)).link("a", "b")
+    assert link is not None
+    assert link.send_s_per_message == pytest.approx(5e-5) and link.receive_s_per_message == pytest.approx(5e-5)
+    assert link.send_s(1000) == pytest.approx(5e-5 + 2e-6) == link.receive_s(1000)
+
+
+@pytest.mark.parametrize(("queued", "seconds"), [(50, 1e-5), (3, 2e-4), (0, 2e-4)])
+def test_where_few_are_in_flight_at_once_a_single_one_tells(queued: int, seconds: float) -> None:
+    samples = [Sample("a", "b", "idle", size, (1e-3 + size * 1e-8,) * 9, 4e-4 + size * 1e-9) for size in (1, 1000, 1_000_000)]
+    several = [Sample("a", "b", "queued", size, (1e-4,) * queued, 2e-5 + size * 1e-9) for size in (1, 1000) if queued]
+    link = with_links(Cluster((Device("a"), Device("b"))), Survey("today", (), (*samples, *several))).link("a", "b")
+    assert link is not None and link.send_s_per_message == pytest.approx(seconds)
+    assert link.receive_s_per_message == 0.0  # never negative
 
 
 def test_the_client_is_never_dialled() -> None:
