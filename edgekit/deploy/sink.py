@@ -66,6 +66,8 @@ class Sink:
     def __init__(self, source: Source, deadline_s: float | None = None):
         self._source, self._deadline_s = source, deadline_s
         self._heard = (0, time.perf_counter())
+        self._missed_s: float | None = None
+        """When a first stage was found lost, of which nobody has told yet."""
 
     def take(self) -> Turn | None:
         """The next turn; None: the deadline of its frame has passed before.
@@ -73,6 +75,7 @@ class Sink:
         A first stage that is lost, and silence where frames are under way, are a loss.
         """
         source = self._source
+        self._missed_s = None
         while True:
             self._drain()
             leg = source.legs[0]
@@ -83,7 +86,7 @@ class Sink:
                     return None
                 silent_s = self._silent_s()
                 lost = next((each.ends.lost for each in source.legs if each.ends.lost), "")
-                if lost and silent_s >= NEWS_S:
+                if lost and silent_s >= NEWS_S and self._missed_for_s() >= NEWS_S:
                     return Turn(Kind.FAIL, leg.epoch, {}, f"lost {lost}: its connection ended", lost=True)
                 if silent_s >= PATIENCE_S:
                     silent = f"{str(error).partition(' for ')[0]} for {PATIENCE_S:g} s"
@@ -142,6 +145,12 @@ class Sink:
         legs = self._source.legs
         while len(legs) > 1 and self._source.answered >= legs[1].first:
             threading.Thread(target=legs.popleft().ends.hang_up, name="leaving", daemon=True).start()
+
+    def _missed_for_s(self) -> float:
+        """Time for which a first stage has been lost: those behind it may tell why."""
+        now = time.perf_counter()
+        self._missed_s = now if self._missed_s is None else self._missed_s
+        return now - self._missed_s
 
     def _silent_s(self) -> float:
         """Time for which nothing has come though something was to."""

@@ -99,9 +99,10 @@ def test_a_connection_that_goes_dark_is_left_for_another(monkeypatch: pytest.Mon
     monkeypatch.setattr("edgekit.runtime.linkend.REDIAL_S", 0.3)
     for dark in ("dark", "dark_back"):  # one way is enough
         with joined(SIZES["small"], Faults(), 1) as (outlet, inlet, chaos):
+            eventually(lambda outlet=outlet: outlet.connected)
+            getattr(chaos, dark).set()
             sender = threading.Thread(target=push, args=(outlet, 2000))
             sender.start()
-            getattr(chaos, dark).set()
             eventually(lambda outlet=outlet: not outlet.connected)
             getattr(chaos, dark).clear()
             check(inlet, 2000)
