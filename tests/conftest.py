@@ -14,6 +14,8 @@ ACCEPTED = ("needs hardware", "needs data")
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is first imported; else it writes to the home folder
 
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # read when torch is first imported; else its agent talks on after the last test
+
 settings.register_profile("default", deadline=None, max_examples=50, derandomize=True)  # every run sees the same examples
 settings.register_profile("nightly", deadline=None, max_examples=2000)
 settings.load_profile("default")
