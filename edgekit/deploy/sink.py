@@ -75,18 +75,19 @@ class Sink:
         A first stage that is lost, and silence where frames are under way, are a loss.
         """
         source = self._source
-        self._missed_s = None
         while True:
             self._drain()
             leg = source.legs[0]
             try:
-                return leg.ends.inlets.take(source.answered - leg.first, leg.epoch, self.wait_s)
+                turn = leg.ends.inlets.take(source.answered - leg.first, leg.epoch, self.wait_s)
+                self._missed_s = None
+                return turn
             except TimeoutError as error:
                 if self.late:
                     return None
                 silent_s = self._silent_s()
                 lost = next((each.ends.lost for each in source.legs if each.ends.lost), "")
-                if lost and silent_s >= NEWS_S and self._missed_for_s() >= NEWS_S:
+                if self._missed_for_s(lost) >= NEWS_S <= silent_s:
                     return Turn(Kind.FAIL, leg.epoch, {}, f"lost {lost}: its connection ended", lost=True)
                 if silent_s >= PATIENCE_S:
                     silent = f"{str(error).partition(' for ')[0]} for {PATIENCE_S:g} s"
@@ -146,11 +147,11 @@ class Sink:
         while len(legs) > 1 and self._source.answered >= legs[1].first:
             threading.Thread(target=legs.popleft().ends.hang_up, name="leaving", daemon=True).start()
 
-    def _missed_for_s(self) -> float:
-        """Time for which a first stage has been lost: those behind it may tell why."""
+    def _missed_for_s(self, lost: str) -> float:
+        """Time for which a first stage has been lost, through all deadlines that passed meanwhile: those behind it may tell why."""
         now = time.perf_counter()
-        self._missed_s = now if self._missed_s is None else self._missed_s
-        return now - self._missed_s
+        self._missed_s = (now if self._missed_s is None else self._missed_s) if lost else None
+        return now - self._missed_s if self._missed_s is not None else 0.0
 
     def _silent_s(self) -> float:
         """Time for which nothing has come though something was to."""

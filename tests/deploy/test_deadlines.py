@@ -3,14 +3,17 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from itertools import repeat
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edgekit.cluster import ANY, Link
+from edgekit.deploy import sink
 from edgekit.deploy.equality import TOLERANCE, compare
 from edgekit.deploy.pipeline import Pipeline
 from edgekit.deploy.sink import Result
@@ -80,6 +83,27 @@ def test_deadlines_pass_while_a_plan_heals(home: Bed) -> None:
                 kill(pipeline, 1)
         check(results, 60, 0.1)  # it may have healed in time
         assert all(result.error is None for result in client.stream(INPUTS))
+
+
+def test_a_first_stage_that_is_lost_is_noticed_though_deadlines_pass_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink, "NEWS_S", 0.2)
+    monkeypatch.setattr(sink, "LOOK_S", 0.01)
+
+    def nothing(frame: int, epoch: int, timeout_s: float) -> None:
+        time.sleep(timeout_s)
+        raise TimeoutError
+
+    inlets = SimpleNamespace(take=nothing, come=0)
+    leg = SimpleNamespace(epoch=1, first=0, ends=SimpleNamespace(inlets=inlets, lost="stage 0"))
+    source = SimpleNamespace(legs=[leg], sent=1, answered=0, times=SimpleNamespace(intended_s=0.0))
+    taking, late = sink.Sink(source, 0.05), 0  # type: ignore[arg-type]
+    while True:
+        source.times.intended_s = time.perf_counter()
+        if (turn := taking.take()) is not None:
+            break
+        late += 1
+        assert late < 100, "frames end at their deadlines, and nobody looks after the stage"
+    assert turn.lost and turn.note == "lost stage 0: its connection ended" and late > 1
 
 
 def test_described_devices_keep_deadlines_by_their_own_clock() -> None:
