@@ -9,13 +9,13 @@ from edgekit.runtime.line import Line
 from edgekit.runtime.sockets import address_of, arrivals, hang_up
 from edgekit.runtime.wire import accept, refuse, secured
 
-__all__ = ["SocketReception"]
+__all__ = ["Listening", "SocketReception"]
 
 BACKLOG = 16
 
 
-class SocketReception:
-    """Listens on a socket.
+class Listening:
+    """Listens on a socket, once started, and greets who comes as those do who inherit from it.
 
     Raises:
         OSError: the address is not to be had.
@@ -24,11 +24,14 @@ class SocketReception:
     def __init__(self, gate: Gate):
         self._gate = gate
         self._listener = socket.create_server(gate.address, backlog=BACKLOG)
-        threading.Thread(target=self._listen, name="listener", daemon=True).start()
 
     @property
     def address(self) -> tuple[str, int]:
         return address_of(self._listener)
+
+    def start(self) -> None:
+        """Let callers in from now on."""
+        threading.Thread(target=self._listen, name="listener", daemon=True).start()
 
     def close(self) -> None:
         hang_up(self._listener)
@@ -37,6 +40,21 @@ class SocketReception:
     def _listen(self) -> None:
         for sock in arrivals(self._listener):
             threading.Thread(target=self._greet, args=(sock,), name="greeting", daemon=True).start()
+
+    def _greet(self, sock: socket.socket) -> None:
+        raise NotImplementedError
+
+
+class SocketReception(Listening):
+    """Callers of sockets.
+
+    Raises:
+        OSError: the address is not to be had.
+    """
+
+    def __init__(self, gate: Gate):
+        super().__init__(gate)
+        self.start()
 
     def _greet(self, sock: socket.socket) -> None:
         peer = "somebody"

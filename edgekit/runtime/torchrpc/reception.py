@@ -9,7 +9,6 @@ Who speaks another transport begins otherwise, and is turned away.
 
 import secrets
 import socket
-import threading
 import time
 
 import msgspec
@@ -18,13 +17,11 @@ from edgekit.errors import EdgekitError, ProtocolError
 from edgekit.runtime import wire
 from edgekit.runtime.carrier import Gate
 from edgekit.runtime.frames import Kind
-from edgekit.runtime.sockets import address_of, arrivals, hang_up
+from edgekit.runtime.reception import Listening
 from edgekit.runtime.torchrpc.agent import agent
 from edgekit.runtime.torchrpc.answering import AnsweringLine
 
 __all__ = ["Meeting", "TorchReception"]
-
-BACKLOG = 16
 
 
 class Meeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,8 +31,8 @@ class Meeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str
 
 
-class TorchReception:
-    """Listens on a socket for those who are to call the agent of this process.
+class TorchReception(Listening):
+    """Those who are to call the agent of this process.
 
     Raises:
         OSError: the address is not to be had.
@@ -43,26 +40,13 @@ class TorchReception:
     """
 
     def __init__(self, gate: Gate):
-        self._gate = gate
-        self._listener = socket.create_server(gate.address, backlog=BACKLOG)
+        super().__init__(gate)
         try:
             self._agent = agent(self.address[0])
         except BaseException:
-            self._listener.close()
+            self.close()
             raise
-        threading.Thread(target=self._listen, name="listener", daemon=True).start()
-
-    @property
-    def address(self) -> tuple[str, int]:
-        return address_of(self._listener)
-
-    def close(self) -> None:
-        hang_up(self._listener)
-        self._listener.close()
-
-    def _listen(self) -> None:
-        for sock in arrivals(self._listener):
-            threading.Thread(target=self._greet, args=(sock,), name="greeting", daemon=True).start()
+        self.start()
 
     def _greet(self, sock: socket.socket) -> None:
         peer = "somebody"
