@@ -127,7 +127,8 @@ def by_prefixes(profile: Profile, ranges: list[Range]) -> Profile:
         longer, shorter = profile.segment(0, stop), profile.segment(0, start) if start else None
         assert longer is not None
         seconds = max(longer.p50_s - (shorter.p50_s if shorter else 0.0), 0.0)
-        segments.append(msgspec.structs.replace(longer, start=start, stop=stop, p50_s=seconds))
+        rested_s = max((longer.rested_s or 0.0) - (shorter.rested_s or 0.0 if shorter else 0.0), 0.0)
+        segments.append(msgspec.structs.replace(longer, start=start, stop=stop, p50_s=seconds, rested_s=rested_s))
     return msgspec.structs.replace(profile, segments=(whole, *(s for s in segments if (s.start, s.stop) != (0, whole.stop))))
 
 

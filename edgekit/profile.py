@@ -137,6 +137,7 @@ class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):
         repeatability: relative difference between the medians of odd and even bursts; None where there is one burst.
         bursts: raw samples, those of each stage process apart.
         build_s: what its engine took to build, once; None where it has none.
+        rested_s: median of runs that each came after a pause, as those of a frame alone do; None: none was measured.
         units: which they are, where they are no range in the graph's own order; ``start`` and ``stop`` then only enclose them.
     """
 
@@ -158,6 +159,7 @@ class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):
     run_peak_bytes: Bytes | None = None
     proportional_bytes: Bytes | None = None
     units: tuple[Count, ...] = ()
+    rested_s: Seconds | None = None
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -273,6 +275,17 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         if total == 0:
             return (whole_s / self.unit_count,) * self.unit_count
         return tuple(value * whole_s / total for value in seconds)
+
+    @cached_property
+    def rested(self) -> "Profile":
+        """The profile of a device on which each frame comes after a pause: caches have cooled, and clocks are down.
+
+        What was not measured so takes as long as without a pause, and sums of kernels are scaled as the whole is.
+        """
+        if all(segment.rested_s is None for segment in self.segments):
+            return self
+        segments = (structs.replace(each, p50_s=max(each.p50_s, each.rested_s or 0.0)) for each in self.segments)
+        return structs.replace(self, segments=tuple(segments))
 
     def in_order(self, order: tuple[int, ...]) -> "Profile":
         """The profile of the graph with its units in another order."""

@@ -1,6 +1,6 @@
 """What a plan costs, as equations: one frame alone, a frame in a full pipeline, and the memory of each host.
 
-    latency  =  Σ compute  +  Σ messages                      (input and result return are messages too)
+    latency  =  Σ compute  +  Σ messages                      (input and result return are messages too; each compute after a pause)
     compute  =  decode + segment + encode                     (codecs are nodes of the stages' models)
     message  =  link latency + bytes / rate                   (all tensors of one source and receiver travel together, as they are written)
     period   =  the largest load per frame of a device, a directed link, or a medium that links share
@@ -215,7 +215,7 @@ def _terms(plan: Plan, messages: Mapping[_Ends, list[_Hop]], used: _Used, coding
             terms[name] = Term(name, before.seconds + hop.seconds, least((before.badge, badge)))
         if end != CLIENT:
             stage = plan.stages[end]
-            times = {device: profile.compute_s(stage.start, stage.stop) for device, profile in used[end].items()}
+            times = {device: profile.rested.compute_s(stage.start, stage.stop) for device, profile in used[end].items()}
             worst = max(times, key=lambda device: times[device][0])
             codecs_s = max(each.decode_s for each in coding[end].values()) + max(each.encode_s for each in coding[end].values())
             badge = least((*(badge for _, badge in times.values()), "estimated" if codecs_s else "measured"))

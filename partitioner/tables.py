@@ -23,7 +23,8 @@ class Executor(NamedTuple):
     Attributes:
         devices: by number.
         hosts: the machines of the devices, by number; one that several of them share is named once.
-        latency_s: [P, P], of the segment between two positions, on the slowest of the devices; infinite where it cannot be run.
+        latency_s: [P, P], of the segment between two positions after a pause, on the slowest of the devices; infinite where it cannot
+            be run.
         load_s: for each device [P, P], its seconds per frame of the pipeline.
         memory: for each host its number and [P, P], the bytes that the segment takes there, message buffers included.
         active_j: [P, P], net joules of a frame; None where energy does not count.

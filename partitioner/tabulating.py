@@ -85,10 +85,11 @@ def cap(cluster: Cluster, host: str) -> float:
 
 
 class _Single(NamedTuple):
-    """A device in one variant: its profile, and seconds, bytes, net joules and losses of every segment [P, P]."""
+    """A device in one variant: its profile, and of every segment [P, P] seconds, those after a pause, bytes, net joules and losses."""
 
     profile: Profile
     seconds: Floats
+    rested_s: Floats
     nbytes: Floats
     joules: Floats | None
     loss: Floats | None
@@ -99,12 +100,13 @@ def _singles(profiles: Profiles, name: str, places: Places, losses: Losses | Non
     found = {}
     for profile in variants(profiles, name):
         seconds = places.seconds(profile)
+        rested_s = seconds if profile.rested is profile else places.seconds(profile.rested)
         joules = None if profile.active_w is None else profile.active_w * np.where(np.isfinite(seconds), seconds, 0.0)
         loss = places.loss(losses, profile.variant.precision) if profile.twin and losses is not None else None
         if loss is not None:
-            seconds = np.where(np.isfinite(loss), seconds, np.inf)
+            seconds, rested_s = (np.where(np.isfinite(loss), table, np.inf) for table in (seconds, rested_s))
             loss = np.where(np.isfinite(loss), loss, 0.0)
-        found[profile.variant] = _Single(profile, seconds, places.nbytes(profile) + buffers, joules, loss)
+        found[profile.variant] = _Single(profile, seconds, rested_s, places.nbytes(profile) + buffers, joules, loss)
     return found
 
 
@@ -129,7 +131,7 @@ def _executor(
 ) -> Executor:
     tables = [single[device][variant] for device in devices]
     share = 1 / len(devices)
-    latency = np.maximum.reduce([each.seconds for each in tables])
+    latency = np.maximum.reduce([each.rested_s for each in tables])
     possible = np.logical_and.reduce([allowed[device] for device in devices])
     hosts: list[int] = []
     nbytes: list[Floats] = []

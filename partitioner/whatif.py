@@ -88,7 +88,14 @@ def faster(profiles: Profiles, device: str, times: float) -> Profiles:
 
 def _sped_up(profile: Profile, times: float) -> Profile:
     segments = tuple(
-        replace(each, p10_s=each.p10_s / times, p50_s=each.p50_s / times, p90_s=each.p90_s / times, mad_s=each.mad_s / times)
+        replace(
+            each,
+            p10_s=each.p10_s / times,
+            p50_s=each.p50_s / times,
+            p90_s=each.p90_s / times,
+            mad_s=each.mad_s / times,
+            rested_s=None if each.rested_s is None else each.rested_s / times,
+        )
         for each in profile.segments
     )
     return replace(profile, segments=segments, badge="spec")

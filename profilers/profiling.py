@@ -14,8 +14,8 @@ from profilers import calm
 from profilers.conditions import conditions_of
 from profilers.kernels import map_kernels
 from profilers.pairing import as_units_of
-from profilers.rounds import AGREE, LEAST_BURSTS, MOST_BURSTS, repeatability, unhindered
-from profilers.segments import request_for, summarize
+from profilers.rounds import AGREE, LEAST_BURSTS, MOST_BURSTS, repeatability, usual
+from profilers.segments import request_for, rests_at, summarize
 from profilers.widening import widened
 
 __all__ = ["profile_graph", "with_energy"]
@@ -48,10 +48,11 @@ def profile_graph(
     digest = connection.put(cut(model, graph, 0, count))
     request = request_for(graph, graph.segment(0, count), digest, connection, variant, budget_s / LEAST_BURSTS, rate_per_s)
     before = connection.facts()
-    bursts = [calm.measured(connection, request)]
+    rested = msgspec.structs.replace(request, rests=rests_at(rate_per_s))
+    bursts = [calm.measured(connection, rested)]
     timed, optimized = connection.measure(msgspec.structs.replace(request, mode="kernels", budget_s=budget_s))
     while not _repeats(kept := _counting(bursts, connection)) and len(bursts) < MOST_BURSTS:
-        bursts.append(calm.measured(connection, request))
+        bursts.append(calm.measured(connection, rested))
     conditions = conditions_of(connection, before, connection.facts(), kept, variant)
     kernels, folded, coverage = _kernels(graph, timed, optimized)
     return Profile(
@@ -74,10 +75,10 @@ def profile_graph(
 
 
 def _counting(bursts: list[Measured], connection: Connection) -> list[Measured]:
-    """Those that nothing hindered, where this machine only plays the device; else all."""
+    """Those that show the machine as it usually is, where it only plays the device; else all."""
     if not connection.device.emulated:
         return bursts
-    return [bursts[index] for index in unhindered([burst.samples_s for burst in bursts])]
+    return [bursts[index] for index in usual([burst.samples_s for burst in bursts])]
 
 
 def _repeats(bursts: list[Measured]) -> bool:

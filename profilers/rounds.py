@@ -7,7 +7,7 @@ Whatever disturbs the machine for a while so hits all alike, or is seen. A thing
 bursts agree (split-half repeatability). Each burst is a stage process of its own, as each deployment will be.
 
 A device that this machine only plays has no sentinel: what hinders this machine would not hinder the one that is played.
-There the quickest bursts count, once two of them agree.
+There the bursts count that most others agree with, the quickest of several such groups.
 """
 
 import random
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-__all__ = ["AGREE", "DRIFT", "LEAST_BURSTS", "MOST_BURSTS", "Settled", "in_rounds", "repeatability", "unhindered"]
+__all__ = ["AGREE", "DRIFT", "LEAST_BURSTS", "MOST_BURSTS", "Settled", "in_rounds", "repeatability", "usual"]
 
 Key = TypeVar("Key", bound=Hashable)
 Samples = Sequence[float]
@@ -98,18 +98,19 @@ def _state(bursts: list[Samples], steady: list[int], last: bool) -> Settled | No
 
 
 def _played(bursts: list[Samples], last: bool) -> Settled | None:
-    kept = unhindered(bursts)
+    kept = usual(bursts)
     return Settled(kept, repeatability([bursts[index] for index in kept])) if len(kept) >= LEAST_BURSTS or last else None
 
 
-def unhindered(bursts: Sequence[Samples]) -> tuple[int, ...]:
-    """Which bursts nothing hindered: those within 2 % of the quickest.
+def usual(bursts: Sequence[Samples]) -> tuple[int, ...]:
+    """Which bursts show the machine as it usually is: the largest group within 2 %, the quickest of several as large.
 
-    >>> unhindered([(1.2, 1.2), (1.0, 1.0), (1.01, 1.01)])
-    (1, 2)
+    >>> usual([(1.2, 1.2), (1.0, 1.0), (0.9, 0.9), (1.01, 1.01)])
+    (1, 3)
     """
     medians = [statistics.median(burst) for burst in bursts]
-    return tuple(index for index, median in enumerate(medians) if median <= min(medians) * (1 + AGREE))
+    groups = [tuple(i for i, median in enumerate(medians) if least <= median <= least * (1 + AGREE)) for least in sorted(medians)]
+    return max(groups, key=len)
 
 
 def repeatability(bursts: Sequence[Samples]) -> float:

@@ -14,7 +14,7 @@ from edgekit.profile import Profile, SegmentTime
 from profilers import calm
 from profilers.rounds import Settled, in_rounds, repeatability
 
-__all__ = ["BURST_S", "Range", "ends", "measure_segments", "request_for", "summarize"]
+__all__ = ["BURST_S", "Range", "ends", "measure_segments", "request_for", "rests_at", "summarize"]
 
 Range = tuple[int, int]
 """Units ``[start, stop)``."""
@@ -22,6 +22,9 @@ Range = tuple[int, int]
 BURST_S = 0.25
 LEAST_RUNS = 5
 """Runs of a burst, also where they take longer than it should."""
+
+RESTS = 5
+"""Runs after a pause each, in every burst."""
 
 SENTINEL_S = 0.15
 CUTS = 16
@@ -44,6 +47,11 @@ def request_for(
         works=works(graph, segment.start, segment.stop),
         rate_per_s=rate_per_s,
     )
+
+
+def rests_at(rate_per_s: float | None) -> int:
+    """Runs after a pause; at a rate, all runs are such as they will be."""
+    return 0 if rate_per_s else RESTS
 
 
 def ends(graph: Graph, count: int = CUTS) -> tuple[Range, ...]:
@@ -73,11 +81,12 @@ def measure_segments(
     found = {(segment.start, segment.stop): segment for segment in profile.ranges}
     bursts: dict[Range, list[Measured]] = {}
     whole = graph.segment(0, len(graph.units))
+    rests = rests_at(profile.conditions.rate_per_s)
 
     def measured(part: Segment, seconds: float) -> Measured:
         digest = connection.put(cut(model, graph, part.start, part.stop, profile.variant.precision))
         request = request_for(graph, part, digest, connection, profile.variant, seconds, profile.conditions.rate_per_s)
-        return calm.measured(connection, msgspec.structs.replace(request, least=LEAST_RUNS))
+        return calm.measured(connection, msgspec.structs.replace(request, least=LEAST_RUNS, rests=rests))
 
     def burst(key: Range) -> Sequence[float]:
         made = bursts.setdefault(key, [])
@@ -104,6 +113,7 @@ def summarize(start: int, stop: int, bursts: Sequence[Measured]) -> SegmentTime:
     samples = np.array([sample for burst in bursts for sample in burst.samples_s])
     p10, p50, p90, p99 = (float(value) for value in np.percentile(samples, (10, 50, 90, 99)))
     apart = repeatability(raw)
+    rested = [sample for burst in bursts for sample in burst.rested_s]
     return SegmentTime(
         start,
         stop,
@@ -122,6 +132,7 @@ def summarize(start: int, stop: int, bursts: Sequence[Measured]) -> SegmentTime:
         run_peak_bytes=_most(burst.run_peak_bytes for burst in bursts),
         proportional_bytes=_most(burst.proportional_bytes for burst in bursts),
         build_s=max(burst.build_s for burst in bursts) or None,
+        rested_s=statistics.median(rested) if rested else None,
     )
 
 

@@ -71,7 +71,14 @@ def _print(profile: "Profile") -> None:
     print(f"\nkernels {ms(found.kernels_s)} | {profiled}real {ms(found.real_s)}{distortion}")
     whole = profile.whole
     before = (("build", whole.build_s), ("load", whole.load_s), ("first run", whole.first_s))
-    named = (*before, ("p10", whole.p10_s), ("p50", whole.p50_s), ("p90", whole.p90_s), ("p99", whole.p99_s))
+    named = (
+        *before,
+        ("p10", whole.p10_s),
+        ("p50", whole.p50_s),
+        ("p90", whole.p90_s),
+        ("p99", whole.p99_s),
+        ("after a pause", whole.rested_s),
+    )
     spread = ", ".join(f"{name} {ms(value)}" for name, value in named if value is not None)
     apart = f", halves {whole.repeatability:.1%} apart" if whole.repeatability is not None else ""
     print(f"whole network: {spread}, MAD {ms(whole.mad_s)}, {whole.samples} samples{apart}", end="")

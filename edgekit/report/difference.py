@@ -34,8 +34,10 @@ def differences(before: Profile, after: Profile) -> tuple[Change, ...]:
 
 
 def shifts(before: Profile, after: Profile) -> list[Shift]:
-    """The whole, then the types of kernels, those first that changed most; for one graph the units as well."""
+    """The whole, also after a pause, then the types of kernels, those first that changed most; for one graph the units as well."""
     found = [Shift("whole network", before.whole.p50_s, after.whole.p50_s)]
+    if before.whole.rested_s is not None and after.whole.rested_s is not None:
+        found.append(Shift("after a pause", before.whole.rested_s, after.whole.rested_s))
     found += _by_change(_types(before), _types(after))
     if before.graph == after.graph and before.kernels and after.kernels:
         units = ({f"unit {index}": seconds for index, seconds in enumerate(profile.unit_s)} for profile in (before, after))

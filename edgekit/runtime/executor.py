@@ -23,6 +23,11 @@ WARM_UP = 10
 WARM_UP_S = 0.5
 LEAST_WARM_UP = 2
 
+REST_S = 0.03
+"""A pause after which caches have cooled and clocks are down, as between the frames of a slow stream."""
+
+RESTED = 3
+
 
 class Executor:
     """A loaded model. ``run`` reads and writes the caller's arrays, without copies."""
@@ -42,7 +47,8 @@ class Executor:
     def warm_up(self, inputs: Arrays, outputs: Arrays) -> None:
         """Run one after the other, without pause, until arenas have grown, caches are hot and the pace knows how long it takes.
 
-        Ten runs, but not longer than half a second; two in any case.
+        Ten runs, but not longer than half a second; two in any case. Where a slower machine is played, a few more follow after a
+        pause each, so that the pace knows what pauses add.
         """
         end = time.perf_counter() + WARM_UP_S
         for count in range(WARM_UP):
@@ -52,6 +58,9 @@ class Executor:
             self._remainder_s(wall_s)
             if count == 0:
                 self.first_s = wall_s
+        for _ in range(RESTED if self._pace.plays else 0):
+            time.sleep(REST_S)
+            self._pace.rested(self._busy_s(self._compute(inputs, outputs)))
 
     def run(self, inputs: Arrays, outputs: Arrays) -> None:
         """One frame: read ``inputs``, fill ``outputs`` (C-contiguous arrays by name)."""
@@ -59,7 +68,10 @@ class Executor:
             time.sleep(remainder_s)
 
     def _remainder_s(self, wall_s: float) -> float:
-        return self._pace.remainder_s(wall_s, self.cpu_s if self._one_thread else wall_s)
+        return self._pace.remainder_s(wall_s, self._busy_s(wall_s))
+
+    def _busy_s(self, wall_s: float) -> float:
+        return self.cpu_s if self._one_thread else wall_s
 
     def _compute(self, inputs: Arrays, outputs: Arrays) -> float:
         begin, busy = time.perf_counter(), self._cpu()

@@ -15,7 +15,7 @@ import msgspec
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.errors import GraphError
-from edgekit.runtime.executor import Arrays, Executor, open_session, sample_inputs, session_options
+from edgekit.runtime.executor import REST_S, Arrays, Executor, open_session, sample_inputs, session_options
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.machine.reading import Here
 from edgekit.runtime.machine.stolen import Stolen
@@ -53,6 +53,7 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
             time.sleep(max(due - time.perf_counter(), 0.0))
     share = stolen.share()
     peaks = watch.ran()
+    rested = tuple(_after_a_rest(executor, inputs, outputs) for _ in range(request.rests))
     return Measured(
         tuple(samples),
         tuple(cpu),
@@ -66,7 +67,15 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
         proportional_bytes=peaks.proportional,
         library_bytes=peaks.library,
         stolen=share,
+        rested_s=rested,
     )
+
+
+def _after_a_rest(executor: Executor, inputs: Arrays, outputs: Arrays) -> float:
+    time.sleep(REST_S)
+    begin = time.perf_counter()
+    executor.run(inputs, outputs)
+    return time.perf_counter() - begin
 
 
 def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Measured, bytes]:

@@ -9,17 +9,29 @@ MOST_HINDERED = 1.6
 class Pace:
     """Stretches runs to ``1 / speed`` of the processor time that the work takes when nothing hinders it.
 
-    Devices that play side by side on one machine hinder each other, and other tenants of the machine hinder them all;
-    the machines that are played would not. So the least time seen so far is what is stretched, and a hindered run has
-    as much less to wait. A run far above it was not hindered but had more to do, and is stretched by its own time.
+    Devices that play side by side on one machine hinder each other, other tenants of the machine hinder them all, and after a
+    pause caches have cooled; the machines that are played would not be hindered so. So the least time seen so far is what is
+    stretched, and a hindered run has as much less to wait. A run far above it, and above those after a pause, was not hindered but
+    had more to do, and is stretched by its own time.
     """
 
     def __init__(self, speed: float):
         self._speed = speed
         self._least_s = float("inf")
+        self._rested_s = 0.0
+
+    @property
+    def plays(self) -> bool:
+        """Whether a slower machine is played at all."""
+        return self._speed < 1
+
+    def rested(self, busy_s: float) -> None:
+        """The same work took so long after a pause."""
+        self._rested_s = max(self._rested_s, busy_s)
 
     def remainder_s(self, wall_s: float, busy_s: float) -> float:
         """Seconds still to wait after a run that lasted ``wall_s`` and kept its processor busy for ``busy_s``."""
         self._least_s = min(self._least_s, busy_s)
-        work_s = busy_s if busy_s > MOST_HINDERED * self._least_s else self._least_s
-        return max(work_s / self._speed - wall_s, 0.0) if self._speed < 1 else 0.0
+        more = busy_s > MOST_HINDERED * max(self._least_s, self._rested_s)
+        work_s = busy_s if more else self._least_s
+        return max(work_s / self._speed - wall_s, 0.0) if self.plays else 0.0

@@ -205,6 +205,7 @@ class Measure(Struct, frozen=True, tag="measure"):
     """Time a model in a stage process of its own, as one segment or kernel by kernel; or see what it takes of the device's energy.
 
     ``rate_per_s``: how often a frame comes in, as in a stream; None: one as soon as the one before is done.
+    ``rests``: how many more runs follow, each after a pause.
     """
 
     model: Name
@@ -218,6 +219,7 @@ class Measure(Struct, frozen=True, tag="measure"):
     least: Annotated[int, Meta(ge=2)] = 10
     works: tuple[Work, ...] = ()
     rate_per_s: Rate | None = None
+    rests: Count = 0
 
 
 class KernelTime(Struct, frozen=True):
@@ -237,6 +239,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     that, both with what a GPU holds where it shares the memory. ``proportional_bytes`` counts what other processes have too in parts;
     ``library_bytes`` is by how much more of the libraries was in memory after the run than before the load.
     ``stolen`` is the share of the machine's processor time that a hypervisor took away during the runs.
+    ``rested_s`` are the runs that came after a pause each.
     """
 
     samples_s: tuple[Seconds, ...]
@@ -253,6 +256,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     proportional_bytes: Bytes | None = None
     library_bytes: Bytes = 0
     stolen: float = 0.0
+    rested_s: tuple[Seconds, ...] = ()
 
 
 class Probe(Struct, frozen=True, tag="probe"):

@@ -46,6 +46,13 @@ def test_the_processor_time_of_a_run_does_not_depend_on_the_speed() -> None:
     assert 0.3 < cpu[0] / cpu[1] < 3
 
 
+def test_runs_after_a_pause_are_told_apart() -> None:
+    with connect(BENCH) as connection:
+        request = Measure(connection.put(written(HEAVY)), MATRIX, PRODUCT, "segment", budget_s=0.0, least=6, rests=2)
+        measured, _ = connection.measure(request)
+    assert len(measured.samples_s) == 6 and len(measured.rested_s) == 2 and min(measured.rested_s) > 0
+
+
 def test_a_stage_runs_on_the_cores_of_its_device() -> None:
     core = max(os.sched_getaffinity(0))
     with connect(BENCH) as connection:

@@ -74,6 +74,22 @@ def test_what_was_measured_beats_what_is_estimated() -> None:
     assert costs.compute_s(1, 3) == (3.0, "estimated")
 
 
+def test_after_a_pause_what_was_measured_so_counts_and_sums_are_scaled_as_the_whole() -> None:
+    whole, part, quicker = (
+        structs.replace(measured(*span, p50_s), rested_s=rested_s)
+        for span, p50_s, rested_s in (((0, 3), 4.0, 6.0), ((0, 2), 2.0, 2.5), ((0, 1), 1.0, 0.9))
+    )
+    costs = profile(3, [(1.0, (0,)), (1.0, (1,)), (2.0, (2,))], whole, part, quicker, measured(1, 3, 3.1))
+    spans = (0, 3), (0, 2), (0, 1), (1, 3), (2, 3)
+    assert [costs.rested.compute_s(*span)[0] for span in spans] == [6.0, 2.5, 1.0, 3.1, 3.0]
+    assert [costs.compute_s(*span)[0] for span in spans] == [4.0, 2.0, 1.0, 3.1, 2.0]
+
+
+def test_a_device_that_was_never_at_rest_is_always_as_quick() -> None:
+    costs = profile(3, [(1.0, (0,))], measured(0, 3, 4.0))
+    assert costs.rested is costs
+
+
 @pytest.mark.parametrize(
     ("badge", "segment", "kernels"),
     [("spec", "spec", "spec"), ("estimated", "estimated", "estimated"), ("measured", "measured", "estimated")],

@@ -177,7 +177,18 @@ def _random_profile(dice, graph, name):
     if sum(seconds) != sum(s for start, stop, s, _ in measured if (start, stop) == (0, count)):
         measured = [m for m in measured if m[:2] != (0, count)]  # unit times are scaled to the whole; keep them exact
     variant = Variant(threads=dice.choice([1, 1, 1, 2]))
-    return profile_of(graph, name, seconds, dice.randint(0, 1024), measured, variant)
+    profile = profile_of(graph, name, seconds, dice.randint(0, 1024), measured, variant)
+    return _after_pauses(dice, profile) if dice.random() < 0.5 else profile
+
+
+def _after_pauses(dice, profile):
+    """Segments that take longer after a pause; the whole twice as long, which its units follow exactly."""
+    times = dice.choice([1, 2])
+    segments = (
+        structs.replace(each, rested_s=times * each.p50_s if each == profile.whole else each.p50_s + dice.amount(8, 2**-8))
+        for each in profile.segments
+    )
+    return structs.replace(profile, segments=tuple(segments))
 
 
 def _renamed(profile, name):

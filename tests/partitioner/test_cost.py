@@ -85,6 +85,14 @@ def test_a_measured_segment_replaces_what_was_estimated():
     assert after.badge == "spec"  # its links are only described
 
 
+def test_a_frame_alone_finds_devices_at_rest_and_a_full_pipeline_does_not():
+    rested = structs.replace(PI, segments=tuple(structs.replace(each, rested_s=1.5 * each.p50_s) for each in PI.segments))
+    usual, cost = (cost_of((0, 1, "pi"), (1, 3, "nano"), profiles=PROFILES | {"pi": pi}) for pi in (PI, rested))
+    assert seconds(cost.terms)["compute 0@pi"] == 1.5
+    assert cost.latency_s == pytest.approx(usual.latency_s + 0.5)
+    assert (cost.loads, cost.period_s) == (usual.loads, usual.period_s)
+
+
 def test_a_cost_is_measured_when_every_term_is():
     links = tuple(structs.replace(link, badge="measured") for link in LINKS)
     assert cost_of((0, 3, "pi"), cluster=Cluster(CLUSTER.devices, links)).badge == "measured"

@@ -20,7 +20,9 @@ def test_samples_become_percentiles_and_a_spread_that_is_deaf_to_one_bad_one() -
     assert time.p10_s == pytest.approx(1.4) and time.p90_s == pytest.approx(61.6) and time.p99_s == pytest.approx(96.16)
     assert (time.load_s, time.first_s, time.bursts) == (0.6, 8.5, ((1.0, 2.0, 3.0), (4.0, 100.0)))
     once = summarize(0, 1, [Measured((1.0, 1.0), (), 0, 0, 0.0)])
-    assert (once.memory_bytes, once.repeatability) == (None, None)  # a device that does not say, and one burst
+    assert (once.memory_bytes, once.repeatability, once.rested_s) == (None, None, None)  # a device that does not say, and one burst
+    rested = (Measured((1.0,), (), 0, 0, 0.0, rested_s=seconds) for seconds in ((1.5, 1.3), (9.0,)))
+    assert summarize(0, 1, list(rested)).rested_s == 1.5
 
 
 def test_a_request_holds_what_the_stage_process_will_be_told() -> None:

@@ -32,6 +32,14 @@ def test_a_run_that_takes_longer_than_it_should_is_not_cut_short() -> None:
     assert lasts(pace, 0.025, 0.010) == 0.025
 
 
+def test_what_a_pause_adds_is_taken_from_the_wait() -> None:
+    pace = Pace(0.25)
+    lasts(pace, 0.010, 0.010)
+    pace.rested(0.025)
+    assert lasts(pace, 0.030, 0.030) == pytest.approx(0.040)  # caches had cooled
+    assert lasts(pace, 0.050, 0.050) == pytest.approx(0.200)  # there was more to do than that
+
+
 def test_a_frame_with_more_to_do_is_stretched_by_its_own_time() -> None:
     pace = Pace(0.5)
     lasts(pace, 0.010, 0.010)
