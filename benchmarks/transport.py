@@ -3,7 +3,8 @@
     python benchmarks/transport.py [--sizes 1024 819200 4194304 26214400] [--seconds 1.0]
 
 Messages of each size go one way over loopback, as many in flight as the transport allows, from a process of its own to another.
-Printed are processor microseconds of a message at each side (the least of five runs) and what one processor a side could carry:
+Printed are processor microseconds of a message at each side (medians of nine runs; all that use sockets take turns, so that the
+machine is the same for each) and what one processor a side could carry:
 
     raw           sendmsg and recv_into of the bytes alone, in clear and over TLS 1.3
     link          edgekit's link layer: numbered, acknowledged, checked; before a message is handed to the executor's thread
@@ -28,6 +29,7 @@ import multiprocessing
 import os
 import pickle
 import socket
+import statistics
 import struct
 import sys
 import threading
@@ -56,7 +58,7 @@ from edgekit.runtime.verbs import Transport
 from edgekit.runtime.wire import BUFFER_BYTES, Door, Hello
 
 SIZES = (1024, 819_200, 4 << 20, 25 << 20)
-RUNS = 5
+RUNS = 9
 HOUSE = Authority.fresh("bench")
 WINDOW = 8
 
@@ -253,7 +255,7 @@ def library_us(way: str, nbytes: int, seconds: float) -> tuple[float, float]:
     giving.join()
     taking.terminate()
     taking.join()
-    return min(run[0] for run in runs[1:]), min(run[1] for run in runs[1:])
+    return medians(runs[1:])
 
 
 def _library_take(transport: Transport, nbytes: int, keys: Keys | None, told: "multiprocessing.SimpleQueue[object]") -> None:
@@ -362,7 +364,7 @@ def _rpc(rank: int, sizes: list[int], seconds: float, queue: object) -> None:
     found = {}
     for nbytes in sizes if rank == 0 else ():
         tensor = torch.zeros(nbytes, dtype=torch.uint8)
-        least = [float("inf"), float("inf")]
+        runs = []
         for _ in range(RUNS):
             there = rpc.rpc_sync("there", _take, (tensor,))
             here, begin, count, under_way = time.process_time(), time.perf_counter(), 0, []
@@ -372,8 +374,8 @@ def _rpc(rank: int, sizes: list[int], seconds: float, queue: object) -> None:
                 if len(under_way) >= WINDOW:
                     last = under_way.pop(0).wait()
             last = max([last, *(each.wait() for each in under_way)])
-            least = [min(least[0], (time.process_time() - here) / count * 1e6), min(least[1], (last - there) / count * 1e6)]
-        found[nbytes] = tuple(least)
+            runs.append(((time.process_time() - here) / count * 1e6, (last - there) / count * 1e6))
+        found[nbytes] = medians(runs)
     rpc.shutdown()
     if rank == 0:
         queue.put(found)  # type: ignore[attr-defined]
@@ -386,11 +388,10 @@ def main() -> int:
     arguments = parser.parse_args()
     found: dict[str, dict[int, tuple[float, float]]] = {way: {} for way in WAYS}
     for nbytes in arguments.sizes:
+        counts = {way: max(int(arguments.seconds / RUNS / max(sum(cpu_us(way, nbytes, 20)) * 1e-6, 1e-5)), 10) for way in WAYS}
+        rounds = [{way: cpu_us(way, nbytes, count) for way, count in counts.items()} for _ in range(RUNS)]
         for way in WAYS:
-            probe = sum(cpu_us(way, nbytes, 20)) * 1e-6
-            count = max(int(arguments.seconds / RUNS / max(probe, 1e-5)), 10)
-            runs = [cpu_us(way, nbytes, count) for _ in range(RUNS)]
-            found[way][nbytes] = (min(run[0] for run in runs), min(run[1] for run in runs))
+            found[way][nbytes] = medians([each[way] for each in rounds])
             told(way, nbytes, found[way][nbytes])
     for way, (transport, _) in LIBRARIES.items():
         if transport not in available():
@@ -420,6 +421,11 @@ def main() -> int:
         )
     )
     return 0 if met else 1
+
+
+def medians(runs: list[tuple[float, float]]) -> tuple[float, float]:
+    """Of the sender and of the receiver."""
+    return statistics.median(run[0] for run in runs), statistics.median(run[1] for run in runs)
 
 
 def told(way: str, nbytes: int, times: tuple[float, float]) -> None:

@@ -54,6 +54,7 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
         rate_per_s: at which frames came in, as in a stream; None: one as soon as the one before was done.
         wall_over_cpu: above 1.1 something else used the processor; known with one thread only.
         stolen: share of the processors' time that a hypervisor took away in the worst burst that counts; None: nothing.
+        core_count: how many cores a stage may use; None: not known.
     """
 
     machine: str
@@ -75,6 +76,7 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
     gpus: tuple[str, ...] = ()
     rate_per_s: Rate | None = None
     stolen: Share | None = None
+    core_count: Count | None = None
 
     @property
     def contended(self) -> bool:
@@ -275,6 +277,18 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         if total == 0:
             return (whole_s / self.unit_count,) * self.unit_count
         return tuple(value * whole_s / total for value in seconds)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the transport has to share cores with a stage that computes; taken for granted where it is not known.
+
+        A stage that plays a slower machine waits for most of the time, and one on a GPU for all of it.
+        """
+        if self.badge != "measured":
+            return True
+        if self.conditions.speed < 1 or self.variant.provider != "CPUExecutionProvider":
+            return False
+        return self.conditions.core_count is None or self.variant.threads >= self.conditions.core_count
 
     @cached_property
     def rested(self) -> "Profile":

@@ -4,7 +4,8 @@
     compute  =  decode + segment + encode                     (codecs are nodes of the stages' models)
     message  =  link latency + bytes / rate                   (all tensors of one source and receiver travel together, as they are written)
     period   =  the largest load per frame of a device, a directed link, or a medium that links share
-    load     =  of a device: its stages, and what the transport costs its processor for each message and each byte of it
+    load     =  of a device: its stages, and what the transport costs its processor for each message and each byte of it; of a
+                link: bytes / rate, or what the transport costs at an end where it has a core to itself, if that is more
     memory   =  of a host: Σ over its stages (the peak of its process, see memory.py, + send and receive buffers)
     energy   =  Σ net joules of the stages + Σ watts at rest of the machines in use · seconds between two frames
     loss     =  Σ over what is sent or run otherwise than it is, each measured alone
@@ -101,7 +102,7 @@ def price_valid(
     timed = [{name: profile.in_order(plan.order) for name, profile in stage.items()} for stage in used]
     coding = [{name: _coding(plan, graph, index, profile) for name, profile in stage.items()} for index, stage in enumerate(used)]
     terms = _terms(plan, messages, timed, coding)
-    loads = _loads(plan, [hop for hops in messages.values() for hop in hops], timed, coding)
+    loads = _loads(plan, messages, timed, coding)
     memory = _memory(plan, messages, cluster, used, footprints)
     period_s = max(load.seconds for load in loads)
     return Cost(
@@ -223,22 +224,25 @@ def _terms(plan: Plan, messages: Mapping[_Ends, list[_Hop]], used: _Used, coding
     return tuple(terms.values())
 
 
-def _loads(plan: Plan, hops: list[_Hop], used: _Used, coding: list[dict[str, _Coding]]) -> tuple[Load, ...]:
+def _loads(plan: Plan, messages: Mapping[_Ends, list[_Hop]], used: _Used, coding: list[dict[str, _Coding]]) -> tuple[Load, ...]:
     """Seconds per frame for which each device, link and medium is busy; latency does not occupy a link."""
     busy: defaultdict[str, float] = defaultdict(float)
     for index, stage in enumerate(plan.stages):
         for name, profile in used[index].items():
             busy[f"device {name}"] += (profile.compute_s(stage.start, stage.stop)[0] + sum(coding[index][name])) / len(stage.devices)
-    for hop in hops:
+    for (source, receiver), hop in ((ends, hop) for ends, hops in messages.items() for hop in hops):
         if hop.link is None:
             continue
-        nbytes = hop.nbytes * hop.share
-        for name, seconds in ((hop.source, hop.link.send_s(hop.nbytes)), (hop.receiver, hop.link.receive_s(hop.nbytes))):
-            if seconds:  # the client appears where its processor has a part
+        carried_s = occupied_s = hop.nbytes / hop.link.bytes_per_s
+        sending, receiving = (source, hop.source, hop.link.send_s(hop.nbytes)), (receiver, hop.receiver, hop.link.receive_s(hop.nbytes))
+        for end, name, seconds in (sending, receiving):
+            if end != CLIENT and not used[end][name].crowded:
+                occupied_s = max(occupied_s, seconds)
+            elif seconds:  # the client appears where its processor has a part
                 busy[f"device {name}"] += seconds * hop.share
-        busy[f"link {hop.source}→{hop.receiver}"] += nbytes / hop.link.bytes_per_s
+        busy[f"link {hop.source}→{hop.receiver}"] += occupied_s * hop.share
         for medium in dict.fromkeys(hop.link.media):
-            busy[f"medium {medium}"] += nbytes / hop.link.bytes_per_s
+            busy[f"medium {medium}"] += carried_s * hop.share
     return tuple(Load(resource, seconds) for resource, seconds in busy.items())
 
 

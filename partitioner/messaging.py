@@ -51,11 +51,11 @@ def channels(
     losses: Losses | None,
 ) -> tuple[Channel, ...]:
     """As everything is, then each codec whose losses are known, and straight; ``profiles`` are those of the devices of each executor."""
-    barred, client = _barred(constraints, kinds, places), len(kinds)
+    barred = _barred(constraints, kinds, places)
 
     def channel(codec: Codec) -> Channel:
         nbytes, loss = _written(places, codec, losses)
-        message_s, link_load_s = _messages(crew, links, client, places, nbytes, barred)
+        message_s, link_load_s = _messages(crew, profiles, links, places, nbytes, barred)
         if codec == "raw":
             return Channel(codec, nbytes, message_s, link_load_s, None, None, loss)
         message_s[~np.isfinite(loss)] = np.inf
@@ -63,11 +63,11 @@ def channels(
         return Channel(codec, nbytes, message_s, link_load_s, encode, decode, loss)
 
     coded = [channel(codec) for codec in ("raw", *(losses.codecs if losses else ()))]
-    return (*coded, *_straight(crew, profiles, links, client, places, barred))
+    return (*coded, *_straight(crew, profiles, links, places, barred))
 
 
 def _straight(
-    crew: Crew, profiles: Sequence[Sequence[Profile]], links: Links, client: int, places: Places, barred: NDArray[np.bool_]
+    crew: Crew, profiles: Sequence[Sequence[Profile]], links: Links, places: Places, barred: NDArray[np.bool_]
 ) -> Iterator[Channel]:
     """In whole numbers between executors of one twin's precision, which make and read them so anyway."""
     for precision in dict.fromkeys(profile.variant.precision for devices in profiles for profile in devices if profile.twin):
@@ -79,7 +79,7 @@ def _straight(
                 continue
             at = zip(so, places.crossing, strict=True)
             nbytes = np.array([sum(_straight_bytes(tensor, codec, names) for tensor in tensors) for names, tensors in at], np.float64)
-            message_s, link_load_s = _messages(crew, links, client, places, nbytes, barred)
+            message_s, link_load_s = _messages(crew, profiles, links, places, nbytes, barred)
             message_s[[not names for names in so]] = np.inf
             message_s[:, apart, :] = message_s[:, :, apart] = np.inf
             yield Channel(codec, nbytes, message_s, link_load_s, None, None, np.zeros(len(so)))
@@ -130,8 +130,11 @@ def _coding(profiles: Sequence[Sequence[Profile]], places: Places, codec: Codec,
     return found
 
 
-def _messages(crew: Crew, links: Links, client: int, places: Places, nbytes: Floats, barred: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _messages(
+    crew: Crew, profiles: Sequence[Sequence[Profile]], links: Links, places: Places, nbytes: Floats, barred: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
     """[P, E + 1, E + 1] each: seconds until a message has arrived, and on the link; of several the slowest counts."""
+    client = barred.shape[1] - 1
     size = client + 1
     crossed = np.array([bool(tensors) for tensors in places.crossing])
     message = np.tile(np.where(crossed, np.inf, 0.0)[:, None, None], (1, size, size))
@@ -141,22 +144,48 @@ def _messages(crew: Crew, links: Links, client: int, places: Places, nbytes: Flo
         message[:, *ends] = np.where(crossed, [link.transfer_s(int(each)) for each in nbytes], 0.0)
     message[np.broadcast_to(barred[:, None, :], message.shape)] = np.inf
     ends_of = [*crew, (client,)]
+    beside = np.where(crossed[:, None, None], _beside(ends_of, profiles, links, nbytes), 0.0)
     if max(map(len, ends_of)) == 1:
         one = np.array([end[0] for end in ends_of])
-        return message[:, one[:, None], one[None, :]], load[:, one[:, None], one[None, :]]
+        return message[:, one[:, None], one[None, :]], np.maximum(load[:, one[:, None], one[None, :]], beside)
     joined, loads = (np.zeros((len(message), len(ends_of), len(ends_of))) for _ in range(2))
     for at, _, hop, share in _hops(ends_of):
         joined[:, *at] = np.maximum(joined[:, *at], message[:, *hop])
         loads[:, *at] = np.maximum(loads[:, *at], load[:, *hop] * share)
-    return joined, loads
+    return joined, np.maximum(loads, beside)
 
 
-def tolls(crew: Crew, links: Links, client: int) -> tuple[Toll, Toll]:
-    """What each message takes between executors, and each byte of it."""
+def _beside(ends: Crew, profiles: Sequence[Sequence[Profile]], links: Links, nbytes: Floats) -> Floats:
+    """[P, E + 1, E + 1]: seconds of the transport for a message, at the end with a core for it that takes longer; 0 where neither has."""
+    found = np.zeros((len(nbytes), len(ends), len(ends)))
+    spare = [[not profile.crowded for profile in devices] for devices in profiles]
+    if not any(map(any, spare)):
+        return found
+    spare.append([False])
+    for (source, receiver), (i, j), hop, share in _hops(ends):
+        if (link := links.get(hop)) is None:
+            continue
+        for has, per_message, per_byte in (
+            (spare[source][i], link.send_s_per_message, link.send_s_per_byte),
+            (spare[receiver][j], link.receive_s_per_message, link.receive_s_per_byte),
+        ):
+            if has:
+                found[:, source, receiver] = np.maximum(found[:, source, receiver], (per_message + nbytes * per_byte) * share)
+    return found
+
+
+def tolls(crew: Crew, profiles: Sequence[Sequence[Profile]], links: Links, client: int) -> tuple[Toll, Toll]:
+    """What each message takes between executors, and each byte of it; nothing of a device that has a core for it."""
     uses = Counter(medium for link in links.values() for medium in dict.fromkeys(link.media))
     media = [medium for medium, count in uses.items() if count > 1]  # a medium of one link is that link
     per_message = _toll(crew, links, client, media, lambda link: (link.send_s_per_message, link.receive_s_per_message, 0.0))
     per_byte = _toll(crew, links, client, media, lambda link: (link.send_s_per_byte, link.receive_s_per_byte, 1 / link.bytes_per_s))
+    crowded = np.zeros((len(crew) + 1, max(map(len, profiles), default=1)))
+    for executor, devices in enumerate(profiles):
+        crowded[executor, : len(devices)] = [profile.crowded for profile in devices]
+    per_message, per_byte = (
+        toll._replace(send=toll.send * crowded[:, None, :], receive=toll.receive * crowded[None, :, :]) for toll in (per_message, per_byte)
+    )
     busy = per_message.shared.any(axis=(1, 2)) | per_byte.shared.any(axis=(1, 2))
     return per_message._replace(shared=per_message.shared[busy]), per_byte._replace(shared=per_byte.shared[busy])
 

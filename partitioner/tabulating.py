@@ -53,7 +53,7 @@ def tabulate(
     limits = {limit.objective: limit.most for limit in constraints.limits}
     if constraints.interval_s is not None:
         limits["period"] = min(limits.get("period", np.inf), constraints.interval_s)
-    per_message, per_byte = tolls(crew, links, len(kinds))
+    per_message, per_byte = tolls(crew, used, links, len(kinds))
     return Tables(
         positions=places.names,
         names=tuple(kind[0] for kind in kinds),

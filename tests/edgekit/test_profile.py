@@ -85,6 +85,25 @@ def test_after_a_pause_what_was_measured_so_counts_and_sums_are_scaled_as_the_wh
     assert [costs.compute_s(*span)[0] for span in spans] == [4.0, 2.0, 1.0, 3.1, 2.0]
 
 
+@pytest.mark.parametrize(
+    ("conditions", "variant", "badge", "crowded"),
+    [
+        ({}, Variant(), "measured", True),  # nobody knows
+        ({"core_count": 4}, Variant(threads=4), "measured", True),
+        ({"core_count": 4}, Variant(threads=3), "measured", False),
+        ({"speed": 0.5}, Variant(threads=4), "measured", False),
+        ({"speed": 0.5}, Variant(), "spec", True),
+        ({"core_count": 1}, Variant("fp32", "CUDAExecutionProvider"), "measured", False),
+    ],
+)
+def test_the_transport_has_a_core_where_the_stage_leaves_it_one(
+    conditions: dict[str, float], variant: Variant, badge: Badge, crowded: bool
+) -> None:
+    costs = profile(1, [(1.0, (0,))], measured(0, 1, 1.0))
+    held = structs.replace(costs.conditions, **conditions)
+    assert structs.replace(costs, conditions=held, variant=variant, badge=badge).crowded is crowded
+
+
 def test_a_device_that_was_never_at_rest_is_always_as_quick() -> None:
     costs = profile(3, [(1.0, (0,))], measured(0, 3, 4.0))
     assert costs.rested is costs

@@ -178,6 +178,7 @@ def _random_profile(dice, graph, name):
         measured = [m for m in measured if m[:2] != (0, count)]  # unit times are scaled to the whole; keep them exact
     variant = Variant(threads=dice.choice([1, 1, 1, 2]))
     profile = profile_of(graph, name, seconds, dice.randint(0, 1024), measured, variant)
+    profile = structs.replace(profile, conditions=structs.replace(CONDITIONS, core_count=dice.choice([None, 2])))
     return _after_pauses(dice, profile) if dice.random() < 0.5 else profile
 
 

@@ -216,6 +216,20 @@ def test_a_message_takes_time_of_both_processors_whatever_its_size_and_no_more_l
     assert after.latency_s == before.latency_s
 
 
+def test_transport_with_a_core_to_itself_occupies_the_link_and_not_the_device():
+    cluster = Cluster(CLUSTER.devices, (Link("*", "*", bytes_per_s=100.0, send_s_per_message=3.0, receive_s_per_message=1.0),))
+    roomy = structs.replace(PI, conditions=structs.replace(PI.conditions, core_count=4))
+    loads = seconds(cost_of((0, 1, "pi"), (1, 3, "nano"), cluster=cluster, profiles=PROFILES | {"pi": roomy}).loads)
+    assert loads == {
+        "device pi": 1.0,
+        "device nano": 3.0 + 1.0 + 3.0,  # not known, so taken for crowded
+        "device client": 3.0 + 1.0,
+        "link client→pi": 4.0,
+        "link pi→nano": 3.0,  # 200 bytes would be there in 2 s
+        "link nano→client": 0.4,
+    }
+
+
 def test_replicas_share_the_messages():
     cluster = Cluster(CLUSTER.devices, (Link("*", "*", send_s_per_message=2.0, receive_s_per_message=3.0),))
     loads = seconds(cost_of((0, 3, "pi|nano"), cluster=cluster).loads)

@@ -26,6 +26,13 @@ def test_what_neighbours_add_is_taken_from_the_wait() -> None:
     assert lasts(pace, 0.017, 0.010) == pytest.approx(0.020)  # another process had the core meanwhile
 
 
+def test_the_pace_is_that_of_the_first_runs() -> None:
+    pace = Pace(0.5)
+    first = [lasts(pace, busy_s, busy_s) for busy_s in (0.012, 0.010, *([0.011] * 30))]
+    assert first[2:] == pytest.approx([0.020] * 30)
+    assert lasts(pace, 0.009, 0.009) == pytest.approx(0.020)  # the machine that plays is in luck, not the one that is played
+
+
 def test_a_run_that_takes_longer_than_it_should_is_not_cut_short() -> None:
     pace = Pace(0.5)
     lasts(pace, 0.010, 0.010)
