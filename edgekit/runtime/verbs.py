@@ -205,7 +205,7 @@ class Measure(Struct, frozen=True, tag="measure"):
     """Time a model in a stage process of its own, as one segment or kernel by kernel; or see what it takes of the device's energy.
 
     ``rate_per_s``: how often a frame comes in, as in a stream; None: one as soon as the one before is done.
-    ``rests``: how many more runs follow, each after a pause.
+    ``rests``: how many more runs follow, each after a pause, as far as the budget goes once more.
     """
 
     model: Name

@@ -48,9 +48,11 @@ def test_the_processor_time_of_a_run_does_not_depend_on_the_speed() -> None:
 
 def test_runs_after_a_pause_are_told_apart() -> None:
     with connect(BENCH) as connection:
-        request = Measure(connection.put(written(HEAVY)), MATRIX, PRODUCT, "segment", budget_s=0.0, least=6, rests=2)
-        measured, _ = connection.measure(request)
-    assert len(measured.samples_s) == 6 and len(measured.rested_s) == 2 and min(measured.rested_s) > 0
+        request = Measure(connection.put(written(HEAVY)), MATRIX, PRODUCT, "segment", budget_s=0.0, least=6, rests=3)
+        hurried, _ = connection.measure(request)
+        measured, _ = connection.measure(msgspec.structs.replace(request, budget_s=0.5))
+    assert len(hurried.samples_s) == 6 and len(hurried.rested_s) == 1
+    assert len(measured.rested_s) == 3 and min(measured.rested_s) > 0
 
 
 def test_a_stage_runs_on_the_cores_of_its_device() -> None:
