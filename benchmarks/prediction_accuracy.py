@@ -3,9 +3,10 @@
     python benchmarks/prediction_accuracy.py [--network NAME ...] [--plans 12] [--transport socket|grpc] [--keep FOLDER]
 
 Random two- and three-stage plans over local devices of unequal speed (emulated; together they ask for half of two cores,
-which leaves room for the emulated links) are predicted, deployed and certified. A sentinel runs between them: a pipeline
-during which the machine drifted by more than 3 % is done again, and so is one during which a hypervisor took away more than
-4 % of the processors' time. In the same run the same plans are predicted in two other ways:
+which leaves room for the emulated links) are predicted, deployed and certified. A sentinel runs while segments are measured,
+and before and after each pipeline: one beside which the machine was more than 3 % from what it was at the segments is done again,
+and so is one during which a hypervisor took away more than 4 % of the processors' time; of five tries the steadiest counts. In the
+same run the same plans are predicted in two other ways:
 
     segments    each stage measured as a segment on its device, as edgekit does
     kernels     sums of kernel times that are scaled to the whole, as profilers usually predict
@@ -83,13 +84,27 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Sentinel:
-    """Work that is always the same, in this process, by which one sees whether the machine has drifted meanwhile."""
+    """Work that is always the same, in this process, by which one sees whether the machine is what it was at the segments.
 
-    def __init__(self, graph: Graph, model: bytes):
+    ``kept`` holds the seconds it took then.
+    """
+
+    def __init__(self, graph: Graph, model: bytes, kept: Path):
+        self._kept = kept
+        self._then: list[float] = msgspec.json.decode(kept.read_bytes()) if kept.is_file() else []
         whole = graph.segment(0, len(graph.units))
         self._executor = Executor(model, whole.inputs, whole.outputs, Variant(), 1.0)
         self._inputs, self._outputs = sample_inputs(whole.inputs), Layout(whole.outputs).views(Layout(whole.outputs).allocate())
         self._executor.warm_up(self._inputs, self._outputs)
+
+    def remember(self) -> None:
+        """Segments are being measured."""
+        self._then.append(self.seconds())
+        self._kept.write_bytes(msgspec.json.encode(self._then))
+
+    def drift(self) -> float:
+        """How far the machine is from what it was at the segments."""
+        return abs(self.seconds() / statistics.median(self._then or [self.seconds()]) - 1)
 
     def seconds(self) -> float:
         """Of one run, the median of fifteen."""
@@ -132,15 +147,22 @@ def by_prefixes(profile: Profile, ranges: list[Range]) -> Profile:
     return msgspec.structs.replace(profile, segments=(whole, *(s for s in segments if (s.start, s.stop) != (0, whole.stop))))
 
 
-def measured(graph: Graph, model: Model, cluster: Cluster, plans: list[Plan], folder: Path, tell: Tell) -> dict[str, Profile]:
+def measured(
+    graph: Graph, model: Model, cluster: Cluster, plans: list[Plan], folder: Path, sentinel: Sentinel, tell: Tell
+) -> dict[str, Profile]:
     """Profiles with every segment of the plans, and the beginnings that their differences need."""
+
+    def between(text: str) -> None:
+        sentinel.remember()
+        tell(text)
+
     run = api.Run(folder)
     kept = run.profiles() if list(folder.glob("*.profile.json")) else api.profile(graph, model, cluster, keep=run.keep, tell=tell)
     for device in cluster.devices:
         ranges = ranges_of(plans, device.name)
         wanted = {*ranges, *((0, stop) for _, stop in ranges), *((0, start) for start, _ in ranges if start)}
         with connect(device) as connection:
-            kept[device.name] = measure_segments(graph, model, connection, kept[device.name], sorted(wanted), tell=tell, keep=run.keep)
+            kept[device.name] = measure_segments(graph, model, connection, kept[device.name], sorted(wanted), tell=between, keep=run.keep)
     return kept
 
 
@@ -160,7 +182,8 @@ def examine(name: str, count: int, folder: Path, tell: Tell, transport: Transpor
         write(folder / "cluster.json", api.survey(CLUSTER, graph, tell, transport))
     cluster = read(folder / "cluster.json", Cluster)
     plans = list(random_plans(graph, count, seed=len(name)))
-    profiles = measured(graph, model, cluster, plans, folder, tell)
+    sentinel = Sentinel(graph, path.read_bytes(), folder / "sentinel.json")
+    profiles = measured(graph, model, cluster, plans, folder, sentinel, tell)
     views = {
         "segments": profiles,
         "kernels": {device: by_kernels(profile) for device, profile in profiles.items()},
@@ -168,7 +191,6 @@ def examine(name: str, count: int, folder: Path, tell: Tell, transport: Transpor
     }
     points = msgspec.json.decode(kept.read_bytes(), type=list[Point]) if kept.is_file() else []
     by_plan = {point.plan: point for point in points}
-    sentinel = Sentinel(graph, path.read_bytes())
     for plan in plans:
         before = by_plan.get(plan.describe())
         if before is None or not steady(before):
@@ -201,10 +223,10 @@ def certified(
     tries: list[Point] = []
     for _ in range(TRIES):
         wait_for_calm()
-        before, stolen = sentinel.seconds(), Stolen()
+        before, stolen = sentinel.drift(), Stolen()
         with deploy(plan, graph, model, cluster, transport=transport) as pipeline:
             cost = certify(pipeline, seconds=seconds, fractions=()).measured
-        taken, drift = stolen.share(), abs(sentinel.seconds() / before - 1)
+        taken, drift = stolen.share(), max(before, sentinel.drift())
         tries.append(Point(name, plan.describe(), cost.latency_s, cost.period_s, predicted, drift, taken))
         if steady(tries[-1]):
             break
@@ -217,7 +239,7 @@ def unsteadiness(point: Point) -> float:
 
 
 def steady(point: Point) -> bool:
-    """Whether the machine was the same before and after, and its own meanwhile."""
+    """Whether the machine was what it was at the segments, and its own meanwhile."""
     return unsteadiness(point) <= 1
 
 

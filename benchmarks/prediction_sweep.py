@@ -10,7 +10,8 @@ deployed and certified; so are the unsplit network on each device. Beside that s
     hypervolume   of what the plans of the predicted front measure, over that of all plans         at least 0.98
     tau           Kendall's, of predicted and measured among plans within 1.5 of the best           at least 0.8
 
-A sentinel runs between the pipelines, and one beside which the machine drifted by more than 3 %, or was robbed of more than
+A sentinel runs between the pipelines, and one beside which the machine was more than 3 % from what it was at the segments, or was
+robbed of more than
 4 % of its time by a hypervisor, is done again. What was measured is kept in FOLDER, and an interrupted run goes on from
 there. The last line is JSON; exit code 1 where a bar is missed.
 """
@@ -67,8 +68,13 @@ def kendall_tau(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return float((first * second).sum() / pairs) if pairs else 1.0
 
 
-def chosen_by_edgekit(graph: Graph, model: Model, folder: Path) -> tuple[Front, dict[str, Profile], Cluster]:
+def chosen_by_edgekit(graph: Graph, model: Model, folder: Path, sentinel: Sentinel) -> tuple[Front, dict[str, Profile], Cluster]:
     """The way a user goes: survey, profile, partition --measure."""
+
+    def between(text: str) -> None:
+        sentinel.remember()
+        print(text, flush=True)
+
     run = api.Run(folder)
     if run.front.is_file():
         return read(run.front, Front), run.profiles(), read(run.cluster, Cluster)
@@ -76,7 +82,7 @@ def chosen_by_edgekit(graph: Graph, model: Model, folder: Path) -> tuple[Front, 
     cluster = api.survey(CLUSTER, graph)
     profiles = api.profile(graph, model, cluster)
     front, profiles = api.partition(
-        graph, model, cluster, profiles, ("latency", "period"), measure=True, doubt_s=90, tell=print, keep=run.keep
+        graph, model, cluster, profiles, ("latency", "period"), measure=True, doubt_s=90, tell=between, keep=run.keep
     )
     write(run.cluster, cluster)
     write(run.front, front)
@@ -90,9 +96,9 @@ def sweep(name: str, folder: Path) -> list[Point]:
     if not path.is_file():
         api.export(NETWORKS[name], path)
     graph, model = api.load(path)
-    _, profiles, cluster = chosen_by_edgekit(graph, model, folder)
+    sentinel = Sentinel(graph, path.read_bytes(), folder / "sentinel.json")
+    _, profiles, cluster = chosen_by_edgekit(graph, model, folder, sentinel)
     points = msgspec.json.decode(kept.read_bytes(), type=list[Point]) if kept.is_file() else []
-    sentinel = Sentinel(graph, path.read_bytes())
     for plan in every_plan(graph)[len(points) :]:
         predicted = {"segments": cost_of(plan, graph, cluster, profiles)}
         points.append(certified(name, plan, graph, model, cluster, predicted, sentinel, SECONDS))
