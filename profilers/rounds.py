@@ -7,16 +7,19 @@ Whatever disturbs the machine for a while so hits all alike, or is seen. A thing
 bursts agree (split-half repeatability). Each burst is a stage process of its own, as each deployment will be.
 
 A device that this machine only plays has no sentinel: what hinders this machine would not hinder the one that is played.
-There the bursts count that most others agree with, the quickest of several such groups.
+There the bursts count that most others agree with, the quickest of several such groups; how many of them it takes is told by how
+far bursts of one thing are apart, over all things: a machine that wanders is looked at more often.
 """
 
 import random
 import statistics
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import pairwise
+from math import ceil
 from typing import NamedTuple, TypeVar
 
-__all__ = ["AGREE", "DRIFT", "LEAST_BURSTS", "MOST_BURSTS", "Settled", "in_rounds", "repeatability", "usual"]
+__all__ = ["AGREE", "DRIFT", "LEAST_BURSTS", "MOST_BURSTS", "Settled", "in_rounds", "repeatability", "usual", "wandering"]
 
 Key = TypeVar("Key", bound=Hashable)
 Samples = Sequence[float]
@@ -29,6 +32,16 @@ DRIFT = 0.03
 
 LEAST_BURSTS = 2
 MOST_BURSTS = 6
+
+SURE = 0.01
+"""Relative deviation that the mean of the bursts of a played device may have."""
+
+MOST_WANDERING = 0.05
+"""Deviation beyond which bursts were hindered and not only unlucky."""
+
+NORMAL_PAIR = 0.954
+"""Median of how far two draws are apart, in standard deviations."""
+
 BLOCK = 6
 """Bursts between two sentinels."""
 
@@ -82,7 +95,7 @@ def in_rounds(
             over = clock() > end
             for key in block:
                 last = over or len(bursts[key]) >= MOST_BURSTS
-                state = _state(bursts[key], steady[key], last) if sentinel else _played(bursts[key], last)
+                state = _state(bursts[key], steady[key], last) if sentinel else _played(bursts[key], wandering(bursts.values()), last)
                 if state is not None:
                     settled(key, state)
                     waiting.remove(key)
@@ -97,19 +110,33 @@ def _state(bursts: list[Samples], steady: list[int], last: bool) -> Settled | No
     return Settled(tuple(kept), apart) if apart <= AGREE or last else None
 
 
-def _played(bursts: list[Samples], last: bool) -> Settled | None:
-    kept = usual(bursts)
-    return Settled(kept, repeatability([bursts[index] for index in kept])) if len(kept) >= LEAST_BURSTS or last else None
+def _played(bursts: list[Samples], deviation: float, last: bool) -> Settled | None:
+    kept = usual(bursts, max(AGREE, 3 * deviation))
+    enough = min(max(ceil((deviation / SURE) ** 2), LEAST_BURSTS), MOST_BURSTS)
+    return Settled(kept, repeatability([bursts[index] for index in kept])) if len(kept) >= enough or last else None
 
 
-def usual(bursts: Sequence[Samples]) -> tuple[int, ...]:
-    """Which bursts show the machine as it usually is: the largest group within 2 %, the quickest of several as large.
+def wandering(things: Iterable[Sequence[Samples]]) -> float:
+    """The relative deviation of a burst, from how far those of each thing that follow each other are apart.
+
+    >>> round(wandering([[(1.0,), (1.02,)], [(2.0,), (2.04,), (2.0,)]]), 4)
+    0.021
+    """
+    apart = []
+    for bursts in things:
+        medians = [statistics.median(burst) for burst in bursts]
+        apart += [abs(one - other) / min(one, other) for one, other in pairwise(medians)]
+    return min(statistics.median(apart) / NORMAL_PAIR, MOST_WANDERING) if apart else 0.0
+
+
+def usual(bursts: Sequence[Samples], width: float = AGREE) -> tuple[int, ...]:
+    """Which bursts show the machine as it usually is: the largest group within a width, the quickest of several as large.
 
     >>> usual([(1.2, 1.2), (1.0, 1.0), (0.9, 0.9), (1.01, 1.01)])
     (1, 3)
     """
     medians = [statistics.median(burst) for burst in bursts]
-    groups = [tuple(i for i, median in enumerate(medians) if least <= median <= least * (1 + AGREE)) for least in sorted(medians)]
+    groups = [tuple(i for i, median in enumerate(medians) if least <= median <= least * (1 + width)) for least in sorted(medians)]
     return max(groups, key=len)
 
 

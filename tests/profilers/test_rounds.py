@@ -64,17 +64,28 @@ def test_a_machine_that_became_slow_for_good_is_measured_as_it_is() -> None:
 
 
 def test_on_a_device_that_is_only_played_the_bursts_count_that_agree() -> None:
-    bench = Bench({"a": [9.0, 5.0, 7.0, 5.05], "b": [3.0, 3.0], "c": [4.0, 5.0, 5.05]})
+    steady = {name: [3.0, 3.0] for name in "bdefg"}
+    bench = Bench({"a": [9.0, 5.0, 7.0, 5.05], "c": [4.0, 5.0, 5.05], **steady})
     in_rounds(bench.samples, bench.burst, None, bench.settled)
     assert bench.done["a"].kept == (1, 3) and bench.done["b"].kept == (0, 1)
     assert bench.done["c"].kept == (1, 2)  # it was too quick once
     assert "S" not in bench.order
 
 
-def test_a_played_device_that_never_repeats_is_as_quick_as_it_was_once() -> None:
+def test_a_played_device_that_never_repeats_is_as_quick_as_where_two_bursts_were_near_each_other() -> None:
     bench = Bench({"a": [5.0, 6.0, 7.0, 8.0, 9.0, 10.0]})
     in_rounds(bench.samples, bench.burst, None, bench.settled)
-    assert bench.done["a"] == Settled((0,), float("inf"))
+    assert bench.done["a"].kept == (2, 3)
+
+
+def test_the_more_a_played_machine_wanders_the_more_bursts_it_takes() -> None:
+    calm, restless = ({name: [1.0 + by * (turn % 2) for turn in range(6)] for name in "abcdef"} for by in (0.01, 0.04))
+    bursts = []
+    for samples in (calm, restless):
+        bench = Bench(samples)
+        in_rounds(bench.samples, bench.burst, None, bench.settled)
+        bursts.append({len(state.kept) for state in bench.done.values()})
+    assert bursts == [{2}, {6}]
 
 
 def test_when_time_is_over_each_has_been_measured_once() -> None:
