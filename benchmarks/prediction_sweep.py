@@ -10,9 +10,8 @@ deployed and certified; so are the unsplit network on each device. Beside that s
     hypervolume   of what the plans of the predicted front measure, over that of all plans         at least 0.98
     tau           Kendall's, of predicted and measured among plans within 1.5 of the best           at least 0.8
 
-A sentinel runs between the pipelines, and one beside which the machine was more than 3 % from what it was at the segments, or was
-robbed of more than
-4 % of its time by a hypervisor, is done again. What was measured is kept in FOLDER, and an interrupted run goes on from
+A sentinel runs between the pipelines, and one beside which the machine was more than 3 % from what it was at the segments, or was robbed
+of more than 4 % of its time by a hypervisor, is done again. What was measured is kept in FOLDER, and an interrupted run goes on from
 there. The last line is JSON; exit code 1 where a bar is missed.
 """
 
