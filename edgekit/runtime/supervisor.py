@@ -215,19 +215,19 @@ class Supervisor:
         """Bring a stage that serves back when its process ends by itself."""
         child.process.wait()
         spec, now = stage.spec, time.monotonic()
-        key = (spec.plan, spec.stage, spec.replica)
+        key, why = (spec.plan, spec.stage, spec.replica), f"its process ended{fate(child.process)}"
         with self._lock:
             if self._stages.get(key) is not child:  # it was ended
                 return
             del self._stages[key]
             ends = self._ends[key] = [*(each for each in self._ends.get(key, ()) if now - each < STORM[1]), now]
-            returning = self._returning[key] = _Returning(spec, f"its process ended{fate(child.process)}")
-            returning.stays_away = len(ends) >= STORM[0]
+            often = len(ends) >= STORM[0]
+            returning = _Returning(spec, f"{why}, {len(ends)} times within {STORM[1]:g} s; deploy again" if often else why)
+            returning.stays_away = often
+            self._returning[key] = returning
         child.channel.close()
-        say(f"{spec.name} of plan {spec.plan[:12]}: its process ended{fate(child.process)}", "error", spec)
-        if returning.stays_away:
-            returning.why += f", {len(ends)} times within {STORM[1]:g} s; deploy again"
-        else:
+        say(f"{spec.name} of plan {spec.plan[:12]}: {why}", "error", spec)
+        if not often:
             self._bring_back(stage, returning)
 
     def _bring_back(self, stage: Kept, returning: _Returning) -> None:
