@@ -97,10 +97,15 @@ class Sentinel:
         self._inputs, self._outputs = sample_inputs(whole.inputs), Layout(whole.outputs).views(Layout(whole.outputs).allocate())
         self._executor.warm_up(self._inputs, self._outputs)
 
-    def remember(self) -> None:
-        """Segments are being measured."""
-        self._then.append(self.seconds())
-        self._kept.write_bytes(msgspec.json.encode(self._then))
+    def beside(self, tell: Tell) -> Tell:
+        """Tells the same, and remembers each time how long the work takes: for what is told while segments are measured."""
+
+        def remember(text: str) -> None:
+            self._then.append(self.seconds())
+            self._kept.write_bytes(msgspec.json.encode(self._then))
+            tell(text)
+
+        return remember
 
     def drift(self) -> float:
         """How far the machine is from what it was at the segments."""
@@ -151,18 +156,13 @@ def measured(
     graph: Graph, model: Model, cluster: Cluster, plans: list[Plan], folder: Path, sentinel: Sentinel, tell: Tell
 ) -> dict[str, Profile]:
     """Profiles with every segment of the plans, and the beginnings that their differences need."""
-
-    def between(text: str) -> None:
-        sentinel.remember()
-        tell(text)
-
-    run = api.Run(folder)
+    run, beside = api.Run(folder), sentinel.beside(tell)
     kept = run.profiles() if list(folder.glob("*.profile.json")) else api.profile(graph, model, cluster, keep=run.keep, tell=tell)
     for device in cluster.devices:
         ranges = ranges_of(plans, device.name)
         wanted = {*ranges, *((0, stop) for _, stop in ranges), *((0, start) for start, _ in ranges if start)}
         with connect(device) as connection:
-            kept[device.name] = measure_segments(graph, model, connection, kept[device.name], sorted(wanted), tell=between, keep=run.keep)
+            kept[device.name] = measure_segments(graph, model, connection, kept[device.name], sorted(wanted), tell=beside, keep=run.keep)
     return kept
 
 

@@ -69,11 +69,6 @@ def kendall_tau(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 def chosen_by_edgekit(graph: Graph, model: Model, folder: Path, sentinel: Sentinel) -> tuple[Front, dict[str, Profile], Cluster]:
     """The way a user goes: survey, profile, partition --measure."""
-
-    def between(text: str) -> None:
-        sentinel.remember()
-        print(text, flush=True)
-
     run = api.Run(folder)
     if run.front.is_file():
         return read(run.front, Front), run.profiles(), read(run.cluster, Cluster)
@@ -81,7 +76,7 @@ def chosen_by_edgekit(graph: Graph, model: Model, folder: Path, sentinel: Sentin
     cluster = api.survey(CLUSTER, graph)
     profiles = api.profile(graph, model, cluster)
     front, profiles = api.partition(
-        graph, model, cluster, profiles, ("latency", "period"), measure=True, doubt_s=90, tell=between, keep=run.keep
+        graph, model, cluster, profiles, ("latency", "period"), measure=True, doubt_s=90, tell=sentinel.beside(print), keep=run.keep
     )
     write(run.cluster, cluster)
     write(run.front, front)

@@ -93,9 +93,10 @@ def in_rounds(
                     steady[key].append(len(bursts[key]) - 1)
             before = after
             over = clock() > end
+            deviation = 0.0 if sentinel else wandering(bursts.values())
             for key in block:
                 last = over or len(bursts[key]) >= MOST_BURSTS
-                state = _state(bursts[key], steady[key], last) if sentinel else _played(bursts[key], wandering(bursts.values()), last)
+                state = _state(bursts[key], steady[key], last) if sentinel else _played(bursts[key], deviation, last)
                 if state is not None:
                     settled(key, state)
                     waiting.remove(key)

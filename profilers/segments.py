@@ -81,16 +81,15 @@ def measure_segments(
     found = {(segment.start, segment.stop): segment for segment in profile.ranges}
     bursts: dict[Range, list[Measured]] = {}
     whole = graph.segment(0, len(graph.units))
-    rests = rests_at(profile.conditions.rate_per_s)
 
-    def measured(part: Segment, seconds: float) -> Measured:
+    def measured(part: Segment, seconds: float, rests: int = 0) -> Measured:
         digest = connection.put(cut(model, graph, part.start, part.stop, profile.variant.precision))
         request = request_for(graph, part, digest, connection, profile.variant, seconds, profile.conditions.rate_per_s)
         return calm.measured(connection, msgspec.structs.replace(request, least=LEAST_RUNS, rests=rests))
 
     def burst(key: Range) -> Sequence[float]:
         made = bursts.setdefault(key, [])
-        made.append(measured(graph.segment(*key), burst_s))
+        made.append(measured(graph.segment(*key), burst_s, rests_at(profile.conditions.rate_per_s)))
         return made[-1].samples_s
 
     def sentinel() -> float:

@@ -57,11 +57,11 @@ _HOW = Logs()
 class _Returning:
     """A stage that is being brought back, or was once too often."""
 
-    def __init__(self, spec: StageSpec, why: str):
+    def __init__(self, spec: StageSpec, why: str, stays_away: bool = False):
         self.spec = spec
         self.over = threading.Event()
         self.why = why
-        self.stays_away = False
+        self.stays_away = stays_away
 
     @property
     def state(self) -> str:
@@ -222,9 +222,8 @@ class Supervisor:
             del self._stages[key]
             ends = self._ends[key] = [*(each for each in self._ends.get(key, ()) if now - each < STORM[1]), now]
             often = len(ends) >= STORM[0]
-            returning = _Returning(spec, f"{why}, {len(ends)} times within {STORM[1]:g} s; deploy again" if often else why)
-            returning.stays_away = often
-            self._returning[key] = returning
+            told = f"{why}, {len(ends)} times within {STORM[1]:g} s; deploy again" if often else why
+            returning = self._returning[key] = _Returning(spec, told, stays_away=often)
         child.channel.close()
         say(f"{spec.name} of plan {spec.plan[:12]}: {why}", "error", spec)
         if not often:
