@@ -19,7 +19,9 @@ __all__ = ["Arrays", "Executor", "open_session", "run_once", "sample_inputs", "s
 DRAWN = 1 << 14
 """Values of an input that are drawn at once."""
 
-WARM_UP = 10
+WARM_UP = 32
+"""Runs before frames come; where a run is long, as many as there is time for, and two in any case."""
+
 WARM_UP_S = 0.5
 LEAST_WARM_UP = 2
 
@@ -47,15 +49,14 @@ class Executor:
     def warm_up(self, inputs: Arrays, outputs: Arrays) -> None:
         """Run one after the other, without pause, until arenas have grown, caches are hot and the pace knows how long it takes.
 
-        Ten runs, but not longer than half a second; two in any case. Where a slower machine is played, a few more follow after a
-        pause each, so that the pace knows what pauses add.
+        Where a slower machine is played, a few more follow after a pause each, so that the pace knows what pauses add.
         """
         end = time.perf_counter() + WARM_UP_S
         for count in range(WARM_UP):
             if count >= LEAST_WARM_UP and time.perf_counter() > end:
                 break
             wall_s = self._compute(inputs, outputs)
-            self._remainder_s(wall_s)
+            self._pace.learn(self._busy_s(wall_s))
             if count == 0:
                 self.first_s = wall_s
         for _ in range(RESTED if self._pace.plays else 0):
@@ -64,11 +65,9 @@ class Executor:
 
     def run(self, inputs: Arrays, outputs: Arrays) -> None:
         """One frame: read ``inputs``, fill ``outputs`` (C-contiguous arrays by name)."""
-        if remainder_s := self._remainder_s(self._compute(inputs, outputs)):
+        wall_s = self._compute(inputs, outputs)
+        if remainder_s := self._pace.remainder_s(wall_s, self._busy_s(wall_s)):
             time.sleep(remainder_s)
-
-    def _remainder_s(self, wall_s: float) -> float:
-        return self._pace.remainder_s(wall_s, self._busy_s(wall_s))
 
     def _busy_s(self, wall_s: float) -> float:
         return self.cpu_s if self._one_thread else wall_s
