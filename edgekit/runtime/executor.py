@@ -12,6 +12,7 @@ from edgekit.runtime.backends import open_model
 from edgekit.runtime.engines import build
 from edgekit.runtime.pace import Pace
 from edgekit.runtime.providers import of_processor
+from edgekit.runtime.reference import slowness
 from edgekit.runtime.sessions import Arrays, open_session, session_options
 
 __all__ = ["Arrays", "Executor", "open_session", "run_once", "sample_inputs", "session_options"]
@@ -56,7 +57,8 @@ class Executor:
             if count >= LEAST_WARM_UP and time.perf_counter() > end:
                 break
             wall_s = self._compute(inputs, outputs)
-            self._pace.learn(self._busy_s(wall_s))
+            if self._pace.plays:
+                self._pace.learn(self._busy_s(wall_s), slowness())
             if count == 0:
                 self.first_s = wall_s
         for _ in range(RESTED if self._pace.plays else 0):
