@@ -5,7 +5,7 @@
 Random two- and three-stage plans over local devices of unequal speed (emulated; together they ask for half of two cores,
 which leaves room for the emulated links) are predicted, deployed and certified. A sentinel runs while segments are measured,
 and before and after each pipeline: one beside which the machine was more than 3 % from what it was at the segments is done again,
-and so is one during which a hypervisor took away more than 4 % of the processors' time; of five tries the steadiest counts. In the
+and so is one during which a hypervisor took away more than 4 % of the processors' time; of three tries the steadiest counts. In the
 same run the same plans are predicted in two other ways:
 
     segments    each stage measured as a segment on its device, as edgekit does
@@ -65,7 +65,7 @@ CLUSTER = Cluster(
 METHODS = ("segments", "kernels", "prefixes")
 DRIFT = 0.03
 Tell = Callable[[str], None]
-TRIES = 5
+TRIES = 3
 RUNS = 15
 SETTLE_S = 2.0
 PATIENCE_S = 20.0
@@ -219,7 +219,7 @@ def certified(
     seconds: float = 1.5,
     transport: Transport = "socket",
 ) -> Point:
-    """Deploy and certify, again where the machine drifted or was robbed; of five tries the steadiest counts."""
+    """Deploy and certify, again where the machine drifted or was robbed; of three tries the steadiest counts."""
     tries: list[Point] = []
     for _ in range(TRIES):
         wait_for_calm()
