@@ -35,6 +35,7 @@ import numpy as np
 from devices import connect
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
+from edgekit.conditions import STOLEN
 from edgekit.deploy.certify import certify
 from edgekit.deploy.pipeline import deploy
 from edgekit.device import Device, Variant
@@ -42,7 +43,7 @@ from edgekit.files import read, write
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, Stage, chain
-from edgekit.profile import STOLEN, Profile
+from edgekit.profile import Profile
 from edgekit.residuals import interval
 from edgekit.runtime.executor import Executor, sample_inputs
 from edgekit.runtime.frames import Layout

@@ -9,10 +9,10 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from edgekit.conditions import Conditions
 from edgekit.device import Variant
 from edgekit.errors import UsageError
 from edgekit.kinds import Kind, Part
-from edgekit.profile import Conditions
 from edgekit.quantity import Bytes, Name, Seconds
 
 __all__ = ["Calibration", "Fitted", "KindCost", "calibrated_s"]

@@ -15,11 +15,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edgekit.cluster import ANY, Cluster, Link
+from edgekit.conditions import Conditions
 from edgekit.device import Device, Variant
 from edgekit.energy import Energy
 from edgekit.errors import FormatError
 from edgekit.graph import Graph, Node, Tensor, Unit
-from edgekit.profile import Conditions, Kernel, Profile, SegmentTime
+from edgekit.profile import Kernel, Profile, SegmentTime
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
 
 __all__ = ["Costs", "DeviceCost", "SegmentCost", "UnitCost", "nouns"]

@@ -31,6 +31,11 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
         """
         return f"{self.precision} {self.provider.removesuffix('ExecutionProvider')} ×{self.threads}"
 
+    @property
+    def of_processor(self) -> bool:
+        """Whether the processor does the work, so that its seconds are those of the work."""
+        return self.provider == "CPUExecutionProvider"
+
     def on(self, precision: str) -> "Variant":
         """This variant for a network of that precision, which it keeps to wherever it has no choice: compilers have one.
 

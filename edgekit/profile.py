@@ -1,115 +1,24 @@
-"""What one graph costs on one device: kernels to search by, segments to decide by, and the conditions of both."""
+"""What one graph costs on one device: kernels to search by, segments to decide by."""
 
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import accumulate
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from msgspec import Meta, Struct, structs
 
 from edgekit.codec import CodecTime
+from edgekit.conditions import Conditions
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.errors import UsageError
-from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share, least
+from edgekit.quantity import Badge, Bytes, Count, Name, Seconds, least
 
-__all__ = ["STOLEN", "VALIDITY", "Change", "Conditions", "Kernel", "Profile", "Profiles", "SegmentTime", "changes", "variants"]
-
-CONTENDED = 1.1
-
-STOLEN = 0.04
-"""Share of the processors' time that a hypervisor may take away without a word."""
+__all__ = ["Kernel", "Profile", "Profiles", "SegmentTime", "variants"]
 
 LEAST_RATIOS = 10
 USUAL = 0.75
 """Share of a sum of kernels that a segment takes where it takes least (see ``optimistic``)."""
-
-VALIDITY = (
-    "machine",
-    "processor",
-    "onnxruntime",
-    "optimization",
-    "spinning",
-    "speed",
-    "cores",
-    "system",
-    "kernel",
-    "governors",
-    "power_mode",
-    "throttled",
-    "gpus",
-)
-"""Conditions of which a change makes a profile stale."""
-
-
-class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
-    """What held while measuring, as the device reported it.
-
-    Attributes:
-        governors, power_mode: of its clocks, before and after alike.
-        throttled: what held it back, before and after alike (a Raspberry Pi's words for it).
-        clock_hz, temperature_c: before and after.
-        gpus: those of NVIDIA, each with its driver.
-        load_average: of the minute before.
-        rate_per_s: at which frames came in, as in a stream; None: one as soon as the one before was done.
-        wall_over_cpu: above 1.1 something else used the processor; known with one thread only.
-        stolen: share of the processors' time that a hypervisor took away in the worst burst that counts; None: nothing.
-        core_count: how many cores a stage may use; None: not known.
-    """
-
-    machine: str
-    processor: str
-    onnxruntime: str
-    optimization: int
-    spinning: bool
-    speed: float
-    cores: tuple[int, ...] | None = None
-    load_average: float | None = None
-    wall_over_cpu: float | None = None
-    system: str | None = None
-    kernel: str | None = None
-    governors: tuple[str, ...] = ()
-    power_mode: str | None = None
-    throttled: tuple[str, ...] = ()
-    clock_hz: tuple[float, ...] = ()
-    temperature_c: tuple[float, ...] = ()
-    gpus: tuple[str, ...] = ()
-    rate_per_s: Rate | None = None
-    stolen: Share | None = None
-    core_count: Count | None = None
-
-    @property
-    def contended(self) -> bool:
-        """Whether something else used the processor meanwhile."""
-        return (self.wall_over_cpu or 1.0) > CONTENDED
-
-    @property
-    def robbed(self) -> bool:
-        """Whether a hypervisor gave much of its time to others meanwhile."""
-        return (self.stolen or 0.0) > STOLEN
-
-
-class Change(NamedTuple):
-    """A condition that is no longer what it was."""
-
-    field: str
-    before: object
-    after: object
-
-    def __str__(self) -> str:
-        return f"{self.field.replace('_', ' ')} was {_word(self.before)}, and is {_word(self.after)}"
-
-
-def _word(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "nothing"
-    return "unknown" if value is None else str(value)
-
-
-def changes(before: Conditions, after: Conditions) -> tuple[Change, ...]:
-    """What makes figures of the one say nothing of the other."""
-    pairs = ((field, getattr(before, field), getattr(after, field)) for field in VALIDITY)
-    return tuple(Change(*pair) for pair in pairs if pair[1] != pair[2])
 
 
 class Kernel(Struct, frozen=True, forbid_unknown_fields=True):
@@ -286,7 +195,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         """
         if self.badge != "measured":
             return True
-        if self.conditions.speed < 1 or self.variant.provider != "CPUExecutionProvider":
+        if self.conditions.speed < 1 or not self.variant.of_processor:
             return False
         return self.conditions.core_count is None or self.variant.threads >= self.conditions.core_count
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from edgekit.conditions import Conditions
 from edgekit.device import Variant
-from edgekit.profile import Conditions
 from edgekit.quantity import Bytes, Count, Name, Seconds
 
 __all__ = ["Fused", "SampledKernel", "SampledNetwork", "Samples"]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from devices.connection import Connection, Measure, Measured
-from edgekit.profile import STOLEN
+from edgekit.conditions import STOLEN
 
 __all__ = ["measured"]
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import msgspec
 
 from devices.connection import Connection, FactsReply, Measured
+from edgekit.conditions import Conditions, changes
 from edgekit.device import Variant
 from edgekit.errors import DeviceError
 from edgekit.machine import Machine
-from edgekit.profile import Conditions, Profile, changes
+from edgekit.profile import Profile
 
 __all__ = ["conditions_of", "require_valid"]
 
@@ -30,7 +31,7 @@ def conditions_of(
         raise DeviceError(f"{connection.device.name}: what was measured is invalid, for meanwhile {why}; see to that, then measure again")
     busy = sum(sum(burst.cpu_s) for burst in bursts) / connection.device.speed
     wall = sum(sum(burst.samples_s) for burst in bursts)
-    alone = variant.threads == 1 and variant.provider == "CPUExecutionProvider"  # where nothing but that thread works
+    alone = variant.threads == 1 and variant.of_processor  # where nothing but that thread works
     return msgspec.structs.replace(
         first,
         wall_over_cpu=wall / busy if busy and alone else None,

@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 
 from devices.connection import Connection, Measure, Measured
+from edgekit.conditions import changes
 from edgekit.device import Variant
 from edgekit.errors import DeviceError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut, kernel_nodes, load, normalise, read
-from edgekit.profile import changes
 from edgekit.samples import SampledNetwork, Samples
 from profilers.conditions import conditions_of
 from profilers.describing import Timed, timed, timed_by_unit

@@ -17,11 +17,11 @@ import msgspec
 import numpy as np
 
 from devices.connection import Connection, Measured
+from edgekit.conditions import changes
 from edgekit.device import Device, Variant
 from edgekit.errors import EdgekitError, GraphError, UsageError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, batched, cut, load, read
-from edgekit.profile import changes
 from edgekit.tuning import Refusal, Setting, SettingTime, Tuning
 from profilers.conditions import conditions_of
 from profilers.segments import request_for

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from typing import NamedTuple
 
-from edgekit.profile import Change, Profile, changes
+from edgekit.conditions import Change, changes
+from edgekit.profile import Profile
 
 __all__ = ["Shift", "differences", "shifts"]
 

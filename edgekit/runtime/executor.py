@@ -11,7 +11,6 @@ from edgekit.graph import Tensor
 from edgekit.runtime.backends import open_model
 from edgekit.runtime.engines import build
 from edgekit.runtime.pace import Pace
-from edgekit.runtime.providers import of_processor
 from edgekit.runtime.reference import slowness
 from edgekit.runtime.sessions import Arrays, open_session, session_options
 
@@ -41,7 +40,7 @@ class Executor:
         self._model = open_model(model, variant, inputs, outputs)
         self._pace = Pace(speed)
         # with one thread the kernels run on the calling thread, so the transport's own processor time stays out
-        self._one_thread = variant.threads == 1 and of_processor(variant)
+        self._one_thread = variant.threads == 1 and variant.of_processor
         self._cpu = time.thread_time if self._one_thread else time.process_time
         self.load_s = time.perf_counter() - begin
         self.cpu_s = 0.0

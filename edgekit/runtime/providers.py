@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgekit.device import Variant
 
-__all__ = ["CPU", "CUDA", "TENSORRT", "is_onnxruntime", "of_gpu", "of_processor", "providers_of", "settle_tf32"]
+__all__ = ["CPU", "CUDA", "TENSORRT", "is_onnxruntime", "of_gpu", "providers_of", "settle_tf32"]
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -36,11 +36,6 @@ def of_gpu(variant: Variant) -> bool:
     return variant.provider in (CUDA, TENSORRT)
 
 
-def of_processor(variant: Variant) -> bool:
-    """Whether the processor does the work, so that its seconds are those of the work."""
-    return variant.provider == CPU
-
-
 def providers_of(variant: Variant, engines: Path | None = None, model: str = "") -> list[tuple[str, Options]]:
     """Providers with their options, as an onnxruntime session takes them.
 
@@ -48,7 +43,7 @@ def providers_of(variant: Variant, engines: Path | None = None, model: str = "")
     it, for the next model.
     """
     cuda = (CUDA, {"device_id": "0", "use_tf32": "1" if variant.precision == TF32 else "0", "arena_extend_strategy": "kSameAsRequested"})
-    if variant.provider == CPU:
+    if variant.of_processor:
         return [(CPU, {})]
     if variant.provider == CUDA:
         return [cuda, (CPU, {})]

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.cluster import Cluster, Link
+from edgekit.conditions import Conditions
 from edgekit.device import Device, Roofline, Variant
 from edgekit.errors import FormatError
 from edgekit.files import decode, encode, read, write, write_bytes
 from edgekit.front import Front
 from edgekit.plan import Cost, Plan, Stage, Term
-from edgekit.profile import Conditions, Profile
+from edgekit.profile import Profile
 from edgekit.trace import Span
 from tests.strategies import NOUNS, nouns
 

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from edgekit.conditions import Conditions
 from edgekit.device import Variant
 from edgekit.errors import UsageError
-from edgekit.profile import Conditions, Kernel, Profile, SegmentTime
+from edgekit.profile import Kernel, Profile, SegmentTime
 from edgekit.quantity import Badge
 from tests.strategies import profiles
 

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from edgekit.cluster import Cluster, Link
 from edgekit.codec import CODECS, STRAIGHT, CodecTime
+from edgekit.conditions import Conditions
 from edgekit.constraints import Constraints, Pin, Private
 from edgekit.device import Device, Variant
 from edgekit.energy import Energy
@@ -16,7 +17,7 @@ from edgekit.front import value
 from edgekit.graph import Graph, Held, Node, Tensor, Twin, Unit
 from edgekit.losses import Losses, StageLoss, TensorLoss
 from edgekit.plan import Plan, Stage, chain, ranged
-from edgekit.profile import Conditions, Kernel, Profile, SegmentTime, variants
+from edgekit.profile import Kernel, Profile, SegmentTime, variants
 from edgekit.range import Range
 from partitioner.cost import price
 

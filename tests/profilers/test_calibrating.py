@@ -10,13 +10,13 @@ from hypothesis.extra.numpy import arrays
 
 from devices import connect
 from edgekit.calibration import Calibration, KindCost, calibrated_s
+from edgekit.conditions import Conditions
 from edgekit.device import Device, Variant
 from edgekit.errors import FormatError, UsageError
 from edgekit.files import read, write
 from edgekit.kinds import KINDS, Part, parts_of
 from edgekit.onnxio import draft, load
 from edgekit.onnxio import read as graph_of
-from edgekit.profile import Conditions
 from profilers.calibrating import calibrate, nonnegative
 from profilers.micro import Micro, micro_networks
 from profilers.profiling import profile_graph

@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
+from edgekit.conditions import Conditions
 from edgekit.device import Variant
-from edgekit.profile import Conditions, Kernel, Profile, SegmentTime
+from edgekit.profile import Kernel, Profile, SegmentTime
 from edgekit.report import differences, shifts
 
 CONDITIONS = Conditions(

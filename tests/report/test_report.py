@@ -9,11 +9,12 @@ import pytest
 from matplotlib.image import imread
 from msgspec.structs import replace
 
+from edgekit.conditions import Conditions
 from edgekit.device import Variant
 from edgekit.errors import FormatError
 from edgekit.front import Certificate, Front
 from edgekit.plan import Cost, Plan, Stage
-from edgekit.profile import Conditions, Kernel, Profile, SegmentTime
+from edgekit.profile import Kernel, Profile, SegmentTime
 from edgekit.report import pareto_figure, profile_figure, timeline_figure, write
 from edgekit.trace import Equality, Span, Trace
 

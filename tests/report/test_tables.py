@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from edgekit.conditions import Conditions
 from edgekit.device import Variant
-from edgekit.profile import Conditions, Kernel, Profile, SegmentTime
+from edgekit.profile import Kernel, Profile, SegmentTime
 from edgekit.report import by_type, in_order, kernels_csv, perfetto, reconcile, top
 from tests.models import serial
 
