@@ -5,7 +5,7 @@
                    └─ sleep until either is possible, or a sign of life is due
 
 A TLS socket must not be read and written by two threads (CPython's issue 151508), so no connection is. A peer from whom nothing
-was heard for ``DEAD_S`` is taken for dead, whatever TCP says.
+was heard for a while is taken for dead, whatever TCP says.
 """
 
 import contextlib
@@ -18,16 +18,11 @@ import time
 from edgekit.runtime.carrier import Peer
 from edgekit.runtime.frames import CHECK_BYTES, HEADER_BYTES, NOTHING, Header, Kind, body_check, decode_head, framed, head
 from edgekit.runtime.link import Standing
+from edgekit.runtime.pulse import Pulse
 from edgekit.runtime.tls import require_name
 from edgekit.runtime.wire import welcome
 
-__all__ = ["BEAT_S", "DEAD_S", "Line", "advance"]
-
-BEAT_S = 1.0
-"""Time between two signs of life."""
-
-DEAD_S = 3.0
-"""Silence after which a peer is taken for dead."""
+__all__ = ["Line", "advance"]
 
 RECORD_BYTES = 16 * 1024
 """What fits into one TLS record."""
@@ -111,29 +106,26 @@ class Line:
         watch = select.poll()
         watch.register(bell, select.POLLIN)
         watch.register(self._socket, select.POLLIN)
-        ringing, full = bell.fileno(), False
-        heard = beaten = time.monotonic()
+        ringing, full, pulse = bell.fileno(), False, Pulse()
         while not self._over:
             if self._dropped:
                 raise ConnectionError("its peer came anew")
             read = self._read(peer)
             wrote = self._write(peer, not read)
             if read:
-                heard = time.monotonic()
+                pulse.heard()
             if wrote or read:
                 continue
-            now = time.monotonic()
-            if now - heard > DEAD_S:
-                raise ConnectionError(f"nothing was heard for {DEAD_S:g} s")
-            if now - beaten >= BEAT_S and not self._out:
-                beaten = now
+            due_s = pulse.due_s()
+            if due_s <= 0 and not self._out:
+                pulse.beat()
                 self._out = [memoryview(framed(Header(Kind.PING, frame=time.perf_counter_ns()), checked=not self._secure))]
                 continue
             if bool(self._out) is not full:
                 full = not full
                 watch.modify(self._socket, select.POLLIN | (select.POLLOUT if full else 0))
             self._asleep = True
-            ready = watch.poll(max(BEAT_S - (now - beaten), 0.01) * 1e3) if full or peer.idle else ()
+            ready = watch.poll(max(due_s, 0.01) * 1e3) if full or peer.idle else ()
             self._asleep = False
             if any(descriptor == ringing for descriptor, _ in ready):
                 bell.recv(4096)

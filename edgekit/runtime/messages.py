@@ -18,8 +18,9 @@ from queue import Empty, SimpleQueue
 from edgekit.errors import DeviceError, ProtocolError
 from edgekit.runtime.carrier import Peer
 from edgekit.runtime.frames import CHECK_BYTES, HEADER_BYTES, NOTHING, Header, Kind, body_check, decode_head, framed, head
-from edgekit.runtime.line import BEAT_S, DEAD_S, advance
+from edgekit.runtime.line import advance
 from edgekit.runtime.link import Standing
+from edgekit.runtime.pulse import Pulse
 from edgekit.runtime.wire import encode_standing
 
 __all__ = ["JOIN_BYTES", "MessageLine", "Views"]
@@ -154,7 +155,7 @@ class MessageLine:
         self._finish()
 
     def _carry(self, peer: Peer) -> None:
-        heard = beaten = time.monotonic()
+        pulse = Pulse()
         while not self._over:
             if self._dropped:
                 raise ConnectionError("its peer came anew")
@@ -163,19 +164,17 @@ class MessageLine:
                 self._put(message)
                 gave = True
             if took:
-                heard = time.monotonic()
+                pulse.heard()
             if took or gave:
                 continue
-            now = time.monotonic()
-            if now - heard > DEAD_S:
-                raise ConnectionError(f"nothing was heard for {DEAD_S:g} s")
-            if now - beaten >= BEAT_S and not self._full:
-                beaten = now
+            due_s = pulse.due_s()
+            if due_s <= 0 and not self._full:
+                pulse.beat()
                 self._say(Header(Kind.PING, frame=time.perf_counter_ns()))
                 continue
             self._asleep = True
             if peer.idle or self._full:
-                self._waited = self._event(max(BEAT_S - (now - beaten), 0.01))
+                self._waited = self._event(max(due_s, 0.01))
             self._asleep = False
 
     @property

@@ -227,9 +227,8 @@ def test_bits_that_flip_do_no_harm(way: Way) -> None:
 
 @along
 def test_a_long_frame_on_a_slow_link_is_no_silence(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("line", "messages"):
-        monkeypatch.setattr(f"edgekit.runtime.{module}.DEAD_S", 0.6)
-        monkeypatch.setattr(f"edgekit.runtime.{module}.BEAT_S", 0.2)
+    monkeypatch.setattr("edgekit.runtime.pulse.DEAD_S", 0.6)
+    monkeypatch.setattr("edgekit.runtime.pulse.BEAT_S", 0.2)
     outlet, inlet = Outlet(LARGE, "there"), Inlet(LARGE, "here")
     with listening(way, inlet) as listener, Chaos(*listener.address, Faults(bytes_per_s=2e6)) as chaos:
         outlet.call(door(way, chaos.address), HELLO, "the other end")
@@ -242,9 +241,8 @@ def test_a_long_frame_on_a_slow_link_is_no_silence(way: Way, monkeypatch: pytest
 
 @along
 def test_a_connection_that_goes_dark_is_left_for_another(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("line", "messages"):
-        monkeypatch.setattr(f"edgekit.runtime.{module}.DEAD_S", 0.3)
-        monkeypatch.setattr(f"edgekit.runtime.{module}.BEAT_S", 0.1)
+    monkeypatch.setattr("edgekit.runtime.pulse.DEAD_S", 0.3)
+    monkeypatch.setattr("edgekit.runtime.pulse.BEAT_S", 0.1)
     monkeypatch.setattr("edgekit.runtime.linkend.REDIAL_S", 0.3)
     for dark in ("dark", "dark_back"):  # one way is enough
         with joined(way, SMALL) as (outlet, inlet, chaos), meanwhile(outlet, range(1000)):

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from edgekit.errors import DeviceError
 from edgekit.graph import Tensor
-from edgekit.runtime import line
+from edgekit.runtime import pulse
 from edgekit.runtime.frames import EVERY_FRAME, MAX_NOTE_BYTES, Header, Kind, Layout
 from edgekit.runtime.inlet import Inlet
 from edgekit.runtime.line import Line
@@ -347,8 +347,8 @@ def test_closing_an_inlet_whose_ring_is_full_does_not_hang(ends) -> None:
 
 @pytest.mark.usefixtures("hasty")
 def test_a_peer_that_is_silent_is_taken_for_dead(ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "DEAD_S", 0.2)
-    monkeypatch.setattr(line, "BEAT_S", 0.05)
+    monkeypatch.setattr(pulse, "DEAD_S", 0.2)
+    monkeypatch.setattr(pulse, "BEAT_S", 0.05)
     outlet, inlet = ends()
     here, there = pair()
     outlet.attach(Greeting(Line(here)))

@@ -94,8 +94,8 @@ def test_each_message_comes_once_in_order_and_intact(kind: str, size: str, recei
 
 
 def test_a_connection_that_goes_dark_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.runtime.line.DEAD_S", 0.3)
-    monkeypatch.setattr("edgekit.runtime.line.BEAT_S", 0.1)
+    monkeypatch.setattr("edgekit.runtime.pulse.DEAD_S", 0.3)
+    monkeypatch.setattr("edgekit.runtime.pulse.BEAT_S", 0.1)
     monkeypatch.setattr("edgekit.runtime.linkend.REDIAL_S", 0.3)
     for dark in ("dark", "dark_back"):  # one way is enough
         with joined(SIZES["small"], Faults(), 1) as (outlet, inlet, chaos):
