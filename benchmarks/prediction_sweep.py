@@ -18,6 +18,7 @@ there. The last line is JSON; exit code 1 where a bar is missed.
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -75,8 +76,9 @@ def chosen_by_edgekit(graph: Graph, model: Model, folder: Path, sentinel: Sentin
     wait_for_calm()
     cluster = api.survey(CLUSTER, graph)
     profiles = api.profile(graph, model, cluster)
+    beside = sentinel.beside(partial(print, flush=True))
     front, profiles = api.partition(
-        graph, model, cluster, profiles, ("latency", "period"), measure=True, doubt_s=90, tell=sentinel.beside(print), keep=run.keep
+        graph, model, cluster, profiles, ("latency", "period"), measure=True, doubt_s=90, tell=beside, keep=run.keep
     )
     write(run.cluster, cluster)
     write(run.front, front)

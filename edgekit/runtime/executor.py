@@ -19,8 +19,8 @@ __all__ = ["Arrays", "Executor", "open_session", "run_once", "sample_inputs", "s
 DRAWN = 1 << 14
 """Values of an input that are drawn at once."""
 
-WARM_UP = 32
-"""Runs before frames come; where a run is long, as many as there is time for, and two in any case."""
+WARM_UP, LEARNING = 10, 32
+"""Runs before frames come, and where a slower machine is played; where a run is long, as many as there is time for."""
 
 WARM_UP_S = 0.5
 LEAST_WARM_UP = 2
@@ -51,8 +51,10 @@ class Executor:
 
         Where a slower machine is played, a few more follow after a pause each, so that the pace knows what pauses add.
         """
+        if self._pace.plays:
+            slowness()  # what is usual may have to be found out, which is not to take from the time for runs
         end = time.perf_counter() + WARM_UP_S
-        for count in range(WARM_UP):
+        for count in range(LEARNING if self._pace.plays else WARM_UP):
             if count >= LEAST_WARM_UP and time.perf_counter() > end:
                 break
             wall_s = self._compute(inputs, outputs)
