@@ -162,7 +162,8 @@ class Line:
         for looks in range(MOST_LOOKS):
             if not self._receive():
                 return looks > 0
-            if self._take(peer):
+            midway = self._rest and self._begin == self._end
+            if not midway and self._take(peer):
                 break
         return True
 
@@ -170,7 +171,8 @@ class Line:
         """Receive to where it belongs, and ahead; whether there was anything."""
         ahead, rest = self._ahead, self._rest
         left = self._end - self._begin
-        ahead[:left] = ahead[self._begin : self._end]  # the beginning of a header
+        if left:
+            ahead[:left] = ahead[self._begin : self._end]  # the beginning of a header
         self._begin, self._end = 0, left
         try:
             if not rest or (self._secure and len(rest) < RECORD_BYTES):
