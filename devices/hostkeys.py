@@ -4,7 +4,6 @@ Trust is explicit: a key is known when the user's own known_hosts says so, or wh
 remember it. A key that has changed is never accepted.
 """
 
-import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import paramiko
 
 from devices.sshconfig import Hop
+from edgekit import folders
 from edgekit.errors import DeviceError
 
 __all__ = ["fingerprint", "kinds", "ours", "remember", "require_known"]
@@ -19,8 +19,7 @@ __all__ = ["fingerprint", "kinds", "ours", "remember", "require_known"]
 
 def ours() -> Path:
     """The file of the keys that edgekit was told to trust."""
-    config = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(config) / "edgekit" / "known_hosts"
+    return folders.config() / "known_hosts"
 
 
 def fingerprint(key: paramiko.PKey) -> str:

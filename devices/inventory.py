@@ -2,12 +2,12 @@
 
 import contextlib
 import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
+from edgekit import folders
 from edgekit.device import Device
 from edgekit.errors import UsageError
 from edgekit.files import read, write
@@ -28,7 +28,7 @@ class Inventory(Struct, frozen=True, forbid_unknown_fields=True, tag_field="form
 
 
 def _path() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "edgekit" / "devices.json"
+    return folders.config() / "devices.json"
 
 
 def known() -> tuple[Device, ...]:

@@ -8,7 +8,6 @@ A kind of device (platform, Python, packages) is fetched for once: devices of a 
 import contextlib
 import hashlib
 import io
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from edgekit import folders
 from edgekit.errors import UsageError
 
 __all__ = ["Platform", "Wheel", "fetch", "lock", "pip_file"]
@@ -66,7 +66,7 @@ def fetch(packages: Sequence[str], platform: Platform, indexes: Sequence[str] = 
     Raises:
         UsageError: they cannot be had here.
     """
-    cache = cache or _cache()
+    cache = cache or folders.cache() / "wheels"
     sort = hashlib.sha256("\n".join((*packages, *indexes, *platform.tags)).encode()).hexdigest()[:8]
     folder = cache / f"{platform.arch}-py{platform.python[0]}.{platform.python[1]}-{sort}"
     if not _whole(folder):
@@ -81,10 +81,6 @@ def fetch(packages: Sequence[str], platform: Platform, indexes: Sequence[str] = 
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return _wheels(folder)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgekit" / "wheels"
 
 
 def _wheels(folder: Path) -> list[Wheel]:

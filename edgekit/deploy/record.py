@@ -3,12 +3,12 @@
 ``deploying.json`` beside it is of a deployment that has not come to its end, or did not.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from edgekit import folders
 from edgekit.cluster import Cluster
 from edgekit.deploy.pipeline import Pipeline
 from edgekit.device import Device
@@ -58,15 +58,14 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
 
 
 def home_of(cluster: str) -> Path:
-    """Where the agents and the record of a cluster's pipeline are kept, by the XDG convention.
+    """Where the agents and the record of a cluster's pipeline are kept.
 
     Raises:
         UsageError: the cluster's name is no folder's.
     """
     if "/" in cluster or cluster in ("", ".", ".."):
         raise UsageError(f"cluster {cluster!r} cannot have a folder of its name; call it something without a /")
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "edgekit" / cluster
+    return folders.state() / cluster
 
 
 def deployed(home: Path) -> bool:

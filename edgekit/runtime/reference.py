@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit import folders
 from edgekit.runtime.machine.processor import processor
 from edgekit.runtime.machine.reading import Here
 
@@ -81,5 +82,4 @@ def _usual_s() -> float:
 
 def _path() -> Path:
     machine = f"{platform.node()} {processor(Here())['processor']}"
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return folder / "edgekit" / "usual" / hashlib.sha256(machine.encode()).hexdigest()[:16]
+    return folders.cache() / "usual" / hashlib.sha256(machine.encode()).hexdigest()[:16]

@@ -1,9 +1,7 @@
 """Set-up, wheels, facts, profiling and pipelines on a machine whose programs are not for this one's processor."""
 
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +9,7 @@ from devices import connect
 from devices.facts import machine_of
 from devices.login import login, offered, trust
 from devices.setup import remove, setup
-from edgekit import api
+from edgekit import api, folders
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.device import Device
 from tests.armbed import aarch64, emulated
@@ -20,7 +18,7 @@ from tests.sshbed import Bed, Host, bed
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1800)]  # what sets up and runs there takes twenty times as long as here
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+CACHE = folders.cache().parent
 NET = serial(4)
 
 
