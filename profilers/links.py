@@ -31,6 +31,9 @@ MOST_OF_CUTS = 0.9
 FEW = 20
 """Messages that tell too little of what one of them costs."""
 
+BUNCHES = 6
+"""Messages that come in whole bunches, be they of one, of two, or of the three that are under way at once."""
+
 
 class Fit(NamedTuple):
     """A line: seconds at no bytes, seconds per byte."""
@@ -94,7 +97,7 @@ def _link(link: Link, source: str, receiver: str, samples: list[Sample], streame
         source,
         receiver,
         latency_s=rated.latency_s,
-        bytes_per_s=min([rated.bytes_per_s, *map(_sustained, streamed)]),
+        bytes_per_s=_sustained(streamed) or rated.bytes_per_s,
         send_s_per_byte=send.slope,
         receive_s_per_byte=receive.slope,
         send_s_per_message=send.start,
@@ -118,10 +121,19 @@ def _taken(samples: list[Sample], queued: list[Sample], of: Callable[[Sample], f
     return Fit(max(start / 2, 0.0), slope)
 
 
-def _sustained(sample: Sample) -> float:
-    """Bytes a second of messages that follow each other, once what is on the way has filled up."""
-    steady = sample.round_trips_s[len(sample.round_trips_s) // 2 :]
-    return sample.nbytes / float(np.median(steady))
+def _sustained(samples: list[Sample]) -> float | None:
+    """Bytes a second of messages that follow each other; none where their sizes do not tell."""
+    if not samples:
+        return None
+    slope = theil_sen([float(sample.nbytes) for sample in samples], [_apart_s(sample) for sample in samples]).slope
+    return 1 / slope if slope > 0 else None
+
+
+def _apart_s(sample: Sample) -> float:
+    """Seconds from one message's arrival to the next one's, once what is on the way has filled up."""
+    arrivals = np.cumsum((0.0, *sample.round_trips_s))[len(sample.round_trips_s) // 2 :]
+    count = min(BUNCHES, len(arrivals) - 1)
+    return float(np.median(arrivals[count:] - arrivals[:-count])) / count
 
 
 def _rated(source: str, receiver: str, samples: list[Sample]) -> Rated:

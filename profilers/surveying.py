@@ -26,7 +26,6 @@ GROWTH = 32
 SAMPLES = 15
 ENOUGH_S = 0.25
 
-STREAMED_S = 20.0
 TOGETHER_S = 1.0
 """Time for which links carry messages at once."""
 
@@ -45,8 +44,13 @@ are handed over together, and cost the processors a fraction of what a single on
 SPARSE_S = 0.02
 """Time between answers from which on larger messages are no more than single ones."""
 
-SLOW_S, STREAMED = 0.25, 9
-"""Where the largest message takes that long, so many follow each other: a single one tells more of what buffers on the way take."""
+SIZES_STREAMED = 4, 1
+"""Parts of the largest message that follow each other: what a message takes besides its bytes is the same for both."""
+
+STREAMED, STREAMED_S, MOST_STREAMED_S = 200, 0.3, 15.0
+"""Messages of each part, and the time for them: more where FEW_STREAMED single ones take longer, but within bounds."""
+
+FEW_STREAMED = 9
 
 VISIBLE = 2.0
 """How many times longer than the smallest message the largest has to take for its rate to be told from noise."""
@@ -113,8 +117,7 @@ def sample_links(
         if condition == "idle":
             queued = lane.probe(QUEUED_BYTES, QUEUED, QUEUED_S, SPARSE_S, QUEUE)
             samples += _samples(lane, "queued", QUEUED_BYTES[: len(queued.round_trips_s)], queued)
-        if condition == "idle" and np.median(probed.round_trips_s[-1]) > SLOW_S:
-            samples += _samples(lane, "streamed", sizes_[-1:], lane.probe(sizes_[-1:], STREAMED, STREAMED_S, window=WINDOW))
+            samples += _streamed(lane, sizes_[-1], float(np.median(probed.round_trips_s[-1])))
         for name in {source, receiver} - interfaces.keys():
             interfaces[name] = connections[name].facts().machine.interfaces
         ways.append(_way(lane, probed, interfaces))
@@ -234,6 +237,13 @@ def _probe(lane: _Lane, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Probed
             retransmits=(*probed.retransmits, *more.retransmits),
         )
     return sizes, probed
+
+
+def _streamed(lane: _Lane, largest: int, alone_s: float) -> list[Sample]:
+    """Large messages in a row, of which a single one takes so long: its time tells also of buffers on the way, and of both ends."""
+    sizes = tuple(max(largest // part, 1) for part in SIZES_STREAMED)
+    budget_s = min(max(FEW_STREAMED * alone_s, STREAMED_S), MOST_STREAMED_S)
+    return _samples(lane, "streamed", sizes, lane.probe(sizes, STREAMED, budget_s, window=WINDOW))
 
 
 def _visible(probed: Probed) -> bool:

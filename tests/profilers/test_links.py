@@ -1,6 +1,6 @@
 """Links are measured at the sizes that will cross them, and at larger ones where those are too small to tell."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
@@ -90,21 +90,45 @@ def test_the_client_is_never_dialled() -> None:
     assert [(link.source, link.receiver) for link in cluster.links] == [("camera", "a"), ("a", "camera"), (ANY, ANY)]
 
 
-def test_on_a_slow_link_the_rate_is_that_of_messages_in_a_row() -> None:
-    class Bucket(Wire):
-        """The first 64 kB of what comes after a pause pass at once."""
-
+@pytest.mark.parametrize(
+    "alone_s",
+    [
+        pytest.param(lambda nbytes: max(nbytes - 64_000, 0) / 600e3, id="a bucket lets the first 64 kB after a pause pass at once"),
+        pytest.param(lambda nbytes: nbytes / 600e3 + nbytes / 2e6, id="a message has to be there before the far end begins"),
+    ],
+)
+@pytest.mark.parametrize("largest", (100_000, 1_000_000))
+def test_the_rate_is_that_of_messages_in_a_row(alone_s: Callable[[int], float], largest: int) -> None:
+    class Buffered(Wire):
         def probe(self, request: Probe) -> Probed:
             found = super().probe(request)
             if request.host is None or request.window > 1:
                 return found
-            quick = tuple(
-                tuple(max(trip - 64_000 * self.s_per_byte, 2 * self.latency_s) for trip in trips) for trips in found.round_trips_s
-            )
-            return msgspec.structs.replace(found, round_trips_s=quick)
+            return msgspec.structs.replace(found, round_trips_s=tuple((1e-3 + alone_s(size),) * request.samples for size in request.sizes))
 
-    link = measured(Bucket(0.0, 1 / 600e3), Link(ANY, ANY), (1, 1000, 300_000)).link("a", "b")
+    link = measured(Buffered(0.0, 1 / 600e3), Link(ANY, ANY), (1, 1000, largest)).link("a", "b")
     assert link is not None and link.bytes_per_s == pytest.approx(600e3)
+    assert link.points[-1].p50_s == pytest.approx(alone_s(largest) + 5e-4, rel=0.01)  # one alone takes what it took
+
+
+def test_answers_that_come_in_bunches_or_late_tell_the_same_rate() -> None:
+    def row(nbytes: int, count: int) -> Sample:
+        each_s = 1e-4 + nbytes * 1e-6
+        bunches = [0.2 * each_s, 1.8 * each_s] * (count // 2)
+        bunches[-5] += 2 * each_s
+        return Sample("a", "b", "streamed", nbytes, tuple(bunches))
+
+    single = [Sample("a", "b", "idle", size, (1e-3 + size * 2e-6,) * 9) for size in (1, 1000, 100_000)]
+    link = with_links(Cluster((Device("a"), Device("b"))), Survey("today", (), (*single, row(25_000, 80), row(100_000, 40)))).link("a", "b")
+    assert link is not None and link.bytes_per_s == pytest.approx(1e6, rel=0.02)
+
+
+def test_where_messages_in_a_row_tell_nothing_single_ones_do() -> None:
+    samples = [Sample("a", "b", "idle", size, (1e-3 + size * 1e-6,) * 9) for size in (1, 1000, 100_000)]
+    equal = [Sample("a", "b", "streamed", size, (0.1,) * 9) for size in (25_000, 100_000)]
+    for row in ([], equal):
+        link = with_links(Cluster((Device("a"), Device("b"))), Survey("today", (), (*samples, *row))).link("a", "b")
+        assert link is not None and link.bytes_per_s == pytest.approx(1e6, rel=0.01)
 
 
 def test_where_a_rate_does_not_show_larger_messages_are_sent() -> None:
