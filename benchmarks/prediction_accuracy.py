@@ -84,6 +84,30 @@ class Point(msgspec.Struct, frozen=True):
     stolen: float = 0.0
 
 
+class Points:
+    """The steadiest point of each plan, kept in a file; a plan is in it once a steady machine has run it."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        points = msgspec.json.decode(path.read_bytes(), type=list[Point]) if path.is_file() else []
+        self._by_plan = {point.plan: point for point in points}
+
+    def __contains__(self, plan: Plan) -> bool:
+        point = self._by_plan.get(plan.describe())
+        return point is not None and steady(point)
+
+    def __getitem__(self, plan: Plan) -> Point:
+        return self._by_plan[plan.describe()]
+
+    @property
+    def all(self) -> list[Point]:
+        return list(self._by_plan.values())
+
+    def add(self, found: Point) -> None:
+        self._by_plan[found.plan] = min((self._by_plan.get(found.plan, found), found), key=unsteadiness)
+        self._path.write_bytes(msgspec.json.encode(self.all))
+
+
 class Sentinel:
     """Work that is always the same, in this process, by which one sees whether the machine is what it was at the segments.
 
@@ -174,7 +198,7 @@ def ranges_of(plans: list[Plan], device: str) -> list[Range]:
 def examine(name: str, count: int, folder: Path, tell: Tell, transport: Transport = "socket") -> list[Point]:
     """Every plan of one network, predicted in each way and certified; those in the folder already are taken from there."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, kept = folder / "net.onnx", folder / "points.json"
+    path = folder / "net.onnx"
     if not path.is_file():
         api.export(NETWORKS[name], path)
     graph, model = api.load(path)
@@ -190,17 +214,13 @@ def examine(name: str, count: int, folder: Path, tell: Tell, transport: Transpor
         "kernels": {device: by_kernels(profile) for device, profile in profiles.items()},
         "prefixes": {device: by_prefixes(profile, ranges_of(plans, device)) for device, profile in profiles.items()},
     }
-    points = msgspec.json.decode(kept.read_bytes(), type=list[Point]) if kept.is_file() else []
-    by_plan = {point.plan: point for point in points}
+    points = Points(folder / "points.json")
     for plan in plans:
-        before = by_plan.get(plan.describe())
-        if before is None or not steady(before):
+        if plan not in points:
             predicted = {method: cost_of(plan, graph, cluster, view) for method, view in views.items()}
-            found = certified(name, plan, graph, model, cluster, predicted, sentinel, transport=transport)
-            by_plan[plan.describe()] = min((point for point in (before, found) if point), key=unsteadiness)
-            kept.write_bytes(msgspec.json.encode(list(by_plan.values())))
-        tell(row(by_plan[plan.describe()]))
-    return list(by_plan.values())
+            points.add(certified(name, plan, graph, model, cluster, predicted, sentinel, transport=transport))
+        tell(row(points[plan]))
+    return points.all
 
 
 def cost_of(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile]) -> tuple[float, float]:

@@ -23,11 +23,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.prediction_accuracy import NETWORKS, Point, Sentinel, certified, cost_of, steady, unsteadiness, wait_for_calm
+from benchmarks.prediction_accuracy import NETWORKS, Point, Points, Sentinel, certified, cost_of, steady, wait_for_calm
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.device import Device
@@ -88,29 +87,26 @@ def chosen_by_edgekit(graph: Graph, model: Model, folder: Path, sentinel: Sentin
 def sweep(name: str, folder: Path) -> list[Point]:
     """Every plan, certified; those on the front have it written beside them."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, kept = folder / "net.onnx", folder / "points.json"
+    path = folder / "net.onnx"
     if not path.is_file():
         api.export(NETWORKS[name], path)
     graph, model = api.load(path)
     sentinel = Sentinel(graph, path.read_bytes(), folder / "sentinel.json")
     front, profiles, cluster = chosen_by_edgekit(graph, model, folder, sentinel)
-    points = msgspec.json.decode(kept.read_bytes(), type=list[Point]) if kept.is_file() else []
-    by_plan = {point.plan: point for point in points}
-    for described, plan in {plan.describe(): plan for plan in (*every_plan(graph), *front.plans)}.items():
-        before = by_plan.get(described)
-        if before is not None and steady(before):
+    points = Points(folder / "points.json")
+    for plan in {plan.describe(): plan for plan in (*every_plan(graph), *front.plans)}.values():
+        if plan in points:
             continue
         predicted = {"segments": cost_of(plan, graph, cluster, profiles)}
-        found = certified(name, plan, graph, model, cluster, predicted, sentinel, SECONDS)
-        point = by_plan[described] = min((each for each in (before, found) if each), key=unsteadiness)
-        kept.write_bytes(msgspec.json.encode(list(by_plan.values())))
+        points.add(certified(name, plan, graph, model, cluster, predicted, sentinel, SECONDS))
+        point = points[plan]
         latency, period = predicted["segments"]
         print(
             f"{point.plan:32} latency {latency * 1e3:7.2f} {point.latency_s * 1e3:7.2f} ms  "
             f"period {period * 1e3:7.2f} {point.period_s * 1e3:7.2f} ms  drift {point.drift:.1%} stolen {point.stolen:.1%}",
             flush=True,
         )
-    return list(by_plan.values())
+    return points.all
 
 
 def judge(points: list[Point], front: Front) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Works links out of the samples of a survey.
 
 A frame of n bytes goes out and an empty one comes back; with T(n) the round trip, one way takes T(n) - T(0) / 2.
+The rate is that of messages that follow each other, as in a full pipeline: both ends work on one while another is on its way.
 The way back is assumed to have the latency of the way there.
 """
 

@@ -44,11 +44,11 @@ are handed over together, and cost the processors a fraction of what a single on
 SPARSE_S = 0.02
 """Time between answers from which on larger messages are no more than single ones."""
 
-SIZES_STREAMED = 4, 1
-"""Parts of the largest message that follow each other: what a message takes besides its bytes is the same for both."""
+PARTS = 4, 1
+"""A quarter of the largest message, and all of it: what a message takes besides its bytes is the same for both."""
 
 STREAMED, STREAMED_S, MOST_STREAMED_S = 200, 0.3, 15.0
-"""Messages of each part, and the time for them: more where FEW_STREAMED single ones take longer, but within bounds."""
+"""Messages of each size, and the time for them: more where FEW_STREAMED single ones take longer, but within bounds."""
 
 FEW_STREAMED = 9
 
@@ -241,7 +241,7 @@ def _probe(lane: _Lane, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Probed
 
 def _streamed(lane: _Lane, largest: int, alone_s: float) -> list[Sample]:
     """Large messages in a row, of which a single one takes so long: its time tells also of buffers on the way, and of both ends."""
-    sizes = tuple(max(largest // part, 1) for part in SIZES_STREAMED)
+    sizes = tuple(max(largest // part, 1) for part in PARTS)
     budget_s = min(max(FEW_STREAMED * alone_s, STREAMED_S), MOST_STREAMED_S)
     return _samples(lane, "streamed", sizes, lane.probe(sizes, STREAMED, budget_s, window=WINDOW))
 
