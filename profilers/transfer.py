@@ -6,9 +6,12 @@ The mixture is linear and smooth in the known devices' latencies, the rest linea
 of the four may say is learned from the known devices: each in turn is taken for new, and what explains it best by the others
 (by its marginal likelihood) is kept. So one table of devices tells how devices differ, as HELP (arXiv:2106.08630) and
 MultiPredict (arXiv:2306.02459) have it, without a network to train.
+
+A device may be like none of them. So one size of the network (its multiplications, say) stands in for the mean of the known
+devices where that makes what was measured much more likely.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -26,6 +29,9 @@ NOISES = (0.01, 0.03, 0.1, 0.2)
 OFFSET = 4.0
 """A device may be e⁴ times faster or slower than the known ones: that is what the first measurement tells."""
 
+BETTER = 12.0
+"""By how much, in logarithms of likelihood, a size has to explain a device better than the known devices do: it has had its pick."""
+
 SUBSET, CANDIDATES, SWEEPS = 64, 400, 3
 """Architectures that likelihoods are computed on; that measurements are chosen among and for; rounds over all terms."""
 
@@ -38,6 +44,7 @@ class Family:
         mean: of the known devices' log latencies, each taken from its own mean; (architectures,).
         known: their deviations from that mean, one column each; features: as columns of deviation 1.
         levels: standard deviations of the four terms; noise: of a measurement.
+        sizes: features that are sizes, as logarithms, one column each.
     """
 
     mean: Matrix
@@ -45,6 +52,7 @@ class Family:
     features: Matrix
     levels: tuple[float, ...] = (0.3, 0.1, 0.1, 0.1)
     noise: float = 0.05
+    sizes: Matrix = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def size(self) -> int:
@@ -94,7 +102,7 @@ def choose(family: Family, count: int, pool: Indices | None = None, seed: int = 
 
 def predict(family: Family, measured: Indices, seconds: Matrix) -> tuple[Matrix, Matrix]:
     """Seconds of every architecture on the device that ``measured`` ones were run on, and the deviation of their logarithm."""
-    family = family if family.known.shape[1] > 1 else _tuned(family, measured, np.log(seconds))
+    family = _likeliest(family, measured, np.log(seconds))
     every = np.arange(family.size)
     cross = family.covariance(every, measured)
     inner = family.covariance(measured, measured) + family.noise**2 * np.eye(len(measured))
@@ -107,20 +115,19 @@ def predict(family: Family, measured: Indices, seconds: Matrix) -> tuple[Matrix,
 
 
 def _prepared(logs: Matrix, features: Matrix) -> Family:
-    features = _levelled(features)
+    features, sizes = _levelled(features)
     spread = features.std(axis=0)
     useful = spread > 1e-12 * np.maximum(1.0, np.abs(features).max(axis=0, initial=0.0))
     scaled = (features[:, useful] - features[:, useful].mean(axis=0)) / spread[useful]
     if len(logs) == 0:
-        return Family(np.zeros(len(features)), np.zeros((len(features), 0)), scaled, (0.0, 0.0, 0.3, 0.3))
-    mean = logs.mean(axis=0)
-    return Family(mean, logs.T, scaled)
+        return Family(np.zeros(len(features)), np.zeros((len(features), 0)), scaled, (0.0, 0.0, 0.3, 0.3), sizes=features[:, sizes])
+    return Family(logs.mean(axis=0), logs.T, scaled, sizes=features[:, sizes])
 
 
-def _levelled(features: Matrix) -> Matrix:
-    """Sizes, which are always above 0 and differ in magnitude, by their logarithm; others as they are."""
+def _levelled(features: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:
+    """Sizes, which are always above 0 and differ in magnitude, by their logarithm; others as they are. And which are sizes."""
     sizes = (features > 0).all(axis=0) & (features.max(axis=0, initial=0.0) > 4 * features.min(axis=0, initial=np.inf))
-    return np.where(sizes, np.log(np.where(sizes, features, 1.0)), features)
+    return np.where(sizes, np.log(np.where(sizes, features, 1.0)), features), sizes
 
 
 def _terms(family: Family, rows: Indices, columns: Indices) -> list[Matrix]:
@@ -158,12 +165,30 @@ def _learned(family: Family, logs: Matrix, features: Matrix) -> Family:
         noise = NOISES[int(np.argmax([_likelihood(cases, tuple(levels), each) for each in NOISES]))]
         if (*levels, noise) == before:
             break
-    return Family(family.mean, family.known, family.features, tuple(levels), noise)
+    return replace(family, levels=tuple(levels), noise=noise)
+
+
+def _likeliest(family: Family, measured: Indices, logs: Matrix) -> Family:
+    """The family as it is, unless a size in place of its mean explains what was measured much better."""
+    usual = family if family.known.shape[1] > 1 else _tuned(family, measured, logs)
+    others = [_tuned(replace(family, mean=size), measured, logs) for size in family.sizes.T]
+    best = max(others, key=lambda other: _explained(other, measured, logs), default=usual)
+    return best if _explained(best, measured, logs) > _explained(usual, measured, logs) + BETTER else usual
+
+
+def _explained(family: Family, measured: Indices, logs: Matrix) -> float:
+    """How likely the family makes what was measured, as a logarithm."""
+    return _likelihood([_case(family, measured, logs)], family.levels, family.noise)
+
+
+def _case(family: Family, measured: Indices, logs: Matrix) -> tuple[list[Matrix], Matrix]:
+    left = logs - family.mean[measured]
+    return _terms(family, measured, measured), left - left.mean()
 
 
 def _tuned(family: Family, measured: Indices, logs: Matrix) -> Family:
     """Of a family too small to learn from: the levels that explain best what was measured itself."""
-    cases = [(_terms(family, measured, measured), logs - family.mean[measured] - (logs - family.mean[measured]).mean())]
+    cases = [_case(family, measured, logs)]
     options = [(linear, smooth / 2, other, smooth) for linear, smooth, other in product((0.0, 0.1, 0.3, 1.0), (0.0, 0.1), (0.03, 0.3, 1.0))]
     levels, noise = max(product(options, NOISES), key=lambda option: _likelihood(cases, *option))
     return replace(family, levels=levels, noise=noise)

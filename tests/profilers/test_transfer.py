@@ -66,3 +66,14 @@ def test_the_same_table_gives_the_same_prediction():
     first, second = (learn_family(latency_s[:3], features) for _ in range(2))
     assert first.levels == second.levels
     assert (choose(first, 8, seed=1) == choose(second, 8, seed=1)).all()
+
+
+def test_a_device_like_none_of_the_known_ones_is_predicted_by_the_size_that_explains_it():
+    random = np.random.default_rng(4)
+    macs, others = np.exp(random.uniform(10, 16, 80)), np.exp(random.uniform(4, 9, (80, 3)))
+    known = others[:, 0] * np.exp(random.normal(0, 0.02, (5, 80)))  # what moves data is all that counts there
+    new = 1e-9 * macs * np.exp(random.normal(0, 0.05, 80))
+    family = learn_family(known, np.column_stack([macs, others]))
+    measured = choose(family, 10)
+    seconds, _ = predict(family, measured, new[measured])
+    assert np.median(np.abs(seconds / new - 1)) < 0.1
