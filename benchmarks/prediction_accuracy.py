@@ -48,6 +48,7 @@ from edgekit.residuals import interval
 from edgekit.runtime.executor import Executor, sample_inputs
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.machine.stolen import Stolen
+from edgekit.runtime.reference import slowness
 from edgekit.runtime.verbs import Transport
 from profilers.segments import Range, measure_segments
 from tests.light import FOLDER as LIGHT
@@ -111,7 +112,8 @@ class Points:
 class Sentinel:
     """Work that is always the same, in this process, by which one sees whether the machine is what it was at the segments.
 
-    ``kept`` holds the seconds it took then.
+    It takes its time as the devices do that are played: at the machine's usual clock, whatever that is just now. ``kept`` holds
+    the seconds it took then.
     """
 
     def __init__(self, graph: Graph, model: bytes, kept: Path):
@@ -137,12 +139,13 @@ class Sentinel:
         return abs(self.seconds() / statistics.median(self._then or [self.seconds()]) - 1)
 
     def seconds(self) -> float:
-        """Of one run, the median of fifteen."""
+        """Of one run at the usual clock, the median of fifteen."""
         seconds = []
         for _ in range(RUNS):
+            slower = slowness()
             begin = time.perf_counter()
             self._executor.run(self._inputs, self._outputs)
-            seconds.append(time.perf_counter() - begin)
+            seconds.append((time.perf_counter() - begin) / slower)
         return statistics.median(seconds)
 
 

@@ -9,6 +9,7 @@ finds: the network on both devices in turn, or the slower one last. Printed for 
     regret        measured value of the chosen plan over the best measured one                     at most 1.03
     hypervolume   of what the plans of the predicted front measure, over that of all plans         at least 0.98
     tau           Kendall's, of predicted and measured among plans within 1.5 of the best           at least 0.8
+    covered       share of plans in the interval for nine in ten that is told from those before
 
 A sentinel runs between the pipelines, and one beside which the machine was more than 3 % from what it was at the segments, or was robbed
 of more than 4 % of its time by a hypervisor, is done again. What was measured is kept in FOLDER, and another run goes on from
@@ -26,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.prediction_accuracy import NETWORKS, Point, Points, Sentinel, certified, cost_of, steady, wait_for_calm
+from benchmarks.prediction_accuracy import NETWORKS, Point, Points, Sentinel, certified, cost_of, covered, steady, wait_for_calm
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.device import Device
@@ -110,7 +111,7 @@ def sweep(name: str, folder: Path) -> list[Point]:
 
 
 def judge(points: list[Point], front: Front) -> dict[str, float]:
-    """Regret, hypervolume and tau."""
+    """Regret, tau, covered and hypervolume."""
     measured = np.array([(point.latency_s, point.period_s) for point in points])
     predicted = np.array([point.predicted["segments"] for point in points])
     names = [point.plan for point in points]
@@ -121,6 +122,8 @@ def judge(points: list[Point], front: Front) -> dict[str, float]:
         near = measured[:, which] <= NEAR * measured[:, which].min()
         found[f"{objective} tau"] = kendall_tau(predicted[near, which], measured[near, which])
         found[f"{objective} near"] = int(near.sum())
+        inside, told = covered(points, which)
+        found[f"{objective} covered"] = inside / max(1, told)
     reference = (float(measured[:, 0].max()), float(measured[:, 1].max()))
     described = {plan.describe() for plan in front.plans}
     on_front = [(float(x), float(y)) for (x, y), name in zip(measured, names, strict=True) if name in described]
