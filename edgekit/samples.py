@@ -20,7 +20,8 @@ class Fused(Struct, frozen=True, forbid_unknown_fields=True):
         ops: of the nodes, in their order.
         reads, makes: shapes of the tensors that come in and go out; ``weights``: of what is held.
         window: sides of a pooling window, which no shape tells.
-        before, after: operators of the kernels that feed it and that read it, sorted; "" stands for the graph's own ends.
+        blocks: widths of the blocks of channels that it can be computed in, as devices with such a layout would do.
+        before, after: widths at which all that feeds it, or all that reads it, is in blocks, too.
     """
 
     ops: tuple[Name, ...]
@@ -29,8 +30,9 @@ class Fused(Struct, frozen=True, forbid_unknown_fields=True):
     weights: tuple[Shape, ...] = ()
     macs: Count = 0
     window: Shape = ()
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
+    blocks: Shape = ()
+    before: Shape = ()
+    after: Shape = ()
 
 
 class SampledKernel(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +47,9 @@ class SampledNetwork(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         source: which network; a sampler passes over those that are there already.
-        p10_s, p50_s: of the whole; ``cpu_s``: processor seconds, their lowest tenth.
+        p10_s, p50_s: of the whole, each the median of the times that it was run; ``cpu_s``: processor seconds, their lowest tenth.
+            All are told at the machine's usual clock.
+        p10s_s: the lowest tenth of each time.
         profiled_s: of the whole with the profiler on.
         taken_s: what the measurement took.
         fusions: for each unit, its signature and the kernel of each of its nodes (see profilers.fusing).
@@ -59,6 +63,7 @@ class SampledNetwork(Struct, frozen=True, forbid_unknown_fields=True):
     taken_s: Seconds
     kernels: tuple[SampledKernel, ...]
     fusions: tuple[tuple[str, str], ...] = ()
+    p10s_s: tuple[Seconds, ...] = ()
 
 
 class Samples(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.samples"):

@@ -55,7 +55,7 @@ def _carried(predictor: Predictor, networks: Sequence[SampledNetwork], added_s: 
     usual = float(np.exp(every))
     factors = {name: float(np.exp((sum(logs) + BELIEF * every) / (len(logs) + BELIEF))) for name, logs in by_kind.items()}
     regressions = {name: replace(one, weights=one.weights * factors.get(name, usual)) for name, one in predictor.regressions.items()}
-    carried = replace(bare, regressions=regressions, each_s=bare.each_s * usual)
+    carried = replace(bare, regressions=regressions)
     off = [float(np.log(network.p10_s / _whole(carried, network))) for network in networks]
     return replace(carried, factor=carried.factor * float(np.exp(np.median(off) * len(off) / (len(off) + BELIEF))))
 

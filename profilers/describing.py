@@ -8,14 +8,18 @@ from edgekit.grouping import HEAVY
 from edgekit.onnxio import Model, window
 from edgekit.samples import Fused, SampledKernel
 from profilers.anchors import find_anchors
+from profilers.blocks import with_blocks
 from profilers.claims import Original, claim, edges
-from profilers.fusing import FOLDED, Fusions, parts, signature, written
+from profilers.fusing import FOLDED, Fusions, live, parts, signature, written
 from profilers.kernels import LEAVING, match_times
 
 __all__ = ["Timed", "expected", "main_op", "timed", "timed_by_unit"]
 
 Timed = tuple[tuple[SampledKernel, ...], tuple[tuple[str, str], ...]]
 """Kernels with their seconds, and for each unit its signature with what of it was fused."""
+
+END = -1
+"""Stands for what a graph itself reads or makes."""
 
 NORMS = frozenset({"LayerNormalization", "SkipLayerNormalization", "GroupNormalization", "InstanceNormalization", "RMSNormalization"})
 
@@ -43,18 +47,19 @@ def timed(graph: Graph, model: Model, times: tuple[KernelTime, ...], optimized: 
     pieces: list[tuple[tuple[int, ...], float]] = []
     kernel_of: dict[int, int] = {}
     for claimed, spent in zip(claims, seconds, strict=True):
-        live = sorted(place for place in claimed if not graph.nodes[place].constant)
-        if not live:
+        awake = sorted(place for place in claimed if not graph.nodes[place].constant)
+        if not awake:
             continue
-        units = sorted({original.unit[place] for place in live})
-        inside = [tuple(place for place in live if original.unit[place] == unit) for unit in units]
+        units = sorted({original.unit[place] for place in awake})
+        inside = [tuple(place for place in awake if original.unit[place] == unit) for unit in units]
         own = max(inside, key=lambda places: (sum(graph.nodes[place].macs for place in places), places[-1]))
         pieces.append((own, spent))
         kernel_of |= dict.fromkeys(own, own[0])
     described = _describe(graph, model, [places for places, _ in pieces])
     fusions = []
-    for index, unit in enumerate(graph.units):
-        chosen = [kernel_of.get(place, FOLDED + unit.start) - unit.start for place in range(unit.start, unit.stop)]
+    for index in range(len(graph.units)):
+        position = {place: number for number, place in enumerate(live(graph, index))}
+        chosen = [position.get(kernel_of.get(place, FOLDED), FOLDED) for place in position]
         fusions.append((signature(graph, index), written(chosen)))
     kernels = tuple(SampledKernel(kernel, spent) for kernel, (_, spent) in zip(described, pieces, strict=True))
     return kernels, tuple(dict.fromkeys(fusions))
@@ -62,11 +67,9 @@ def timed(graph: Graph, model: Model, times: tuple[KernelTime, ...], optimized: 
 
 def timed_by_unit(graph: Graph, model: Model, times: tuple[KernelTime, ...]) -> Timed:
     """As ``timed``, of a device that runs unit by unit and tells of no graph of its own."""
-    live = [
-        tuple(place for place in range(unit.start, unit.stop) if not graph.nodes[place].constant) or (unit.start,) for unit in graph.units
-    ]
-    described = _describe(graph, model, live)
-    fusions = [(signature(graph, i), written([0] * (unit.stop - unit.start))) for i, unit in enumerate(graph.units)]
+    pieces = [tuple(live(graph, index)) or (unit.start,) for index, unit in enumerate(graph.units)]
+    described = _describe(graph, model, pieces)
+    fusions = [(signature(graph, index), written([0] * len(live(graph, index)))) for index in range(len(graph.units))]
     kernels = tuple(SampledKernel(kernel, time.seconds) for kernel, time in zip(described, times, strict=True))
     return kernels, tuple(dict.fromkeys(fusions))
 
@@ -105,43 +108,40 @@ def _nearest(index: int, way: Sequence[Sequence[int]], claims: Sequence[set[int]
 
 
 def _describe(graph: Graph, model: Model, pieces: Sequence[Sequence[int]]) -> list[Fused]:
-    names = [main_op([graph.nodes[place].op for place in places]) for places in pieces]
     owner = {place: index for index, places in enumerate(pieces) for place in places}
     before, after = edges(graph.nodes)
-    found = []
+    feeding, reading = [], []
     for index, places in enumerate(pieces):
-        nodes = [graph.nodes[place] for place in places]
-        made = dict.fromkeys(name for node in nodes for name in node.outputs if name)
-        read = dict.fromkeys(name for node in nodes for name in node.inputs if name and name not in made)
-        held = [graph.tensor(name) for name in read if graph.is_constant(name)]
-        moving = [graph.tensor(name) for name in read if not graph.is_constant(name)]
-        outside = {name for place in places for reader in after[place] if owner.get(reader) != index for name in graph.nodes[reader].inputs}
-        leaving = [graph.tensor(name) for name in made if name in outside or name in graph.outputs]
-        sources = {_through(graph, place, before, owner, names, index) for place in places}
-        readers = {_through(graph, place, after, owner, names, index) for place in places}
-        ends = {""} if any(name in graph.inputs for name in read) else set()
-        found.append(
-            Fused(
-                tuple(node.op for node in nodes),
-                _shapes(moving),
-                _shapes(leaving),
-                _shapes(held),
-                sum(node.macs for node in nodes),
-                next((sides for node in nodes if (sides := window(model, node.name))), ()),
-                tuple(sorted(set().union(ends, *sources))),
-                tuple(sorted(set().union(*readers, {""} if made.keys() & set(graph.outputs) else set()))),
-            )
-        )
-    return found
+        begins = any(name in graph.inputs for place in places for name in graph.nodes[place].inputs)
+        ends = any(name in graph.outputs for place in places for name in graph.nodes[place].outputs)
+        feeding.append([*_next(graph, places, before, owner, index), *([END] if begins else [])])
+        reading.append([*_next(graph, places, after, owner, index), *([END] if ends else [])])
+    return with_blocks([_alone(graph, model, places, owner, after) for places in pieces], feeding, reading)
 
 
-def _through(
-    graph: Graph, place: int, way: Sequence[Sequence[int]], owner: dict[int, int], names: Sequence[str], index: int
-) -> frozenset[str]:
-    """The kernels next to a node, by name; nodes without a kernel are looked through."""
-    found: set[str] = set()
-    seen = {place}
-    stack = list(way[place])
+def _alone(graph: Graph, model: Model, places: Sequence[int], owner: dict[int, int], after: Sequence[Sequence[int]]) -> Fused:
+    """A kernel without its layout and what is around it."""
+    nodes, index = [graph.nodes[place] for place in places], owner[places[0]]
+    made = dict.fromkeys(name for node in nodes for name in node.outputs if name)
+    read = dict.fromkeys(name for node in nodes for name in node.inputs if name and name not in made)
+    held = [graph.tensor(name) for name in read if graph.is_constant(name)]
+    moving = [graph.tensor(name) for name in read if not graph.is_constant(name)]
+    outside = {name for place in places for reader in after[place] if owner.get(reader) != index for name in graph.nodes[reader].inputs}
+    leaving = [graph.tensor(name) for name in made if name in outside or name in graph.outputs]
+    return Fused(
+        tuple(node.op for node in nodes),
+        _shapes(moving),
+        _shapes(leaving),
+        _shapes(held),
+        sum(node.macs for node in nodes),
+        next((sides for node in nodes if (sides := window(model, node.name))), ()),
+    )
+
+
+def _next(graph: Graph, places: Sequence[int], way: Sequence[Sequence[int]], owner: dict[int, int], index: int) -> list[int]:
+    """The kernels next to one; nodes without a kernel are looked through."""
+    found: set[int] = set()
+    seen, stack = set(places), [near for place in places for near in way[place]]
     while stack:
         near = stack.pop()
         if near in seen or graph.nodes[near].constant:
@@ -150,8 +150,8 @@ def _through(
         if near not in owner:
             stack += way[near]
         elif owner[near] != index:
-            found.add(names[owner[near]])
-    return frozenset(found)
+            found.add(owner[near])
+    return sorted(found)
 
 
 def _shapes(tensors: Sequence[Tensor]) -> tuple[tuple[int, ...], ...]:

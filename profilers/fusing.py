@@ -3,9 +3,9 @@
     unit       Conv ── BatchNormalization ── Sigmoid ─┐         signature   Conv, BatchNormalization 0, Sigmoid 1, Mul 1 2
                                         └─── Mul ─────┘         kernels     0 0 1 2
 
-A signature names the operators of a unit in order, with the positions within the unit of those that feed each. What is fused
-may also depend on what stands around: so behind an @ come the operators that feed the unit, and whether its channels, and those
-that it reads, come in eights, as blocked layouts want them.
+A signature names the operators of a unit in order, with the positions of those that feed each; what makes constants is passed
+over, as it is computed once when a model is loaded. What is fused may also depend on what stands around: so behind an @ come the
+operators that feed the unit, and whether its channels, and those that it reads, come in eights, as blocked layouts want them.
 """
 
 from collections import Counter, defaultdict
@@ -14,30 +14,42 @@ from collections.abc import Iterable, Mapping, Sequence
 from edgekit.graph import Graph, Node
 from edgekit.grouping import HEAVY
 
-__all__ = ["FOLDED", "Fusions", "learn", "parts", "signature", "written"]
+__all__ = ["FOLDED", "Fusions", "learn", "live", "parts", "signature", "written"]
 
-AROUND = "@"
+AROUND, GROUPED = "@", "grouped"
 FOLDED = -1
 """Stands for the kernel of a node that has none."""
 
 _TAILS = frozenset({"BatchNormalization", "Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"})
-"""What a convolution takes in where nothing was learned."""
+_SUMS = frozenset({"Add", "Sum"})
+"""What a convolution takes in where nothing was learned; sums only where it is computed in blocks."""
 
 Fusions = Mapping[str, tuple[int, ...]]
 """For each signature, the kernel of each node: the position of that kernel's first node, or FOLDED."""
 
 
+def live(graph: Graph, index: int) -> list[int]:
+    """The positions of a unit's nodes, without those that make constants."""
+    unit = graph.units[index]
+    return [place for place in range(unit.start, unit.stop) if not graph.nodes[place].constant]
+
+
 def signature(graph: Graph, index: int) -> str:
     """The operators of a unit with the edges between them, and what stands around; sizes play no other part."""
-    nodes = graph.unit_nodes(index)
+    nodes = [graph.nodes[place] for place in live(graph, index)]
     maker: dict[str, int] = {}
     words = []
     for place, node in enumerate(nodes):
-        words.append(" ".join([node.op, *(str(maker[name]) for name in node.inputs if name in maker)]))
+        words.append(
+            " ".join(
+                [f"{node.op} {GROUPED}" if _grouped(graph, node) else node.op, *(str(maker[name]) for name in node.inputs if name in maker)]
+            )
+        )
         maker |= dict.fromkeys(node.outputs, place)
-    outside = [name for name in dict.fromkeys(name for node in nodes for name in node.inputs) if name not in maker]
-    feeding = [graph.makers[name].op if name in graph.makers else "" for name in outside if not graph.is_constant(name)]
-    read = [graph.tensor(name).shape for name in outside if not graph.is_constant(name)]
+    outside = [name for name in dict.fromkeys(name for node in nodes for name in node.inputs) if name and name not in maker]
+    outside = [name for name in outside if not _fixed(graph, name)]
+    feeding = [graph.makers[name].op if name in graph.makers else "" for name in outside]
+    read = [graph.tensor(name).shape for name in outside]
     made = [graph.tensor(name).shape for node in nodes[:1] for name in node.outputs]
     eights = ["8" if shape and len(shape) > 1 and shape[1] % 8 == 0 else "-" for shape in (*read[:1], *made[:1])]
     return f"{', '.join(words)} {AROUND} {' '.join([*sorted(feeding), *eights])}"
@@ -65,20 +77,33 @@ def _alone(unit: str) -> str:
 def parts(graph: Graph, fusions: Fusions) -> list[tuple[int, tuple[int, ...]]]:
     """The kernels of a graph in order: each with its unit and the positions of its nodes."""
     found = []
-    for index, unit in enumerate(graph.units):
-        nodes = graph.unit_nodes(index)
-        unit_signature = signature(graph, index)
-        kernels = fusions.get(unit_signature) or fusions.get(_alone(unit_signature)) or _by_rule(nodes)
+    for index in range(len(graph.units)):
+        places, unit_signature = live(graph, index), signature(graph, index)
+        kernels = fusions.get(unit_signature) or fusions.get(_alone(unit_signature)) or _by_rule(graph, places)
         members: dict[int, list[int]] = defaultdict(list)
-        for place, kernel in enumerate(kernels):
-            if kernel != FOLDED and not nodes[place].constant:
-                members[kernel].append(unit.start + place)
+        for place, kernel in zip(places, kernels, strict=True):
+            if kernel != FOLDED:
+                members[kernel].append(place)
         found += [(index, tuple(positions)) for _, positions in sorted(members.items())]
     return found
 
 
-def _by_rule(nodes: Sequence[Node]) -> list[int]:
-    """A convolution takes in what follows it and only it; all else is a kernel of its own."""
+def _fixed(graph: Graph, name: str) -> bool:
+    """Whether a tensor is there before anything runs."""
+    return graph.is_constant(name) or (name in graph.makers and graph.makers[name].constant)
+
+
+def _grouped(graph: Graph, node: Node) -> bool:
+    """Whether it is a convolution of several groups with several channels each, which blocked layouts seldom take."""
+    if node.op != "Conv":
+        return False
+    read, weight = (graph.tensor(name).shape or () for name in node.inputs[:2])
+    return len(read) > 1 and len(weight) > 1 and 1 < weight[1] < read[1]
+
+
+def _by_rule(graph: Graph, places: Sequence[int]) -> list[int]:
+    """A convolution takes in what follows it and only it, and what scales or shifts it; all else is a kernel of its own."""
+    nodes = [graph.nodes[place] for place in places]
     readers = Counter(name for node in nodes for name in node.inputs)
     owner: dict[str, int] = {}
     kernels = []
@@ -86,7 +111,9 @@ def _by_rule(nodes: Sequence[Node]) -> list[int]:
         feeding = {owner[name] for name in node.inputs if name in owner}
         home = min(feeding, default=place)
         lone = all(readers[name] == 1 for name in node.inputs if name in owner)
-        takes = nodes[home].op in HEAVY and "Conv" in nodes[home].op and (node.op in _TAILS or node.op == "Add")
+        scaled = node.op == "Mul" and all(name in owner or _fixed(graph, name) for name in node.inputs)
+        added = node.op in _SUMS and not _grouped(graph, nodes[home])
+        takes = nodes[home].op in HEAVY and "Conv" in nodes[home].op and (node.op in _TAILS or scaled or added)
         kernel = home if len(feeding) == 1 and lone and takes else place
         kernel = FOLDED if node.op in ("Dropout", "Identity") else kernel
         kernels.append(kernel)

@@ -1,15 +1,15 @@
 """A predictor for one device, fitted to samples of its kernels each time it is needed: a table, and a regression for each kind.
 
-    graph ──fusing──▶ kernels ──table, or the regression of their kind──▶ seconds ──sum, calibrated──▶ whole
+    graph ──fusing──▶ kernels ──table, or the regression of their kind──▶ seconds ──adding──▶ whole
 
 What was sampled is in the table and is taken as it was measured. Nothing fitted is ever stored, so that no version of any
 library can spoil it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,12 @@ from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.samples import Fused, SampledNetwork, Samples
+from profilers.adding import describe, weight_bytes
+from profilers.blocks import WIDTHS
 from profilers.describing import expected
 from profilers.features import features, kind, terms
 from profilers.fusing import Fusions, learn
-from profilers.regression import Regression, fit
+from profilers.regression import Regression, fit, roofline
 
 __all__ = [
     "Error",
@@ -35,7 +37,6 @@ __all__ = [
     "predict_whole",
     "profiling_s",
     "settled",
-    "weight_bytes",
 ]
 
 Vector = NDArray[np.float64]
@@ -52,6 +53,7 @@ SHARE_LEFT = 0.2
 CONTRADICTION = 1.6
 FOLDS = 5
 OTHER = "other"
+T = TypeVar("T")
 
 Row = tuple[Fused, int, float, int]
 """A kernel, the bytes of the weights of its network, its seconds, and which network that is."""
@@ -85,8 +87,10 @@ class Predictor:
     """Regressions by kind, the table of kernels that were sampled, and how a network's kernels add up to it.
 
     Attributes:
-        factor, each_s: the whole is its kernels' sum times the factor, and so much more for each kernel.
+        adding: what a whole is beside the sum of its kernels; None where too few networks tell.
+        factor: of all wholes, where the predictor was carried over from another device.
         usual: how much longer than its lowest tenth a network's median run is.
+        width: channels in a block of the device's layout: that which explains its convolutions best.
         error: cross-validated.
     """
 
@@ -94,9 +98,10 @@ class Predictor:
     fusions: Fusions
     regressions: dict[str, Regression]
     table: dict[Fused, float]
+    adding: Regression | None = None
     factor: float = 1.0
-    each_s: float = 0.0
     usual: float = 1.0
+    width: int = WIDTHS[0]
     error: Error = Error(0.0, 0.0, 0.0, 0.0, 0)
 
 
@@ -147,15 +152,34 @@ def fit_predictor(samples: Samples) -> Predictor:
     usual = float(np.median([network.p50_s / network.p10_s for network in networks]))
     if len(networks) < 2 * FOLDS:
         return replace(predictor, usual=usual)
-    sums, counts, truths = np.empty(len(networks)), np.empty(len(networks)), np.array([network.p10_s for network in networks])
+    parts = [_fitted(samples, _others(networks, fold), added_s, predictor) for fold in range(FOLDS)]
+    rows = [_row(parts[place % FOLDS], network) for place, network in enumerate(networks)]
+    adding = _adding(rows, networks)
+    ratios = np.empty(len(networks))
     for fold in range(FOLDS):
-        part = _fitted(samples, [network for place, network in enumerate(networks) if place % FOLDS != fold], added_s, predictor)
+        part = _adding(_others(rows, fold), _others(networks, fold), adding)
         for place in range(fold, len(networks), FOLDS):
-            guesses = guess(part, [(sampled.kernel, 0) for sampled in networks[place].kernels])
-            sums[place], counts[place] = sum(one.seconds for one in guesses), len(guesses)
-    factor, each_s = _calibrated(sums, counts, truths)
-    error = error_of((factor * sums + each_s * counts) / truths)
-    return replace(predictor, factor=factor, each_s=each_s, usual=usual, error=error)
+            ratios[place] = _seconds(part, rows[place]) / networks[place].p10_s
+    return replace(predictor, adding=adding, usual=usual, error=error_of(ratios))
+
+
+def _others(found: Sequence[T], fold: int) -> list[T]:
+    """What is not in a fold."""
+    return [one for place, one in enumerate(found) if place % FOLDS != fold]
+
+
+def _row(predictor: Predictor, network: SampledNetwork) -> tuple[Vector, Vector]:
+    kernels = [sampled.kernel for sampled in network.kernels]
+    return describe(kernels, [one.seconds for one in guess(predictor, [(kernel, 0) for kernel in kernels])])
+
+
+def _adding(rows: Sequence[tuple[Vector, Vector]], networks: Sequence[SampledNetwork], like: Regression | None = None) -> Regression:
+    terms_of, features_of = (np.array(column) for column in zip(*rows, strict=True))
+    return fit(terms_of, features_of, np.array([network.p10_s for network in networks]), like=like)
+
+
+def _seconds(adding: Regression, row: tuple[Vector, Vector]) -> float:
+    return float(adding.predict(row[0][None], row[1][None])[0][0])
 
 
 def error_of(ratios: Vector) -> Error:
@@ -169,50 +193,48 @@ def _fitted(samples: Samples, networks: Sequence[SampledNetwork], added_s: float
     by_kind: dict[str, list[Row]] = defaultdict(list)
     table: dict[Fused, list[float]] = defaultdict(list)
     for number, network in enumerate(networks):
-        nbytes = weight_bytes(sampled.kernel for sampled in network.kernels)
+        nbytes = weight_bytes([sampled.kernel for sampled in network.kernels])
         for sampled, seconds in zip(network.kernels, settled(network, added_s), strict=True):
             by_kind[kind(sampled.kernel)].append((sampled.kernel, nbytes, seconds, number))
             table[sampled.kernel].append(seconds)
+    width = like.width if like else _width(by_kind)
     regressions: dict[str, Regression] = {}
     known = like.regressions if like else {}
     for name, found in by_kind.items():
         if len(found) >= FEWEST and (like is None or name in known):
-            regressions[name] = _regression(found, known.get(name))
+            regressions[name] = _regression(found, width, known.get(name))
     rare = [row for name, found in by_kind.items() if name not in regressions for row in found]
     every = rare if len(rare) >= FEWEST else [row for found in by_kind.values() for row in found]
-    regressions[OTHER] = _regression(every, known.get(OTHER), bare=True)
+    regressions[OTHER] = _regression(every, width, known.get(OTHER), bare=True)
     fusions = learn(pair for network in networks for pair in network.fusions)
-    return Predictor(samples, fusions, regressions, {kernel: float(np.median(found)) for kernel, found in table.items()})
+    return Predictor(samples, fusions, regressions, {kernel: float(np.median(found)) for kernel, found in table.items()}, width=width)
 
 
-def _calibrated(sums: Vector, counts: Vector, truths: Vector) -> tuple[float, float]:
-    """The factor and the seconds for each kernel that make the least relative error, deaf to outliers."""
-    weights = np.ones(len(truths))
-    factor = each = 0.0
-    for _ in range(20):
-        rows = np.stack([sums / truths, counts / truths], axis=1)
-        left = rows.T @ (rows * weights[:, None])
-        factor, each = (float(value) for value in np.linalg.solve(left + 1e-12 * np.eye(2) * left.max(), rows.T @ weights))
-        if each < 0:
-            factor, each = float((rows[:, 0] * weights).sum() / (rows[:, 0] ** 2 * weights).sum()), 0.0
-        weights = 1 / np.maximum(np.abs(rows @ np.array([factor, each]) - 1), 0.02)
-    return factor, each
+def _width(by_kind: Mapping[str, Sequence[Row]]) -> int:
+    """Of a block: the one whose rooflines of convolutions leave the least."""
+    convolutions = [found for name, found in by_kind.items() if name.startswith("Conv") and len(found) >= FEWEST]
+    return min(WIDTHS, key=lambda width: sum(_left(found, width) for found in convolutions))
 
 
-def _regression(found: Sequence[Row], like: Regression | None, bare: bool = False) -> Regression:
+def _left(found: Sequence[Row], width: int) -> float:
+    """The sum of what the roofline is off by, in logarithms."""
+    rows, seconds = _terms(found, width), np.array([row[2] for row in found])
+    return float(np.abs(np.log(np.maximum(rows @ roofline(rows, seconds), 1e-9) / np.maximum(seconds, 1e-7))).sum())
+
+
+def _regression(found: Sequence[Row], width: int, like: Regression | None, bare: bool = False) -> Regression:
     seconds, groups = np.array([row[2] for row in found]), np.array([row[3] for row in found])
-    return fit(np.array([terms(row[0]) for row in found]), _columns(found, bare), seconds, groups, like)
+    return fit(_terms(found, width), _columns(found, width, bare), seconds, groups, like)
 
 
-def weight_bytes(kernels: Iterable[Fused]) -> int:
-    """Of a network of these kernels, with four bytes a weight."""
-    return sum(4 * prod(shape) for kernel in kernels for shape in kernel.weights)
+def _terms(found: Sequence[Row], width: int) -> Vector:
+    return np.array([terms(row[0], width) for row in found])
 
 
-def _columns(found: Sequence[Row], bare: bool) -> Vector:
+def _columns(found: Sequence[Row], width: int, bare: bool) -> Vector:
     if bare:
-        return np.asarray(np.log2(1 + np.array([terms(row[0])[1:] for row in found])))
-    return np.array([features(row[0], row[1]) for row in found])
+        return np.asarray(np.log2(1 + _terms(found, width)[:, 1:]))
+    return np.array([features(row[0], row[1], width) for row in found])
 
 
 def predict_kernels(predictor: Predictor, graph: Graph, model: Model) -> list[KernelGuess]:
@@ -222,7 +244,7 @@ def predict_kernels(predictor: Predictor, graph: Graph, model: Model) -> list[Ke
 
 def guess(predictor: Predictor, kernels: Sequence[tuple[Fused, int]]) -> list[KernelGuess]:
     """Seconds of the kernels of one network, each with its unit."""
-    nbytes = weight_bytes(kernel for kernel, _ in kernels)
+    nbytes = weight_bytes([kernel for kernel, _ in kernels])
     by_kind: dict[str, list[int]] = defaultdict(list)
     for place, (kernel, _) in enumerate(kernels):
         name = kind(kernel)
@@ -230,8 +252,8 @@ def guess(predictor: Predictor, kernels: Sequence[tuple[Fused, int]]) -> list[Ke
     found: dict[int, KernelGuess] = {}
     for name, places in by_kind.items():
         rows = [(kernels[place][0], nbytes, 0.0, 0) for place in places]
-        columns = _columns(rows, name == OTHER)
-        seconds, deviations = predictor.regressions[name].predict(np.array([terms(row[0]) for row in rows]), columns)
+        columns = _columns(rows, predictor.width, name == OTHER)
+        seconds, deviations = predictor.regressions[name].predict(_terms(rows, predictor.width), columns)
         for place, value, deviation in zip(places, seconds, deviations, strict=True):
             kernel, unit = kernels[place]
             known = predictor.table.get(kernel)
@@ -241,4 +263,7 @@ def guess(predictor: Predictor, kernels: Sequence[tuple[Fused, int]]) -> list[Ke
 
 def predict_whole(predictor: Predictor, guesses: Sequence[KernelGuess]) -> float:
     """Seconds, the lowest tenth, of the network that runs these kernels."""
-    return predictor.factor * sum(one.seconds for one in guesses) + predictor.each_s * len(guesses)
+    seconds = [one.seconds for one in guesses]
+    if predictor.adding is None:
+        return predictor.factor * sum(seconds)
+    return predictor.factor * _seconds(predictor.adding, describe([one.kernel for one in guesses], seconds))

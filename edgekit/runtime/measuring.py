@@ -22,6 +22,7 @@ from edgekit.runtime.machine.stolen import Stolen
 from edgekit.runtime.memory import Watch, peak_bytes
 from edgekit.runtime.power import spending
 from edgekit.runtime.providers import is_onnxruntime, of_gpu
+from edgekit.runtime.reference import slowness
 from edgekit.runtime.store import PART
 from edgekit.runtime.verbs import KernelTime, Measure, Measured
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["measure_energy", "measure_kernels", "measure_segment"]
 
 WARM_UP = 10
+COMPARED_S = 0.02
+"""Time between two looks at how fast the machine is."""
 
 
 def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
@@ -39,7 +42,8 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
     executor, inputs, outputs = _warm(request, model, watch.loaded)
     samples: list[float] = []
     cpu: list[float] = []
-    due = time.perf_counter()
+    slow = [slowness()] if request.compared else []
+    due = compared = time.perf_counter()
     end = due + request.budget_s
     interval_s = 1 / request.rate_per_s if request.rate_per_s else 0.0
     stolen = Stolen()
@@ -48,6 +52,9 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
         executor.run(inputs, outputs)
         samples.append(time.perf_counter() - begin)
         cpu.append(executor.cpu_s)
+        if request.compared and begin > compared + COMPARED_S:
+            slow.append(slowness())
+            compared = time.perf_counter()
         if interval_s:
             due = max(due + interval_s, begin)
             time.sleep(max(due - time.perf_counter(), 0.0))
@@ -68,6 +75,7 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
         library_bytes=peaks.library,
         stolen=share,
         rested_s=rested,
+        slowness=statistics.median(slow or [1.0]),
     )
 
 

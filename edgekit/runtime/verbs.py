@@ -206,6 +206,7 @@ class Measure(Struct, frozen=True, tag="measure"):
 
     ``rate_per_s``: how often a frame comes in, as in a stream; None: one as soon as the one before is done.
     ``rests``: how many more runs follow, each after a pause, as far as the budget goes once more.
+    ``compared``: whether other work, that is always the same, is done in between, to tell how fast the machine is just then.
     """
 
     model: Name
@@ -220,6 +221,7 @@ class Measure(Struct, frozen=True, tag="measure"):
     works: tuple[Work, ...] = ()
     rate_per_s: Rate | None = None
     rests: Count = 0
+    compared: bool = False
 
 
 class KernelTime(Struct, frozen=True):
@@ -240,6 +242,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     ``library_bytes`` is by how much more of the libraries was in memory after the run than before the load.
     ``stolen`` is the share of the machine's processor time that a hypervisor took away during the runs.
     ``rested_s`` are the runs that came after a pause each.
+    ``slowness`` is how many times as long as usual the machine took for anything, where that was looked at.
     """
 
     samples_s: tuple[Seconds, ...]
@@ -257,6 +260,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     library_bytes: Bytes = 0
     stolen: float = 0.0
     rested_s: tuple[Seconds, ...] = ()
+    slowness: Annotated[float, Meta(gt=0)] = 1.0
 
 
 class Probe(Struct, frozen=True, tag="probe"):

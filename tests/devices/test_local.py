@@ -55,6 +55,15 @@ def test_runs_after_a_pause_are_told_apart() -> None:
     assert len(measured.rested_s) == 3 and min(measured.rested_s) > 0
 
 
+def test_how_fast_the_machine_is_meanwhile_is_told_where_it_is_asked_for() -> None:
+    with connect(BENCH) as connection:
+        request = Measure(connection.put(written(HEAVY)), MATRIX, PRODUCT, "segment", budget_s=0.1)
+        silent, _ = connection.measure(request)
+        compared, _ = connection.measure(msgspec.structs.replace(request, compared=True))
+    assert silent.slowness == 1.0
+    assert 0.2 < compared.slowness < 5 and compared.slowness != 1.0
+
+
 def test_a_stage_runs_on_the_cores_of_its_device() -> None:
     core = max(os.sched_getaffinity(0))
     with connect(BENCH) as connection:

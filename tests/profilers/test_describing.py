@@ -12,6 +12,7 @@ from edgekit.runtime.verbs import KernelTime
 from profilers.describing import expected, main_op, timed
 from profilers.fusing import learn, parts, signature
 from profilers.stacks import draw_stack
+from tests.light import prepared
 from tests.models import skipping
 
 
@@ -41,12 +42,12 @@ def test_no_time_is_lost_and_the_kernels_seen_are_those_expected_afterwards(seed
     assert len(set(ours) ^ set(theirs)) <= 0.2 * len(theirs)  # a unit may be fused in two ways, by what is around it
 
 
-def test_a_kernel_is_told_by_its_operators_shapes_and_neighbours():
+def test_a_kernel_is_told_by_its_operators_shapes_and_layouts():
     graph, model = skipping().graph, skipping().model
     kernel, unit = expected(graph, model, {})[0]
     assert (kernel.ops, unit) == (("Conv", "Relu"), 0)
     assert (kernel.reads, kernel.makes, kernel.weights) == (((1, 3, 8, 8),), ((1, 4, 8, 8),), ((4, 3, 3, 3),))
-    assert (kernel.before, kernel.after) == (("",), ("Conv",))
+    assert (kernel.before, kernel.blocks, kernel.after) == ((), (16, 8, 4), (4,))  # its four channels are taken as they are by wider ones
     assert kernel.macs == 4 * 3 * 9 * 64
 
 
@@ -58,6 +59,14 @@ def test_what_was_seen_goes_before_the_rule():
     by_sight = [positions for index, positions in parts(graph, learn([(unit, "0 1 1"), (unit, "0 1 1"), (unit, "0 0 0")])) if index == 2]
     assert [len(positions) for positions in by_rule] == [3]
     assert [len(positions) for positions in by_sight] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "shufflenet"])
+def test_kernels_of_a_network_whose_weights_are_made_by_nodes_are_found_by_rule(name):
+    model = load(normalise(prepared(name).SerializeToString()))
+    graph = read(model)
+    _, kernels, _ = seen(graph, model)
+    assert len(expected(graph, model, {})) == len(kernels)
 
 
 @pytest.mark.parametrize(

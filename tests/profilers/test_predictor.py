@@ -3,6 +3,7 @@
 from functools import cache
 
 import msgspec
+import numpy as np
 import pytest
 
 from devices import connect
@@ -13,8 +14,9 @@ from edgekit.profile import Profile
 from edgekit.samples import Samples
 from partitioner.exact import solve
 from profilers.adapting import adapt
+from profilers.adding import describe
 from profilers.predicting import predict_profile
-from profilers.predictor import fit_predictor, profiling_s, settled
+from profilers.predictor import fit_predictor, predict_kernels, predict_whole, profiling_s, settled
 from profilers.profiling import profile_graph
 from profilers.sampling import sample_device, sample_network
 from profilers.stacks import draw_stack
@@ -59,6 +61,12 @@ def test_sampling_goes_on_where_it_stopped() -> None:
     again = taken(SLOW, STACKS, half)
     assert again.networks[:2] == half.networks[:2]
     assert [network.source for network in again.networks] == [network.source for network in slow().networks]
+
+
+def test_a_stack_is_told_by_the_median_of_the_times_that_it_was_run() -> None:
+    first = slow().networks[0]
+    assert len(first.p10s_s) == 3 and len(slow().networks[-1].p10s_s) == 1
+    assert first.p10_s == sorted(first.p10s_s)[1]
 
 
 def test_samples_of_other_conditions_are_not_mixed() -> None:
@@ -121,6 +129,22 @@ def test_what_the_profiler_adds_is_learned_from_networks_of_small_kernels() -> N
     ]
     assert profiling_s(longer) == pytest.approx(4e-6)
     assert profiling_s(longer[:2]) == 0.0
+
+
+def test_how_kernels_add_up_is_learned_where_enough_networks_tell() -> None:
+    assert predictor().adding is not None
+    few = fit_predictor(msgspec.structs.replace(slow(), networks=slow().networks[:8]))
+    guesses = predict_kernels(few, serial(6).graph, serial(6).model)
+    assert few.adding is None
+    assert predict_whole(few, guesses) == pytest.approx(sum(one.seconds for one in guesses))
+
+
+def test_a_network_is_described_by_the_sum_of_its_kernels_and_what_they_are() -> None:
+    kernels = [sampled.kernel for sampled in slow().networks[0].kernels]
+    terms, sizes = describe(kernels, [1e-3] * len(kernels))
+    assert terms == pytest.approx([1e-3 * len(kernels), len(kernels)])
+    assert sizes[:2] == pytest.approx(np.log2([1e-3, 1e-3 * len(kernels)]))
+    assert 0 <= sizes[4:].sum() <= 1
 
 
 def test_a_few_networks_carry_a_predictor_over_to_another_device() -> None:
