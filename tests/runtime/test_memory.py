@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,13 @@ def touched(mebibytes: int) -> int:
     return int(np.ones(mebibytes * MIB, np.uint8)[-1])
 
 
+def alone(name: str) -> Any:
+    """What a function of this module gives in a process of its own, where nobody else's heap grows."""
+    code = f"import json; from {__name__} import {name}; print(json.dumps({name}()))"
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2], check=True)
+    return json.loads(done.stdout)
+
+
 def watched() -> tuple[int, Peaks, int]:
     """What is resident, then the peaks after much was touched while loading and less while running."""
     before = resident_bytes()
@@ -33,9 +41,7 @@ def watched() -> tuple[int, Peaks, int]:
 def test_what_loading_left_behind_is_not_counted_as_running() -> None:
     if not forget_peak():
         pytest.skip("this kernel does not let a peak be forgotten")
-    alone = "import json; from tests.runtime.test_memory import watched; print(json.dumps(watched()))"  # nobody else's heap
-    done = subprocess.run([sys.executable, "-c", alone], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2], check=True)
-    before, (load, run, proportional, library), most = json.loads(done.stdout)
+    before, (load, run, proportional, library), most = alone("watched")
     assert run is not None and before + 90 * MIB < load
     assert before + 34 * MIB < run < load - 45 * MIB
     assert proportional is None or 0 < proportional <= run
@@ -43,17 +49,23 @@ def test_what_loading_left_behind_is_not_counted_as_running() -> None:
     assert most == load
 
 
-def test_where_a_peak_cannot_be_forgotten_a_run_below_it_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "forget_peak", lambda: False)
-    watch = Watch(0)
-    touched(64)
-    watch.loaded()
-    touched(8)
-    hidden = watch.ran()
+def hidden_then_over() -> tuple[Peaks, Peaks]:
+    """Of a run below the load's peak and of one above, where the kernel forgets no peak."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "forget_peak", lambda: False)
+        watch = Watch(0)
+        touched(64)
+        watch.loaded()
+        touched(8)
+        hidden = watch.ran()
+        kept = np.ones(2 * peak_bytes(), np.uint8)
+        return hidden, watch.ran() if kept[-1] else hidden
+
+
+def test_where_a_peak_cannot_be_forgotten_a_run_below_it_is_not_known() -> None:
+    hidden, over = (Peaks(*peaks) for peaks in alone("hidden_then_over"))
     assert hidden.run is None and hidden.most == hidden.load
-    kept = np.ones(2 * peak_bytes(), np.uint8)
-    over = watch.ran()
-    assert over.run is not None and over.most == over.run > over.load and kept[-1]
+    assert over.run is not None and over.most == over.run > over.load
 
 
 def test_on_a_jetson_what_the_machine_lost_counts(tmp_path: Path) -> None:
