@@ -47,9 +47,9 @@ class SampledNetwork(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         source: which network; a sampler passes over those that are there already.
-        p10_s, p50_s: of the whole, each the median of the times that it was run; ``cpu_s``: processor seconds, their lowest tenth.
-            All are told at the machine's usual clock.
-        p10s_s: the lowest tenth of each time.
+        p10_s: of the whole, the median of ``p10s_s``, one for each process that ran it; all seconds of the whole are told at the
+            machine's usual clock.
+        p50_s: as much above that as in the first process; ``cpu_s``: processor seconds there, their lowest tenth.
         profiled_s: of the whole with the profiler on.
         taken_s: what the measurement took.
         fusions: for each unit, its signature and the kernel of each of its nodes (see profilers.fusing).

@@ -29,27 +29,25 @@ def with_blocks(kernels: Sequence[Fused], before: Sequence[Sequence[int]], after
 
     ``before`` and ``after`` each kernel are those that feed it and read it; below 0 stands for the network's own ends.
     """
-    found: list[set[int]] = []
+    made: list[tuple[int, ...]] = []
+    fed: list[tuple[int, ...]] = []
     for kernel, feeding in zip(kernels, before, strict=True):
-        found.append({width for width in WIDTHS if _blocked(kernel, width, [one >= 0 and width in found[one] for one in feeding])})
-    reading = [{width for width in own if not direct(kernel, width)} for kernel, own in zip(kernels, found, strict=True)]
+        fed.append(_common(made, feeding))
+        made.append(tuple(width for width in WIDTHS if _blocked(kernel, width, width in fed[-1])))
+    read = [tuple(width for width in own if not direct(kernel, width)) for kernel, own in zip(kernels, made, strict=True)]
     return [
-        structs.replace(
-            kernel,
-            blocks=_descending(found[index]),
-            before=_descending({width for width in WIDTHS if all(one >= 0 and width in found[one] for one in before[index])}),
-            after=_descending({width for width in WIDTHS if all(one >= 0 and width in reading[one] for one in after[index])}),
-        )
+        structs.replace(kernel, blocks=made[index], before=fed[index], after=_common(read, after[index]))
         for index, kernel in enumerate(kernels)
     ]
 
 
-def _descending(widths: set[int]) -> tuple[int, ...]:
-    return tuple(sorted(widths, reverse=True))
+def _common(widths: Sequence[tuple[int, ...]], kernels: Sequence[int]) -> tuple[int, ...]:
+    """Those that all of these kernels have; a network's own ends have none."""
+    return tuple(width for width in WIDTHS if all(one >= 0 and width in widths[one] for one in kernels))
 
 
-def _blocked(kernel: Fused, width: int, before: Sequence[bool]) -> bool:
-    """Whether onnxruntime computes it in blocks of so many channels, by whether those before it are."""
+def _blocked(kernel: Fused, width: int, fed: bool) -> bool:
+    """Whether onnxruntime computes it in blocks of so many channels; ``fed``: whether all that feeds it is in such."""
     if not all(len(shape) == 4 for shape in kernel.reads):
         return False
     if convolves(kernel):
@@ -59,8 +57,8 @@ def _blocked(kernel: Fused, width: int, before: Sequence[bool]) -> bool:
     if op in _POOLS:
         return whole
     if op == "Concat":
-        return whole and all(before)
-    return op in _FOLLOWING and len(set(kernel.reads)) == 1 and all(before)
+        return whole and fed
+    return op in _FOLLOWING and len(set(kernel.reads)) == 1 and fed
 
 
 def _convolution(kernel: Fused, width: int) -> bool:
@@ -82,7 +80,7 @@ def direct(kernel: Fused, width: int) -> bool:
 
 def convolves(kernel: Fused) -> bool:
     """Whether it is a convolution whose weights are known."""
-    return any(op == "Conv" for op in kernel.ops) and bool(kernel.weights) and len(kernel.weights[0]) > 2
+    return "Conv" in kernel.ops and bool(kernel.weights) and len(kernel.weights[0]) > 2
 
 
 def groups(kernel: Fused) -> tuple[int, int]:

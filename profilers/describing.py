@@ -67,9 +67,9 @@ def timed(graph: Graph, model: Model, times: tuple[KernelTime, ...], optimized: 
 
 def timed_by_unit(graph: Graph, model: Model, times: tuple[KernelTime, ...]) -> Timed:
     """As ``timed``, of a device that runs unit by unit and tells of no graph of its own."""
-    pieces = [tuple(live(graph, index)) or (unit.start,) for index, unit in enumerate(graph.units)]
-    described = _describe(graph, model, pieces)
-    fusions = [(signature(graph, index), written([0] * len(live(graph, index)))) for index in range(len(graph.units))]
+    awake = [live(graph, index) for index in range(len(graph.units))]
+    described = _describe(graph, model, [places or [unit.start] for places, unit in zip(awake, graph.units, strict=True)])
+    fusions = [(signature(graph, index), written([0] * len(places))) for index, places in enumerate(awake)]
     kernels = tuple(SampledKernel(kernel, time.seconds) for kernel, time in zip(described, times, strict=True))
     return kernels, tuple(dict.fromkeys(fusions))
 

@@ -13,6 +13,9 @@ __all__ = ["TERMS", "features", "kind", "terms"]
 
 Vector = NDArray[np.float64]
 
+VECTOR = 16
+"""Numbers in the widest vectors that processors have."""
+
 AT_ONCE = 4
 """Blocks of channels that are made at one time, where there are so many."""
 
@@ -26,7 +29,7 @@ _FREE = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 def kind(kernel: Fused) -> str:
     """Kernels of one kind share a regression."""
     op = main_op(kernel.ops)
-    if op == "Conv" and kernel.weights and len(kernel.weights[0]) > 2:
+    if op == "Conv" and convolves(kernel):
         channels, group = groups(kernel)
         if group > 1:
             return "Conv depthwise" if group == channels else "Conv grouped"
@@ -120,7 +123,7 @@ def _product(kernel: Fused) -> list[float]:
     if held:
         rows, batch, columns = prod(made) // max(1, columns), 1, columns
     inner = kernel.macs / max(1, batch * rows * columns)
-    sizes = [_log(kernel.macs), _log(batch), _log(rows), _log(inner), _log(columns), *_fit(columns, 16), *_fit(int(inner), 16)]
+    sizes = [_log(kernel.macs), _log(batch), _log(rows), _log(inner), _log(columns), *_fit(columns, VECTOR), *_fit(int(inner), VECTOR)]
     return [*sizes, float("Gemm" in kernel.ops), float(bool(set(_COSTLY) & set(kernel.ops))), float(rows == 1)]
 
 

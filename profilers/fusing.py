@@ -40,14 +40,11 @@ def signature(graph: Graph, index: int) -> str:
     maker: dict[str, int] = {}
     words = []
     for place, node in enumerate(nodes):
-        words.append(
-            " ".join(
-                [f"{node.op} {GROUPED}" if _grouped(graph, node) else node.op, *(str(maker[name]) for name in node.inputs if name in maker)]
-            )
-        )
+        groups = [GROUPED] if _grouped(graph, node) else []
+        words.append(" ".join([node.op, *groups, *(str(maker[name]) for name in node.inputs if name in maker)]))
         maker |= dict.fromkeys(node.outputs, place)
-    outside = [name for name in dict.fromkeys(name for node in nodes for name in node.inputs) if name and name not in maker]
-    outside = [name for name in outside if not _fixed(graph, name)]
+    read_names = dict.fromkeys(name for node in nodes for name in node.inputs if name)
+    outside = [name for name in read_names if name not in maker and not graph.is_constant(name)]
     feeding = [graph.makers[name].op if name in graph.makers else "" for name in outside]
     read = [graph.tensor(name).shape for name in outside]
     made = [graph.tensor(name).shape for node in nodes[:1] for name in node.outputs]
@@ -88,11 +85,6 @@ def parts(graph: Graph, fusions: Fusions) -> list[tuple[int, tuple[int, ...]]]:
     return found
 
 
-def _fixed(graph: Graph, name: str) -> bool:
-    """Whether a tensor is there before anything runs."""
-    return graph.is_constant(name) or (name in graph.makers and graph.makers[name].constant)
-
-
 def _grouped(graph: Graph, node: Node) -> bool:
     """Whether it is a convolution of several groups with several channels each, which blocked layouts seldom take."""
     if node.op != "Conv":
@@ -111,7 +103,7 @@ def _by_rule(graph: Graph, places: Sequence[int]) -> list[int]:
         feeding = {owner[name] for name in node.inputs if name in owner}
         home = min(feeding, default=place)
         lone = all(readers[name] == 1 for name in node.inputs if name in owner)
-        scaled = node.op == "Mul" and all(name in owner or _fixed(graph, name) for name in node.inputs)
+        scaled = node.op == "Mul" and all(name in owner or graph.is_constant(name) for name in node.inputs)
         added = node.op in _SUMS and not _grouped(graph, nodes[home])
         takes = nodes[home].op in HEAVY and "Conv" in nodes[home].op and (node.op in _TAILS or scaled or added)
         kernel = home if len(feeding) == 1 and lone and takes else place

@@ -153,7 +153,10 @@ def fit_predictor(samples: Samples) -> Predictor:
     if len(networks) < 2 * FOLDS:
         return replace(predictor, usual=usual)
     parts = [_fitted(samples, _others(networks, fold), added_s, predictor) for fold in range(FOLDS)]
-    rows = [_row(parts[place % FOLDS], network) for place, network in enumerate(networks)]
+    rows = [
+        _described(guess(parts[place % FOLDS], [(sampled.kernel, 0) for sampled in network.kernels]))
+        for place, network in enumerate(networks)
+    ]
     adding = _adding(rows, networks)
     ratios = np.empty(len(networks))
     for fold in range(FOLDS):
@@ -168,9 +171,8 @@ def _others(found: Sequence[T], fold: int) -> list[T]:
     return [one for place, one in enumerate(found) if place % FOLDS != fold]
 
 
-def _row(predictor: Predictor, network: SampledNetwork) -> tuple[Vector, Vector]:
-    kernels = [sampled.kernel for sampled in network.kernels]
-    return describe(kernels, [one.seconds for one in guess(predictor, [(kernel, 0) for kernel in kernels])])
+def _described(guesses: Sequence[KernelGuess]) -> tuple[Vector, Vector]:
+    return describe([one.kernel for one in guesses], [one.seconds for one in guesses])
 
 
 def _adding(rows: Sequence[tuple[Vector, Vector]], networks: Sequence[SampledNetwork], like: Regression | None = None) -> Regression:
@@ -263,7 +265,6 @@ def guess(predictor: Predictor, kernels: Sequence[tuple[Fused, int]]) -> list[Ke
 
 def predict_whole(predictor: Predictor, guesses: Sequence[KernelGuess]) -> float:
     """Seconds, the lowest tenth, of the network that runs these kernels."""
-    seconds = [one.seconds for one in guesses]
     if predictor.adding is None:
-        return predictor.factor * sum(seconds)
-    return predictor.factor * _seconds(predictor.adding, describe([one.kernel for one in guesses], seconds))
+        return predictor.factor * sum(one.seconds for one in guesses)
+    return predictor.factor * _seconds(predictor.adding, _described(guesses))

@@ -65,15 +65,13 @@ def fit(
         centre, spread = features.mean(axis=0), features.std(axis=0)
         spread = np.where(spread > 1e-9, spread, 1.0)
         some = np.sort(random.permutation(len(seconds))[:FITTED])
-        logs = _learned(
-            (features[some] - centre) / spread, left[some], _uncertain(seconds[some], groups if groups is None else groups[some])
-        )
+        logs = _learned((features[some] - centre) / spread, left[some], _uncertain(seconds, groups, some))
         lengths, amplitude, noise = np.exp(logs[:-2]) * spread, float(np.exp(2 * logs[-2])), float(np.exp(2 * logs[-1]))
     else:
         centre, lengths, amplitude, noise = like.centre, like.lengths, like.amplitude, like.noise
     kept = np.sort(random.permutation(len(seconds))[:KEPT])
     points = (features[kept] - centre) / lengths
-    uncertain = noise * np.eye(len(kept)) + _uncertain(seconds[kept], groups if groups is None else groups[kept])
+    uncertain = noise * np.eye(len(kept)) + _uncertain(seconds, groups, kept)
     lower = np.linalg.cholesky(amplitude * _matern(points, points) + uncertain)
     solved = np.linalg.solve(lower.T, np.linalg.solve(lower, left[kept]))
     return Regression(weights, centre, lengths, amplitude, points, solved, lower, noise)
@@ -97,10 +95,10 @@ def roofline(terms: Matrix, seconds: Matrix) -> Matrix:
     return np.asarray(found / size)
 
 
-def _uncertain(seconds: Matrix, groups: NDArray[np.intp] | None) -> Matrix:
-    """What samples are off by, each for itself by how finely time is told, and those of one group together."""
-    together = 0.0 if groups is None else TOGETHER**2 * (groups[:, None] == groups[None])
-    return np.asarray(np.diag((FINEST_S / np.maximum(seconds, FINEST_S)) ** 2) + together)
+def _uncertain(seconds: Matrix, groups: NDArray[np.intp] | None, rows: NDArray[np.intp]) -> Matrix:
+    """What these samples are off by, each for itself by how finely time is told, and those of one group together."""
+    together = 0.0 if groups is None else TOGETHER**2 * (groups[rows][:, None] == groups[rows][None])
+    return np.asarray(np.diag((FINEST_S / np.maximum(seconds[rows], FINEST_S)) ** 2) + together)
 
 
 def _matern(one: Matrix, other: Matrix) -> Matrix:

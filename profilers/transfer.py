@@ -11,7 +11,7 @@ A device may be like none of them. So one size of the network (its multiplicatio
 devices where that makes what was measured much more likely.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -43,16 +43,16 @@ class Family:
     Attributes:
         mean: of the known devices' log latencies, each taken from its own mean; (architectures,).
         known: their deviations from that mean, one column each; features: as columns of deviation 1.
-        levels: standard deviations of the four terms; noise: of a measurement.
         sizes: features that are sizes, as logarithms, one column each.
+        levels: standard deviations of the four terms; noise: of a measurement.
     """
 
     mean: Matrix
     known: Matrix
     features: Matrix
+    sizes: Matrix
     levels: tuple[float, ...] = (0.3, 0.1, 0.1, 0.1)
     noise: float = 0.05
-    sizes: Matrix = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def size(self) -> int:
@@ -102,12 +102,12 @@ def choose(family: Family, count: int, pool: Indices | None = None, seed: int = 
 
 def predict(family: Family, measured: Indices, seconds: Matrix) -> tuple[Matrix, Matrix]:
     """Seconds of every architecture on the device that ``measured`` ones were run on, and the deviation of their logarithm."""
-    family = _likeliest(family, measured, np.log(seconds))
+    logs = np.log(seconds)
+    family = _likeliest(family, measured, logs)
     every = np.arange(family.size)
     cross = family.covariance(every, measured)
     inner = family.covariance(measured, measured) + family.noise**2 * np.eye(len(measured))
     solved = np.linalg.solve(inner, cross.T)
-    logs = np.log(seconds)
     offset = float((logs - family.mean[measured]).mean())
     means = family.mean + offset + solved.T @ (logs - family.mean[measured] - offset)
     left = sum(level**2 * diagonal for level, diagonal in zip(family.levels, _diagonals(family), strict=True)) + OFFSET**2
@@ -120,8 +120,8 @@ def _prepared(logs: Matrix, features: Matrix) -> Family:
     useful = spread > 1e-12 * np.maximum(1.0, np.abs(features).max(axis=0, initial=0.0))
     scaled = (features[:, useful] - features[:, useful].mean(axis=0)) / spread[useful]
     if len(logs) == 0:
-        return Family(np.zeros(len(features)), np.zeros((len(features), 0)), scaled, (0.0, 0.0, 0.3, 0.3), sizes=features[:, sizes])
-    return Family(logs.mean(axis=0), logs.T, scaled, sizes=features[:, sizes])
+        return Family(np.zeros(len(features)), np.zeros((len(features), 0)), scaled, features[:, sizes], (0.0, 0.0, 0.3, 0.3))
+    return Family(logs.mean(axis=0), logs.T, scaled, features[:, sizes])
 
 
 def _levelled(features: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:

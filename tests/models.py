@@ -1,6 +1,8 @@
 """Small networks with everything that makes cutting interesting, a few kilobytes each."""
 
+import tempfile
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,12 +11,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.cluster import ANY, Cluster, Link
-from edgekit.device import Device, Roofline
+from edgekit.device import Device, Roofline, Variant
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, load, normalise, read
 from edgekit.plan import Plan, Stage, chain
+from edgekit.runtime.executor import open_session, session_options
 
-__all__ = ["CONV", "Net", "draw", "local", "paired", "picking", "raw_skipping", "serial", "simulated", "skipping", "split"]
+__all__ = ["CONV", "Net", "draw", "local", "optimized", "paired", "picking", "raw_skipping", "serial", "simulated", "skipping", "split"]
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -38,6 +41,15 @@ class Net(NamedTuple):
             )
             for tensor in self.graph.cuts[0].tensors
         }
+
+
+def optimized(model: Model) -> bytes:
+    """The graph that onnxruntime here really runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, options = Path(folder, "optimized.onnx"), session_options(Variant())
+        options.optimized_model_filepath = str(path)
+        open_session(model.serialized, Variant(), options)
+        return path.read_bytes()
 
 
 def draw(

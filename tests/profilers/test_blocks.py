@@ -1,19 +1,15 @@
 """Which kernels are computed in blocks of channels."""
 
-import tempfile
-from pathlib import Path
-
 import onnx
 import pytest
 
-from edgekit.device import Variant
 from edgekit.onnxio import kernel_nodes, load, normalise, read
-from edgekit.runtime.executor import open_session, session_options
 from edgekit.runtime.verbs import KernelTime
 from edgekit.samples import Fused
 from profilers.blocks import with_blocks
 from profilers.describing import timed
 from profilers.stacks import draw_stack
+from tests.models import optimized
 
 
 def conv(channels, made, group=1, side=8):
@@ -56,11 +52,8 @@ def test_what_joins_tensors_stays_in_blocks_with_what_feeds_it():
 def test_onnxruntime_computes_the_convolutions_in_blocks_that_are_said_to_be(seed):
     model = load(normalise(draw_stack(seed)))
     graph = read(model)
-    with tempfile.TemporaryDirectory() as folder:
-        path, options = Path(folder, "optimized.onnx"), session_options(Variant())
-        options.optimized_model_filepath = str(path)
-        open_session(model.serialized, Variant(), options)
-        nodes, real = kernel_nodes(path), onnx.load(path).graph.node
+    saved = optimized(model)
+    nodes, real = kernel_nodes(saved), onnx.load_from_string(saved).graph.node
     domains = [node.domain for node in real if node.op_type == "Conv"]
     if "com.microsoft.nchwc" not in domains:
         pytest.skip("needs hardware: a processor that onnxruntime has a blocked layout for")

@@ -1,32 +1,18 @@
 """Kernels as a graph tells of them, and what of a unit is fused."""
 
-import tempfile
-from pathlib import Path
-
 import pytest
 
-from edgekit.device import Variant
 from edgekit.onnxio import kernel_nodes, load, normalise, read
-from edgekit.runtime.executor import open_session, session_options
 from edgekit.runtime.verbs import KernelTime
 from profilers.describing import expected, main_op, timed
 from profilers.fusing import learn, parts, signature
 from profilers.stacks import draw_stack
 from tests.light import prepared
-from tests.models import skipping
-
-
-def optimized_nodes(model):
-    """The graph that onnxruntime here really runs."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = session_options(Variant())
-        options.optimized_model_filepath = f"{folder}/optimized.onnx"
-        open_session(model.serialized, Variant(), options)
-        return kernel_nodes(Path(folder, "optimized.onnx"))
+from tests.models import optimized, skipping
 
 
 def seen(graph, model):
-    nodes = optimized_nodes(model)
+    nodes = kernel_nodes(optimized(model))
     times = tuple(KernelTime(node.name, node.op, 2.0**-place) for place, node in enumerate(nodes))
     return times, *timed(graph, model, times, nodes)
 
