@@ -73,7 +73,7 @@ def claim(original: Original, optimized: Sequence[Node], anchors: Sequence[Ancho
     """Positions of the original nodes that each kernel claims; none is claimed twice.
 
     1. Where it is anchored; of several kernels anchored at one node the first has it, the others hand on what it computed.
-    2. Where only a name told that, what follows within its unit, and sums with what else it reads.
+    2. Where only a name told that, what follows within its unit, and sums with what else it reads; no more than its outputs tell of.
     3. For moves that bear the tensor of another operator: that, if no kernel computes it.
     4. What leads there and has no kernel of its own.
     5. The twins of what it claims, which were computed once for both.
@@ -86,6 +86,7 @@ def claim(original: Original, optimized: Sequence[Node], anchors: Sequence[Ancho
     for index, anchor in enumerate(anchors):
         if anchor.open and index not in moving:
             _claim_ahead(original, claims[index], index, set(feeders[index]), owner)
+            _give_back(original, claims[index], set(anchor.positions), len(optimized[index].outputs), owner)
     _claim_anchors(claims, anchors, moving, owner)
     twins: dict[int, int] = {}
     for claimed, feeding in zip(claims, feeders, strict=True):
@@ -129,6 +130,18 @@ def _claim_ahead(original: Original, claimed: set[int], index: int, feeders: set
             owner[position] = index
             home.add(original.unit[position])
             stack += original.after[position]
+
+
+def _give_back(original: Original, claimed: set[int], anchored: set[int], outputs: int, owner: dict[int, int]) -> None:
+    """Give back what was claimed ahead until no more tensors leave the kernel than it has outputs.
+
+    The sigmoid of x · sigmoid(x) reads the convolution alone, but is not the convolution's, or that would hand on two.
+    """
+    for position in sorted(claimed - anchored, reverse=True):
+        if len(original.leaving(claimed)) <= outputs:
+            return
+        claimed.discard(position)
+        del owner[position]
 
 
 def _feeders(optimized: Sequence[Node], computing: Sequence[int]) -> list[Counter[int]]:

@@ -37,6 +37,14 @@ def test_the_other_side_of_a_sum_may_come_by_way_of_a_move() -> None:
     assert claims(SHORTCUT, moved)[3:] == ["c_nchwc: c2 s r2", "Out: "]
 
 
+def test_a_kernel_computes_nothing_that_it_has_no_output_for() -> None:
+    swish = graph("c:Conv x>a  s:Sigmoid a>b  m:Mul a,b>y")
+    assert claims(swish, "a_nchwc:Conv x>t1  m/QuickGeluFusion/:QuickGelu t1>t2  Out:ReorderOutput t2>y")[:2] == [
+        "a_nchwc: c",
+        "m/QuickGeluFusion/: s m",
+    ]
+
+
 TWINS = graph(
     "c1:Conv x,v>a  r1:Relu a>b",
     "c2:Conv x,w>c  r2:Relu c>d",
