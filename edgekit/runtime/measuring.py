@@ -42,8 +42,8 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
     executor, inputs, outputs = _warm(request, model, watch.loaded)
     samples: list[float] = []
     cpu: list[float] = []
-    slow = [slowness()] if request.compared else []
-    due = compared = time.perf_counter()
+    compared = _Compared(request.compared)
+    due = time.perf_counter()
     end = due + request.budget_s
     interval_s = 1 / request.rate_per_s if request.rate_per_s else 0.0
     stolen = Stolen()
@@ -52,9 +52,7 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
         executor.run(inputs, outputs)
         samples.append(time.perf_counter() - begin)
         cpu.append(executor.cpu_s)
-        if request.compared and begin > compared + COMPARED_S:
-            slow.append(slowness())
-            compared = time.perf_counter()
+        compared.look()
         if interval_s:
             due = max(due + interval_s, begin)
             time.sleep(max(due - time.perf_counter(), 0.0))
@@ -75,8 +73,25 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
         library_bytes=peaks.library,
         stolen=share,
         rested_s=rested,
-        slowness=statistics.median(slow or [1.0]),
+        slowness=compared.slowness,
     )
+
+
+class _Compared:
+    """How fast the machine is between the runs, by work that is always the same; looked at every so often, if at all."""
+
+    def __init__(self, asked: bool):
+        self._found = [slowness()] if asked else []
+        self._last = time.perf_counter()
+
+    def look(self) -> None:
+        if self._found and time.perf_counter() > self._last + COMPARED_S:
+            self._found.append(slowness())
+            self._last = time.perf_counter()
+
+    @property
+    def slowness(self) -> float:
+        return statistics.median(self._found or [1.0])
 
 
 def _after_rests(executor: Executor, inputs: Arrays, outputs: Arrays, request: Measure) -> list[float]:
@@ -103,15 +118,18 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
         session, saved = _profiled(model, request.variant, folder)
         load_s = time.perf_counter() - begin
         inputs = sample_inputs(request.inputs)
+        compared = _Compared(request.compared)
         end = time.perf_counter() + request.budget_s
         walls: list[float] = []
         while len(walls) < request.least + WARM_UP or time.perf_counter() < end:
             begin = time.perf_counter()
             session.run(None, inputs)
             walls.append(time.perf_counter() - begin)
+            compared.look()
         events = json.loads(Path(session.end_profiling()).read_text())
         optimized = Path(folder, "optimized.onnx").read_bytes() if saved else b""
-    return Measured(tuple(walls[WARM_UP:]), (), base_bytes, peak_bytes(), load_s, _in_quiet_runs(events, walls)), optimized
+    times = _in_quiet_runs(events, walls)
+    return Measured(tuple(walls[WARM_UP:]), (), base_bytes, peak_bytes(), load_s, times, slowness=compared.slowness), optimized
 
 
 def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
