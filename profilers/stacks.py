@@ -62,7 +62,7 @@ def _separable(s: Stack, x: Place) -> Place:
 
 def _grouped(s: Stack, x: Place) -> Place:
     group = s.pick(2, 4, 8)
-    width = max(1, s.width(16, 256) // group) * group
+    width = group * s.width(4, 256 // group)
     x = s.conv(x, width) if x.channels % group or s.chance(0.3) else x
     y = s.conv(x, width, s.pick(1, 3), s.pick(1, 1, 2), group)
     return _shuffle(s, y, group) if s.chance(0.5) else y
@@ -134,6 +134,9 @@ def _pooled(s: Stack, x: Place) -> Place:
 
 Block = Callable[[Stack, Place], Place]
 BLOCKS: tuple[Block, ...] = (_plain, _residual, _inverted, _separable, _grouped, _halves, _branches, _growing, _pooled)
+ALIKE = 2
+"""Kinds of blocks in a network of few."""
+
 BLOCK_SHARES = (0.18, 0.16, 0.18, 0.08, 0.07, 0.08, 0.09, 0.08, 0.08)
 
 
@@ -150,7 +153,9 @@ def _vision(s: Stack) -> list[str]:
         x = s.conv(x, s.width(8, 96), s.pick(3, 3, 3, 5, 7, 11), 2 if side > 60 else s.pick(1, 2))
         x = _pooled(s, x) if s.chance(0.35) else x
         x = s.conv(x, s.width(16, 512), 1) if s.chance(0.2) and x.area < 2000 else x
-    x = _blocks(s, x, s.pick(2, 3, 4, 5, 6, 8), BLOCKS, BLOCK_SHARES)
+    blocks = [BLOCKS[int(place)] for place in s.random.choice(len(BLOCKS), ALIKE, p=BLOCK_SHARES)]
+    few = s.chance(0.5)  # networks repeat what they are made of
+    x = _blocks(s, x, s.pick(2, 3, 4, 6, 9, 14), blocks if few else BLOCKS, [1 / ALIKE] * ALIKE if few else BLOCK_SHARES)
     return [_head(s, x)]
 
 
@@ -199,7 +204,7 @@ def _tokens(s: Stack) -> list[str]:
         x = s.sketch.input((1, tokens, width))
     act = str(s.random.choice(("Gelu", "ErfGelu", "Relu", "Swish")))
     ratio, fused, before = s.pick(2, 3, 4, 4), s.chance(0.6), s.chance(0.8)
-    for _ in range(s.pick(1, 2, 3, 4)):
+    for _ in range(s.pick(1, 2, 3, 4, 6)):
         if s.spent:
             break
         y = _attention(s, _layer_norm(s, x, width) if before else x, tokens, heads, depth, fused)
