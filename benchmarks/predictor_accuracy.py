@@ -2,11 +2,12 @@
 
     python benchmarks/predictor_accuracy.py [--folder runs/predictor] [--budget 1700] [--wall 220] [--families dev|test]
 
-Run on this host, one thread. ``--budget`` seconds of random stacks are sampled (none of them a network of a family), then the
-networks of the families are measured, each as often as there are ``--rounds``, in random order and in a process of its own each time;
-the median counts. All seconds are told at the usual clock of this machine (edgekit.runtime.reference), which wanders by several per
-cent. Measurements are repeated while something else uses the processors. All of it is kept in the folder and taken up again there:
-with ``--wall`` the script ends (exit code 75) after so many seconds, so that a shared machine can be had for a while at a time.
+Run on this host, one thread. ``--budget`` seconds of random stacks are sampled (none of them a network of a family), and each time that
+a share of them is there, ``--rounds`` times in all, every network of the families is measured, in random order and in a process of its
+own; the median counts. So a machine that changes in the meantime changes for both. All seconds are told at the usual clock of this
+machine (edgekit.runtime.reference), which wanders by several per cent. Measurements are repeated while something else uses the
+processors. All of it is kept in the folder and taken up again there: with ``--wall`` the script ends (exit code 75) after so many
+seconds, so that a shared machine can be had for a while at a time.
 
 Shown per family: the share within 5 and 10 % and the rank correlation, beside those of a straight line over the MACs that
 was fitted to the same samples. The last line is JSON.
@@ -78,22 +79,19 @@ def take_samples(connection, path, budget_s, clock):
     return sample_device(connection, budget_s, tell, keep, before)
 
 
-def measure(connection, networks, path, rounds, samples, clock):
-    """The networks as often as rounds ask for, in random order; each measurement is kept under its name and round."""
+def measure(connection, networks, path, turn, samples, clock):
+    """Every network once, in random order; each measurement is kept under its name and round."""
     held = read_noun(path, Samples) if path.exists() else msgspec.structs.replace(samples, networks=(), sentinel_s=())
-    for turn in range(rounds):
-        names = np.random.default_rng(turn).permutation(sorted(networks))
-        for name in names:
-            source = f"{name} round {turn}"
-            if any(network.source == source for network in held.networks):
-                continue
-            model = load(normalise(networks[name]()))
-            network, _ = sample_network(source, read(model), model, connection, samples.variant, kernels=False)
-            held = msgspec.structs.replace(held, networks=(*held.networks, network))
-            write(path, held)
-            print(f"measured {source}: {network.p10_s * 1e3:.3f} ms", file=sys.stderr, flush=True)
-            clock.check()
-    return held
+    for name in np.random.default_rng(turn).permutation(sorted(networks)):
+        source = f"{name} round {turn}"
+        if any(network.source == source for network in held.networks):
+            continue
+        model = load(normalise(networks[name]()))
+        network, _ = sample_network(source, read(model), model, connection, samples.variant, kernels=False)
+        held = msgspec.structs.replace(held, networks=(*held.networks, network))
+        write(path, held)
+        print(f"measured {source}: {network.p10_s * 1e3:.3f} ms", file=sys.stderr, flush=True)
+        clock.check()
 
 
 def macs_line(samples):
@@ -180,8 +178,9 @@ def main():
         try:
             with connect(Device("host")) as connection:
                 calm = Calm(connection)
-                samples = take_samples(calm, paths[0], arguments.budget, clock)
-                measure(calm, networks, paths[1], arguments.rounds, samples, clock)
+                for turn in range(arguments.rounds):
+                    samples = take_samples(calm, paths[0], arguments.budget * (turn + 1) / arguments.rounds, clock)
+                    measure(calm, networks, paths[1], turn, samples, clock)
         except Over:
             print("there is more to measure: call again", file=sys.stderr)
             return UNFINISHED
