@@ -36,10 +36,11 @@ class Fused(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SampledKernel(Struct, frozen=True, forbid_unknown_fields=True):
-    """A kernel, and its seconds within the network that it ran in, with the profiler on."""
+    """A kernel, and its seconds within the network that it ran in, with the profiler on; and how many events it was told in."""
 
     kernel: Fused
     seconds: Seconds
+    events: Count = 1
 
 
 class SampledNetwork(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,8 +48,8 @@ class SampledNetwork(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         source: which network; a sampler passes over those that are there already.
-        p10_s: of the whole, the median of ``p10s_s``, one for each process that ran it; all seconds of the whole are told at the
-            machine's usual clock.
+        p10_s: of the whole, the median of ``p10s_s``, one for each process that ran it; all seconds are told at the machine's
+            usual clock.
         p50_s: as much above that as in the first process; ``cpu_s``: processor seconds there, their lowest tenth.
         profiled_s: of the whole with the profiler on.
         taken_s: what the measurement took.

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.samples import Fused
-from profilers.features import kind
+from profilers.features import ELEMENT_BYTES, kind, weight_bytes
 
-__all__ = ["describe", "weight_bytes"]
+__all__ = ["describe"]
 
 Vector = NDArray[np.float64]
 
 MAIN = ("Conv", "Conv point", "Conv depthwise", "Product of weights")
-ELEMENT_BYTES = 4
 
 
 def describe(kernels: Sequence[Fused], seconds: Sequence[float]) -> tuple[Vector, Vector]:
@@ -31,8 +30,3 @@ def describe(kernels: Sequence[Fused], seconds: Sequence[float]) -> tuple[Vector
     widest = max(sum(map(prod, (*kernel.reads, *kernel.makes))) for kernel in kernels)
     sizes = np.log2([total / len(kernels), total, 1 + weight_bytes(kernels) / 2**20, 1 + ELEMENT_BYTES * widest / 2**20])
     return np.array([total, float(len(kernels))]), np.array([*sizes, *(shares[name] for name in MAIN)])
-
-
-def weight_bytes(kernels: Sequence[Fused]) -> int:
-    """Of a network of these kernels."""
-    return sum(ELEMENT_BYTES * prod(shape) for kernel in kernels for shape in kernel.weights)

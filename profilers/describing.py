@@ -23,30 +23,34 @@ END = -1
 
 NORMS = frozenset({"LayerNormalization", "SkipLayerNormalization", "GroupNormalization", "InstanceNormalization", "RMSNormalization"})
 
+CURVES = {"Erf": "Gelu", "Sigmoid": "Swish"}
+"""What several nodes with such a one among them are called, where they are no more than an activation."""
+
 
 def main_op(ops: Sequence[str]) -> str:
-    """The operator that a kernel is called by: its product, else its normalisation, else its last."""
+    """The operator that a kernel is called by: its product, else its normalisation, its activation, or its last."""
     for wanted in (HEAVY, NORMS):
         for op in ops:
             if op in wanted:
                 return op
-    if "Erf" in ops and len(ops) > 1:
-        return "Gelu"
+    for curve, name in CURVES.items():
+        if curve in ops and len(ops) > 1:
+            return name
     return ops[-1] if ops else ""
 
 
 def timed(graph: Graph, model: Model, times: tuple[KernelTime, ...], optimized: tuple[Node, ...]) -> Timed:
     """The kernels that a device ran with their seconds, and for each unit what of it was fused.
 
-    Kernels that only move data count towards who reads them, or who feeds what leaves. Of a kernel that spans units, the
-    part with the most work has all its time, and no kernel is told of for the others.
+    Kernels that only move data count towards who reads them, or who feeds what leaves, as further events. Of a kernel that spans
+    units, the part with the most work has all its time, and no kernel is told of for the others.
     """
     original = Original(graph)
     claims = claim(original, optimized, find_anchors(graph, optimized))
-    seconds = _with_moves(optimized, claims, [time.seconds if time else 0.0 for time in match_times(times, optimized)])
-    pieces: list[tuple[tuple[int, ...], float]] = []
+    events = _with_moves(optimized, claims, [time.seconds if time else 0.0 for time in match_times(times, optimized)])
+    pieces: list[tuple[tuple[int, ...], list[float]]] = []
     kernel_of: dict[int, int] = {}
-    for claimed, spent in zip(claims, seconds, strict=True):
+    for claimed, spent in zip(claims, events, strict=True):
         awake = sorted(place for place in claimed if not graph.nodes[place].constant)
         if not awake:
             continue
@@ -61,7 +65,7 @@ def timed(graph: Graph, model: Model, times: tuple[KernelTime, ...], optimized: 
         position = {place: number for number, place in enumerate(live(graph, index))}
         chosen = [position.get(kernel_of.get(place, FOLDED), FOLDED) for place in position]
         fusions.append((signature(graph, index), written(chosen)))
-    kernels = tuple(SampledKernel(kernel, spent) for kernel, (_, spent) in zip(described, pieces, strict=True))
+    kernels = tuple(SampledKernel(kernel, sum(spent), len(spent)) for kernel, (_, spent) in zip(described, pieces, strict=True))
     return kernels, tuple(dict.fromkeys(fusions))
 
 
@@ -81,18 +85,18 @@ def expected(graph: Graph, model: Model, fusions: Fusions) -> tuple[tuple[Fused,
     return tuple((kernel, unit) for kernel, (unit, _) in zip(described, found, strict=True))
 
 
-def _with_moves(optimized: Sequence[Node], claims: Sequence[set[int]], seconds: list[float]) -> list[float]:
-    """The seconds of each kernel, those without a claim handed to a neighbour that has one."""
+def _with_moves(optimized: Sequence[Node], claims: Sequence[set[int]], seconds: list[float]) -> list[list[float]]:
+    """The seconds of each kernel's events, those without a claim handed to a neighbour that has one."""
     feeding, reading = edges(optimized)
-    total = [spent if claimed else 0.0 for spent, claimed in zip(seconds, claims, strict=True)]
+    events = [[spent] if claimed else [] for spent, claimed in zip(seconds, claims, strict=True)]
     for index, node in enumerate(optimized):
         if claims[index]:
             continue
         ways = (feeding, reading) if node.op in LEAVING else (reading, feeding)
         home = next((found for way in ways if (found := _nearest(index, way, claims)) is not None), None)
         if home is not None:
-            total[home] += seconds[index]
-    return total
+            events[home].append(seconds[index])
+    return events
 
 
 def _nearest(index: int, way: Sequence[Sequence[int]], claims: Sequence[set[int]]) -> int | None:

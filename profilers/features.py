@@ -1,5 +1,6 @@
 """What a kernel's cost is regressed on: its kind, the terms of its roofline, and its sizes as logarithms."""
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -9,10 +10,11 @@ from edgekit.samples import Fused
 from profilers.blocks import convolves, direct, filled, groups, in_blocks
 from profilers.describing import main_op
 
-__all__ = ["TERMS", "features", "kind", "terms"]
+__all__ = ["TERMS", "common", "features", "kind", "terms", "weight_bytes"]
 
 Vector = NDArray[np.float64]
 
+ELEMENT_BYTES = 4
 VECTOR = 16
 """Numbers in the widest vectors that processors have."""
 
@@ -57,14 +59,27 @@ def terms(kernel: Fused, width: int) -> Vector:
     return np.array([1.0, inside, outside, moved, held, _bent(kernel) * sum(map(prod, kernel.makes))], dtype=float)
 
 
-def features(kernel: Fused, network_bytes: int, width: int) -> Vector:
-    """Sizes by their logarithm, whether they fit blocks, the layout around, and whether caches hold the network's weights."""
+def weight_bytes(kernels: Sequence[Fused]) -> int:
+    """Of a network of these kernels."""
+    return sum(ELEMENT_BYTES * prod(shape) for kernel in kernels for shape in kernel.weights)
+
+
+def common(kernels: Sequence[Fused]) -> Vector:
+    """What tells how much of a kernel is still in the caches when its network runs again: the logarithms of the network's weights,
+    of what its kernels go through on average, and of their number."""
+    held = weight_bytes(kernels)
+    moved = sum(ELEMENT_BYTES * prod(shape) for kernel in kernels for shape in (*kernel.reads, *kernel.makes))
+    return np.array([_log(held / 2**20), np.log2(1 + (held + moved) / len(kernels) / 2**10), np.log2(len(kernels))])
+
+
+def features(kernel: Fused, network: Vector, width: int) -> Vector:
+    """Sizes by their logarithm, whether they fit blocks, the layout around, and what it has in common with its ``network``."""
     around = [
         float(width in kernel.blocks),
         float(width in kernel.before),
         float(width in kernel.after),
-        _log(network_bytes / 2**20),
         float(len(kernel.reads)),
+        *network,
     ]
     if convolves(kernel):
         return np.array([*_convolution(kernel, width), *around])

@@ -18,10 +18,10 @@ from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.samples import Fused, SampledNetwork, Samples
-from profilers.adding import describe, weight_bytes
+from profilers.adding import describe
 from profilers.blocks import WIDTHS
 from profilers.describing import expected
-from profilers.features import features, kind, terms
+from profilers.features import common, features, kind, terms
 from profilers.fusing import Fusions, learn
 from profilers.regression import Regression, fit, roofline
 
@@ -55,8 +55,8 @@ FOLDS = 5
 OTHER = "other"
 T = TypeVar("T")
 
-Row = tuple[Fused, int, float, int]
-"""A kernel, the bytes of the weights of its network, its seconds, and which network that is."""
+Row = tuple[Fused, Vector, float, int]
+"""A kernel, what it has in common with its network, its seconds, and which network that is."""
 
 
 @dataclass(frozen=True)
@@ -106,19 +106,19 @@ class Predictor:
 
 
 def profiling_s(networks: Iterable[SampledNetwork]) -> float:
-    """What the profiler adds to each kernel: by what networks of small kernels are slower with it."""
+    """What the profiler adds to each event: by what networks of small kernels are slower with it."""
     excess = []
     for network in networks:
-        total = sum(kernel.seconds for kernel in network.kernels)
         if network.kernels and network.p10_s < SMALL_S * len(network.kernels):
-            excess.append((total - network.p10_s) / len(network.kernels))
+            total = sum(kernel.seconds for kernel in network.kernels)
+            excess.append((total - network.p10_s) / sum(kernel.events for kernel in network.kernels))
     return max(0.0, float(np.median(excess))) if len(excess) >= FEWEST else 0.0
 
 
 def settled(network: SampledNetwork, added_s: float) -> list[float]:
     """Seconds of its kernels without what the profiler added, such that they add up to the network run without it.
 
-    The same is taken from each kernel, as the profiler adds the same to each; what then remains is shared in proportion.
+    The same is taken from each event, as the profiler adds the same to each; what then remains is shared in proportion.
     """
     left = _without(network, added_s)
     return [float(value) for value in left * network.p10_s / max(left.sum(), 1e-12)]
@@ -126,7 +126,8 @@ def settled(network: SampledNetwork, added_s: float) -> list[float]:
 
 def _without(network: SampledNetwork, added_s: float) -> Vector:
     spent = np.array([kernel.seconds for kernel in network.kernels])
-    return np.maximum(spent - added_s, SHARE_LEFT * spent)
+    events = np.array([kernel.events for kernel in network.kernels])
+    return np.maximum(spent - added_s * events, SHARE_LEFT * spent)
 
 
 def consistent(network: SampledNetwork, added_s: float) -> bool:
@@ -195,9 +196,9 @@ def _fitted(samples: Samples, networks: Sequence[SampledNetwork], added_s: float
     by_kind: dict[str, list[Row]] = defaultdict(list)
     table: dict[Fused, list[float]] = defaultdict(list)
     for number, network in enumerate(networks):
-        nbytes = weight_bytes([sampled.kernel for sampled in network.kernels])
+        shared = common([sampled.kernel for sampled in network.kernels])
         for sampled, seconds in zip(network.kernels, settled(network, added_s), strict=True):
-            by_kind[kind(sampled.kernel)].append((sampled.kernel, nbytes, seconds, number))
+            by_kind[kind(sampled.kernel)].append((sampled.kernel, shared, seconds, number))
             table[sampled.kernel].append(seconds)
     width = like.width if like else _width(by_kind)
     regressions: dict[str, Regression] = {}
@@ -246,14 +247,14 @@ def predict_kernels(predictor: Predictor, graph: Graph, model: Model) -> list[Ke
 
 def guess(predictor: Predictor, kernels: Sequence[tuple[Fused, int]]) -> list[KernelGuess]:
     """Seconds of the kernels of one network, each with its unit."""
-    nbytes = weight_bytes([kernel for kernel, _ in kernels])
+    shared = common([kernel for kernel, _ in kernels])
     by_kind: dict[str, list[int]] = defaultdict(list)
     for place, (kernel, _) in enumerate(kernels):
         name = kind(kernel)
         by_kind[name if name in predictor.regressions else OTHER].append(place)
     found: dict[int, KernelGuess] = {}
     for name, places in by_kind.items():
-        rows = [(kernels[place][0], nbytes, 0.0, 0) for place in places]
+        rows = [(kernels[place][0], shared, 0.0, 0) for place in places]
         columns = _columns(rows, predictor.width, name == OTHER)
         seconds, deviations = predictor.regressions[name].predict(_terms(rows, predictor.width), columns)
         for place, value, deviation in zip(places, seconds, deviations, strict=True):

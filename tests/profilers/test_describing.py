@@ -23,6 +23,7 @@ def test_no_time_is_lost_and_the_kernels_seen_are_those_expected_afterwards(seed
     graph = read(model)
     times, kernels, fusions = seen(graph, model)
     assert sum(kernel.seconds for kernel in kernels) == pytest.approx(sum(time.seconds for time in times))
+    assert sum(kernel.events for kernel in kernels) == len(times)
     again = expected(graph, model, learn(fusions))
     ours, theirs = sorted(str(kernel) for kernel, _ in again), sorted(str(sampled.kernel) for sampled in kernels)
     assert len(set(ours) ^ set(theirs)) <= 0.2 * len(theirs)  # a unit may be fused in two ways, by what is around it
@@ -61,7 +62,8 @@ def test_kernels_of_a_network_whose_weights_are_made_by_nodes_are_found_by_rule(
         (("Conv", "BatchNormalization", "Relu"), "Conv"),
         (("Add", "LayerNormalization"), "LayerNormalization"),
         (("Div", "Erf", "Add", "Mul", "Mul"), "Gelu"),
-        (("Relu",), "Relu"),
+        (("Sigmoid", "Mul"), "Swish"),
+        (("Sigmoid",), "Sigmoid"),
         ((), ""),
     ],
 )

@@ -11,7 +11,7 @@ from edgekit.device import Device, Roofline
 from edgekit.errors import DeviceError, UsageError
 from edgekit.files import decode, encode
 from edgekit.profile import Profile
-from edgekit.samples import Samples
+from edgekit.samples import SampledNetwork, Samples
 from partitioner.exact import solve
 from profilers.adapting import adapt
 from profilers.adding import describe
@@ -117,6 +117,10 @@ def test_kernels_add_up_to_the_network_without_the_profiler() -> None:
     assert min(settled(network, 1e-5)) > 0
 
 
+def in_two_events(network: SampledNetwork) -> SampledNetwork:
+    return msgspec.structs.replace(network, kernels=tuple(msgspec.structs.replace(kernel, events=2) for kernel in network.kernels))
+
+
 def test_what_the_profiler_adds_is_learned_from_networks_of_small_kernels() -> None:
     small = [network for network in slow().networks if network.kernels]
     longer = [
@@ -128,6 +132,7 @@ def test_what_the_profiler_adds_is_learned_from_networks_of_small_kernels() -> N
         for network in small
     ]
     assert profiling_s(longer) == pytest.approx(4e-6)
+    assert profiling_s([in_two_events(network) for network in longer]) == pytest.approx(2e-6)
     assert profiling_s(longer[:2]) == 0.0
 
 
