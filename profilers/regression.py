@@ -4,7 +4,6 @@ The process works on logarithms with one length for each feature (Rasmussen & Wi
 it interpolates between kernels nearby and falls back on the roofline where there are none.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -29,7 +28,10 @@ FINEST_S = 5e-7
 
 @dataclass(frozen=True)
 class Regression:
-    """A fitted regression: seconds = roofline × exp(process)."""
+    """A fitted regression: seconds = roofline × exp(process).
+
+    ``whitening``: the inverse of the triangular root of the samples' covariance.
+    """
 
     weights: Matrix
     centre: Matrix
@@ -37,14 +39,14 @@ class Regression:
     amplitude: float
     points: Matrix
     solved: Matrix
-    lower: Matrix
+    whitening: Matrix
     noise: float
 
     def predict(self, terms: Matrix, features: Matrix) -> tuple[Matrix, Matrix]:
         """Seconds, and the deviation of their logarithm."""
         base = np.log(np.maximum(terms @ self.weights, 1e-9))
         cross = self.amplitude * _matern((features - self.centre) / self.lengths, self.points)
-        half = np.linalg.solve(self.lower, cross.T)
+        half = self.whitening @ cross.T
         left = np.maximum(self.amplitude - (half**2).sum(axis=0), 0.0) + self.noise
         return np.exp(base + cross @ self.solved), np.sqrt(left)
 
@@ -72,9 +74,9 @@ def fit(
     kept = np.sort(random.permutation(len(seconds))[:KEPT])
     points = (features[kept] - centre) / lengths
     uncertain = noise * np.eye(len(kept)) + _uncertain(seconds, groups, kept)
-    lower = np.linalg.cholesky(amplitude * _matern(points, points) + uncertain)
-    solved = np.linalg.solve(lower.T, np.linalg.solve(lower, left[kept]))
-    return Regression(weights, centre, lengths, amplitude, points, solved, lower, noise)
+    whitening = np.linalg.inv(np.linalg.cholesky(amplitude * _matern(points, points) + uncertain))
+    solved = whitening.T @ (whitening @ left[kept])
+    return Regression(weights, centre, lengths, amplitude, points, solved, whitening, noise)
 
 
 def roofline(terms: Matrix, seconds: Matrix) -> Matrix:
@@ -116,7 +118,7 @@ def _learned(points: Matrix, values: Matrix, uncertain: Matrix) -> Matrix:
     middle, width = start.copy(), np.concatenate([np.full(count, 1.0), [1.0, 0.7]])
     logs, step, slope_before = start.copy(), np.full(count + 2, 0.15), np.zeros(count + 2)
     best, best_logs = -np.inf, start
-    differences = [(points[:, i][:, None] - points[:, i][None]) ** 2 for i in range(count)]
+    differences = np.stack([((column[:, None] - column[None]) ** 2).ravel() for column in points.T])
     for _ in range(STEPS):
         value, slope = _likelihood(logs, differences, values, uncertain)
         value -= float((((logs - middle) / width) ** 2).sum()) / 2
@@ -130,11 +132,10 @@ def _learned(points: Matrix, values: Matrix, uncertain: Matrix) -> Matrix:
     return best_logs
 
 
-def _likelihood(logs: Matrix, differences: Sequence[Matrix], values: Matrix, uncertain: Matrix) -> tuple[float, Matrix]:
-    """The logarithm of the marginal likelihood, and its slope."""
-    lengths, amplitude, noise = np.exp(logs[:-2]), np.exp(2 * logs[-2]), np.exp(2 * logs[-1])
-    squares = sum(d / length**2 for d, length in zip(differences, lengths, strict=True)) + np.zeros((len(values), len(values)))
-    root = np.sqrt(5 * squares)
+def _likelihood(logs: Matrix, differences: Matrix, values: Matrix, uncertain: Matrix) -> tuple[float, Matrix]:
+    """The logarithm of the marginal likelihood, and its slope; ``differences``: squared, (features, pairs of samples)."""
+    scales, amplitude, noise = np.exp(-2 * logs[:-2]), np.exp(2 * logs[-2]), np.exp(2 * logs[-1])
+    root = np.sqrt(5 * (scales @ differences).reshape(uncertain.shape))
     decay = np.exp(-root)
     shape = (1 + root + root**2 / 3) * decay
     lower = np.linalg.cholesky(amplitude * shape + noise * np.eye(len(values)) + uncertain)
@@ -143,10 +144,5 @@ def _likelihood(logs: Matrix, differences: Sequence[Matrix], values: Matrix, unc
     solved = inverse @ values
     value = -float(values @ solved) / 2 - float(np.log(np.diag(lower)).sum())
     outer = np.outer(solved, solved) - inverse
-    slope = np.empty(len(logs))
-    common = outer * (amplitude * 5 / 3 * (1 + root) * decay)
-    for i, (d, length) in enumerate(zip(differences, lengths, strict=True)):
-        slope[i] = float((common * d).sum()) / (2 * length**2)
-    slope[-2] = float((outer * shape).sum()) * amplitude
-    slope[-1] = float(np.trace(outer)) * noise
-    return value, slope
+    by_length = scales / 2 * (differences @ (outer * (amplitude * 5 / 3 * (1 + root) * decay)).ravel())
+    return value, np.array([*by_length, (outer * shape).sum() * amplitude, np.trace(outer) * noise])
