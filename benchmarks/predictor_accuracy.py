@@ -1,6 +1,6 @@
 """Latencies of whole networks whose families were never sampled: predicted from kernels of random stacks, against measured ones.
 
-    python benchmarks/predictor_accuracy.py [--folder runs/predictor] [--budget 1700] [--wall 220] [--families dev|test]
+    python benchmarks/predictor_accuracy.py [--folder runs/predictor] [--budget 2700] [--wall 220] [--families dev|test]
 
 Run on this host, one thread. ``--budget`` seconds of random stacks are sampled (none of them a network of a family), and each time that
 a share of them is there, ``--rounds`` times in all, every network of the families is measured, in random order and in a process of its
@@ -164,7 +164,7 @@ def judge(samples, held, networks, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("runs/predictor"), help="where samples and measurements are kept")
-    parser.add_argument("--budget", type=float, default=1700.0, help="seconds of samples in all")
+    parser.add_argument("--budget", type=float, default=2700.0, help="seconds of samples in all")
     parser.add_argument("--wall", type=float, default=1e9, help="end after so many seconds, to be called again")
     parser.add_argument("--families", choices=("dev", "test"), default="test")
     parser.add_argument("--each", type=int, default=7, help="networks of each family")
