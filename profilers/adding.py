@@ -6,13 +6,12 @@ kernels are alike: where one is predicted too high, so are the others.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.samples import Fused
-from profilers.features import ELEMENT_BYTES, kind, weight_bytes
+from profilers.features import ELEMENT_BYTES, kind, moved, weight_bytes
 
 __all__ = ["describe"]
 
@@ -27,6 +26,6 @@ def describe(kernels: Sequence[Fused], seconds: Sequence[float]) -> tuple[Vector
     shares: dict[str, float] = defaultdict(float)
     for kernel, spent in zip(kernels, seconds, strict=True):
         shares[kind(kernel)] += spent / total
-    widest = max(sum(map(prod, (*kernel.reads, *kernel.makes))) for kernel in kernels)
+    widest = max(map(moved, kernels))
     sizes = np.log2([total / len(kernels), total, 1 + weight_bytes(kernels) / 2**20, 1 + ELEMENT_BYTES * widest / 2**20])
     return np.array([total, float(len(kernels))]), np.array([*sizes, *(shares[name] for name in MAIN)])

@@ -10,7 +10,7 @@ from edgekit.samples import Fused
 from profilers.blocks import convolves, direct, filled, groups, in_blocks
 from profilers.describing import main_op
 
-__all__ = ["TERMS", "common", "features", "kind", "terms", "weight_bytes"]
+__all__ = ["TERMS", "common", "features", "kind", "moved", "terms", "weight_bytes"]
 
 Vector = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ def kind(kernel: Fused) -> str:
 
 def terms(kernel: Fused, width: int) -> Vector:
     """The terms of the roofline, in the order of TERMS; ``width``: channels in a block."""
-    moved = sum(map(prod, (*kernel.reads, *kernel.makes)))
+    elements, held = moved(kernel), sum(map(prod, kernel.weights))
     pooled = prod(kernel.window) * sum(map(prod, kernel.makes)) if kernel.window else 0
     inside, outside = float(kernel.macs + pooled), 0.0
     if convolves(kernel):
@@ -53,10 +53,14 @@ def terms(kernel: Fused, width: int) -> Vector:
         channels, _ = groups(kernel)
         inside *= read / channels * made / kernel.weights[0][0]
         inside, outside = (inside, 0.0) if width in kernel.blocks else (0.0, inside)
-    held = sum(map(prod, kernel.weights))
     if not kind(kernel).startswith(("Conv", "Product")):  # a weight costs there what any element does; few samples hold many
-        moved, held = moved + held, 0
-    return np.array([1.0, inside, outside, moved, held, _bent(kernel) * sum(map(prod, kernel.makes))], dtype=float)
+        elements, held = elements + held, 0
+    return np.array([1.0, inside, outside, elements, held, _bent(kernel) * sum(map(prod, kernel.makes))], dtype=float)
+
+
+def moved(kernel: Fused) -> int:
+    """Elements that a kernel reads and makes, without those that are held."""
+    return sum(map(prod, (*kernel.reads, *kernel.makes)))
 
 
 def weight_bytes(kernels: Sequence[Fused]) -> int:
@@ -68,8 +72,8 @@ def common(kernels: Sequence[Fused]) -> Vector:
     """What tells how much of a kernel is still in the caches when its network runs again: the logarithms of the network's weights,
     of what its kernels go through on average, and of their number."""
     held = weight_bytes(kernels)
-    moved = sum(ELEMENT_BYTES * prod(shape) for kernel in kernels for shape in (*kernel.reads, *kernel.makes))
-    return np.array([_log(held / 2**20), np.log2(1 + (held + moved) / len(kernels) / 2**10), np.log2(len(kernels))])
+    gone_through = held + ELEMENT_BYTES * sum(map(moved, kernels))
+    return np.array([_log(held / 2**20), np.log2(1 + gone_through / len(kernels) / 2**10), np.log2(len(kernels))])
 
 
 def features(kernel: Fused, network: Vector, width: int) -> Vector:
@@ -118,7 +122,7 @@ def _convolution(kernel: Fused, width: int) -> list[float]:
         float("Add" in kernel.ops),
         float("Relu" in kernel.ops),
         float(bool({"Clip", "LeakyRelu"} & set(kernel.ops))),
-        _log(sum(map(prod, (*kernel.reads, *kernel.makes)))),
+        _log(moved(kernel)),
         _log(prod(weight)),
         (weight[-1] - 1) / max(1, made[-1] if made else 1),
     ]

@@ -11,6 +11,9 @@ from profilers.stack import Place, Stack
 
 __all__ = ["Place", "Stack", "draw_stack"]
 
+ALIKE = 2
+"""Blocks that a network of few kinds is made of."""
+
 KINDS = ("vision", "tokens", "signal", "dense")
 SHARES = (0.68, 0.16, 0.08, 0.08)
 
@@ -134,9 +137,6 @@ def _pooled(s: Stack, x: Place) -> Place:
 
 Block = Callable[[Stack, Place], Place]
 BLOCKS: tuple[Block, ...] = (_plain, _residual, _inverted, _separable, _grouped, _halves, _branches, _growing, _pooled)
-ALIKE = 2
-"""Kinds of blocks in a network of few."""
-
 BLOCK_SHARES = (0.18, 0.16, 0.18, 0.08, 0.07, 0.08, 0.09, 0.08, 0.08)
 
 
@@ -153,9 +153,10 @@ def _vision(s: Stack) -> list[str]:
         x = s.conv(x, s.width(8, 96), s.pick(3, 3, 3, 5, 7, 11), 2 if side > 60 else s.pick(1, 2))
         x = _pooled(s, x) if s.chance(0.35) else x
         x = s.conv(x, s.width(16, 512), 1) if s.chance(0.2) and x.area < 2000 else x
-    blocks = [BLOCKS[int(place)] for place in s.random.choice(len(BLOCKS), ALIKE, p=BLOCK_SHARES)]
-    few = s.chance(0.5)  # networks repeat what they are made of
-    x = _blocks(s, x, s.pick(2, 3, 4, 6, 9, 14), blocks if few else BLOCKS, [1 / ALIKE] * ALIKE if few else BLOCK_SHARES)
+    few = [BLOCKS[int(place)] for place in s.random.choice(len(BLOCKS), ALIKE, p=BLOCK_SHARES)]
+    alike = (few, [1 / ALIKE] * ALIKE)  # networks repeat what they are made of
+    blocks, shares = alike if s.chance(0.5) else (BLOCKS, BLOCK_SHARES)
+    x = _blocks(s, x, s.pick(2, 3, 4, 6, 9, 14), blocks, shares)
     return [_head(s, x)]
 
 

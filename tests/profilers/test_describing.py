@@ -62,6 +62,7 @@ def test_kernels_of_a_network_whose_weights_are_made_by_nodes_are_found_by_rule(
         (("Conv", "BatchNormalization", "Relu"), "Conv"),
         (("Add", "LayerNormalization"), "LayerNormalization"),
         (("Div", "Erf", "Add", "Mul", "Mul"), "Gelu"),
+        (("Relu",), "Relu"),
         (("Sigmoid", "Mul"), "Swish"),
         (("Sigmoid",), "Sigmoid"),
         ((), ""),

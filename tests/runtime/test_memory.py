@@ -49,8 +49,8 @@ def test_what_loading_left_behind_is_not_counted_as_running() -> None:
     assert most == load
 
 
-def hidden_then_over() -> tuple[Peaks, Peaks]:
-    """Of a run below the load's peak and of one above, where the kernel forgets no peak."""
+def hidden_then_over() -> tuple[Peaks, Peaks, int]:
+    """Of a run below the load's peak and of one above, where the kernel forgets no peak; and what was still held then."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "forget_peak", lambda: False)
         watch = Watch(0)
@@ -59,13 +59,14 @@ def hidden_then_over() -> tuple[Peaks, Peaks]:
         touched(8)
         hidden = watch.ran()
         kept = np.ones(2 * peak_bytes(), np.uint8)
-        return hidden, watch.ran() if kept[-1] else hidden
+        return hidden, watch.ran(), int(kept[-1])
 
 
 def test_where_a_peak_cannot_be_forgotten_a_run_below_it_is_not_known() -> None:
-    hidden, over = (Peaks(*peaks) for peaks in alone("hidden_then_over"))
+    *peaks, kept = alone("hidden_then_over")
+    hidden, over = (Peaks(*found) for found in peaks)
     assert hidden.run is None and hidden.most == hidden.load
-    assert over.run is not None and over.most == over.run > over.load
+    assert over.run is not None and over.most == over.run > over.load and kept
 
 
 def test_on_a_jetson_what_the_machine_lost_counts(tmp_path: Path) -> None:
