@@ -5,25 +5,36 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
 from edgekit.samples import SampledNetwork, Samples
-from profilers.features import kind
+from profilers.features import kind, terms
 from profilers.fusing import learn
-from profilers.predictor import Predictor, error_of, guess, predict_whole, profiling_s, settled
+from profilers.predictor import OTHER, KernelGuess, Predictor, error_of, guess, predict_whole, profiling_s, settled
+from profilers.regression import roofline
 
 __all__ = ["adapt"]
 
-BELIEF = 4.0
-"""So many kernels of a kind count as much as the belief that the kind differs between the devices as all others do."""
+Vector = NDArray[np.float64]
+
+RESOURCES = np.array([0, 1, 1, 2, 2, 1])
+"""What each of the roofline's TERMS takes: the overhead of a kernel, arithmetic, or memory."""
+
+BELIEF = 4
+"""So many kernels count as much as the belief that a resource, or a kind, differs between the devices as all others do."""
+
+LEAST = 0.02
+"""A resource's factor, at least, in terms of the usual one: none becomes free."""
 
 
 def adapt(predictor: Predictor, samples: Samples) -> Predictor:
     """The predictor of the device that ``samples`` are of; ten networks will do.
 
-    Every kind of kernel gets a factor of its own: what is measured over what is predicted, drawn towards the factor of all
-    kinds the more, the fewer kernels of it there are. What was measured itself goes into the table. The error that it states
-    is that of each network as the others predict it.
+    Overhead, arithmetic and memory get a factor each, since a device with ten times the arithmetic has not ten times the
+    memory's bandwidth; then every kind of kernel gets one for what these leave, drawn towards 1 the more, the fewer kernels of
+    it there are. What was measured itself goes into the table. The error that it states is that of each network as the others
+    predict it.
 
     Raises:
         UsageError: no network was sampled kernel by kernel.
@@ -46,18 +57,39 @@ def adapt(predictor: Predictor, samples: Samples) -> Predictor:
 def _carried(predictor: Predictor, networks: Sequence[SampledNetwork], added_s: float) -> Predictor:
     """With the factors that these networks tell, and nothing in the table."""
     bare = replace(predictor, table={})
-    by_kind: dict[str, list[float]] = defaultdict(list)
+    usual = float(np.exp(np.median([np.log(network.p10_s / _whole(bare, network)) for network in networks])))
+    kinds, rows, seconds = [], [], []
     for network in networks:
         guesses = guess(bare, [(sampled.kernel, 0) for sampled in network.kernels])
-        for one, seconds in zip(guesses, settled(network, added_s), strict=True):
-            by_kind[kind(one.kernel)].append(float(np.log(max(seconds, 1e-7) / one.seconds)))
-    every = float(np.median([np.log(network.p10_s / _whole(bare, network)) for network in networks]))
-    usual = float(np.exp(every))
-    factors = {name: float(np.exp((sum(logs) + BELIEF * every) / (len(logs) + BELIEF))) for name, logs in by_kind.items()}
-    regressions = {name: replace(one, weights=one.weights * factors.get(name, usual)) for name, one in predictor.regressions.items()}
+        kinds += [kind(one.kernel) for one in guesses]
+        rows += [_taken(bare, one) for one in guesses]
+        seconds += [max(value, 1e-7) for value in settled(network, added_s)]
+    resources = _resources(np.array(rows), np.array(seconds), usual)
+    by_kind: dict[str, list[float]] = defaultdict(list)
+    for name, left in zip(kinds, np.log(seconds / (np.array(rows) @ resources)), strict=True):
+        by_kind[name].append(float(left))
+    factors = {name: float(np.exp(sum(logs) / (len(logs) + BELIEF))) for name, logs in by_kind.items()}
+    regressions = {
+        name: replace(one, weights=one.weights * resources[RESOURCES] * factors.get(name, 1.0))
+        for name, one in predictor.regressions.items()
+    }
     carried = replace(bare, regressions=regressions)
     off = [float(np.log(network.p10_s / _whole(carried, network))) for network in networks]
     return replace(carried, factor=carried.factor * float(np.exp(np.median(off) * len(off) / (len(off) + BELIEF))))
+
+
+def _taken(predictor: Predictor, guessed: KernelGuess) -> Vector:
+    """The seconds that a kernel is predicted, by resource; where the roofline knows none, they are overhead."""
+    regression = predictor.regressions.get(kind(guessed.kernel), predictor.regressions[OTHER])
+    parts = np.bincount(RESOURCES, terms(guessed.kernel, predictor.width) * regression.weights)
+    return np.asarray(guessed.seconds * (parts / parts.sum() if parts.any() else np.eye(len(parts))[0]))
+
+
+def _resources(taken: Vector, seconds: Vector, usual: float) -> Vector:
+    """The factor of each resource: that which explains the seconds measured, drawn towards the usual one."""
+    belief = np.repeat(np.eye(taken.shape[1]), BELIEF, axis=0)
+    factors = roofline(np.vstack([taken, belief]), np.concatenate([seconds, np.full(len(belief), usual)]))
+    return np.asarray(np.maximum(factors, LEAST * usual))
 
 
 def _whole(predictor: Predictor, network: SampledNetwork) -> float:

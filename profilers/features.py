@@ -33,9 +33,11 @@ def kind(kernel: Fused) -> str:
     op = main_op(kernel.ops)
     if op == "Conv" and convolves(kernel):
         channels, group = groups(kernel)
+        weight = kernel.weights[0]
+        over = " 1D" if len(weight) == 3 else ""  # never in blocks
         if group > 1:
-            return "Conv depthwise" if group == channels else "Conv grouped"
-        return "Conv point" if prod(kernel.weights[0][2:]) == 1 else "Conv"
+            return ("Conv depthwise" if group == channels else "Conv grouped") + over
+        return ("Conv point" if prod(weight[2:]) == 1 else "Conv") + over
     if op in ("Gemm", "MatMul"):
         return "Product of weights" if any(len(shape) == 2 for shape in kernel.weights) else "Product"
     if op in _FREE:
@@ -116,7 +118,6 @@ def _convolution(kernel: Fused, width: int) -> list[float]:
         float(direct(kernel, width)),
         *_fit(channels, width),
         *_fit(weight[0], width),
-        float(len(weight) == 3),
         weight[0] / filled(weight[0], AT_ONCE * width),
         _bent(kernel),
         float("Add" in kernel.ops),

@@ -8,8 +8,15 @@ from edgekit.onnxio.sketch import Sketch
 
 __all__ = ["Place", "Stack"]
 
-MOST_MACS = 1.2e9
-MOST_WEIGHTS = 9e6
+MOST_MACS = (2e8, 6e9)
+MOST_WEIGHTS = (2e6, 6e7)
+"""Of a stack; each draws its own from these ranges, as networks differ by that much."""
+
+MOST_CHANNELS = 2048
+
+WIDE = 0.3
+"""Share of the widest that the narrowest of a wide stack's layers has: most networks do not grow narrow again."""
+
 ACTIVATIONS = ("Relu", "Clip", "HardSwish", "Swish", "LeakyRelu", "Sigmoid", "ErfGelu")
 ACTIVATION_SHARES = (0.56, 0.14, 0.1, 0.1, 0.04, 0.03, 0.03)
 
@@ -34,8 +41,15 @@ class Stack:
         self.random = np.random.default_rng(seed)
         self.sketch = Sketch(seed)
         self.macs = self.weights = 0.0
+        self.most_macs, self.most_weights = MOST_MACS[1], MOST_WEIGHTS[1]
+        self.most_channels, self.wide = MOST_CHANNELS, False
         self.normalised = self.random.random() < 0.6
         self.act = str(self.random.choice(ACTIVATIONS, p=ACTIVATION_SHARES))
+
+    def limit(self) -> None:
+        """Draw how large this one may become."""
+        self.most_macs, self.most_weights = self.among(*MOST_MACS), self.among(*MOST_WEIGHTS)
+        self.wide = self.chance(0.5)
 
     def chance(self, share: float) -> bool:
         return bool(self.random.random() < share)
@@ -44,9 +58,14 @@ class Stack:
         """A whole number, evenly by its logarithm."""
         return max(1, round(float(np.exp(self.random.uniform(np.log(least), np.log(most))))))
 
+    def channels(self, least: int, most: int) -> int:
+        """A width, no more than the most of this stack."""
+        return self.width(min(least, self.most_channels), min(most, self.most_channels))
+
     def width(self, least: int, most: int) -> int:
         """A number of channels: of a multiple of 16, of 8, or any."""
         step = int(self.random.choice((16, 8, 4, 1), p=(0.45, 0.25, 0.15, 0.15)))
+        least = max(least, int(WIDE * most)) if self.wide else least
         return max(step, round(self.among(least, most) / step) * step)
 
     def pick(self, *options: int) -> int:
@@ -54,7 +73,7 @@ class Stack:
 
     @property
     def spent(self) -> bool:
-        return self.macs > MOST_MACS or self.weights > MOST_WEIGHTS
+        return self.macs > self.most_macs or self.weights > self.most_weights
 
     # ---- nodes -----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,9 @@ __all__ = ["Place", "Stack", "draw_stack"]
 ALIKE = 2
 """Blocks that a network of few kinds is made of."""
 
+MOST_OF_SIGNALS = 512
+"""Channels in networks of signals."""
+
 KINDS = ("vision", "tokens", "signal", "dense")
 SHARES = (0.68, 0.16, 0.08, 0.08)
 
@@ -22,16 +25,16 @@ SHARES = (0.68, 0.16, 0.08, 0.08)
 
 
 def _plain(s: Stack, x: Place) -> Place:
-    return s.conv(x, s.width(8, 512 if x.area < 900 else 128), s.pick(1, 3, 3, 3, 5), s.pick(1, 1, 1, 2))
+    return s.conv(x, s.channels(8, 512 if x.area < 900 else 256 if x.area < 4000 else 128), s.pick(1, 3, 3, 3, 5), s.pick(1, 1, 1, 2))
 
 
 def _residual(s: Stack, x: Place) -> Place:
-    kernel, stride, inner = s.pick(3, 3, 5), s.pick(1, 1, 2), s.width(8, max(9, x.channels))
+    kernel, stride, inner = s.pick(3, 3, 5), s.pick(1, 1, 2), s.channels(8, max(9, x.channels))
     if s.chance(0.5):  # two full ones, or a bottleneck
-        out = x.channels if stride == 1 else s.width(8, 2 * x.channels + 1)
+        out = x.channels if stride == 1 else s.channels(8, 2 * x.channels + 1)
         y = s.conv(s.conv(x, out, kernel, stride), out, kernel, act=None)
     else:
-        out = x.channels if stride == 1 and s.chance(0.7) else s.width(16, 4 * x.channels)
+        out = x.channels if stride == 1 and s.chance(0.7) else s.channels(16, 4 * x.channels)
         y = s.conv(s.conv(s.conv(x, inner), inner, 3, stride), out, act=None)
     short = x if out == x.channels and stride == 1 else s.conv(x, out, 1, stride, act=None)
     return s.activate(s.plus(y, short), s.act if s.chance(0.8) else None)
@@ -40,9 +43,9 @@ def _residual(s: Stack, x: Place) -> Place:
 def _inverted(s: Stack, x: Place) -> Place:
     wide = x.channels * s.pick(1, 2, 3, 4, 6)
     if s.chance(0.25):
-        wide = s.width(x.channels, 6 * x.channels + 1)
+        wide = s.channels(x.channels, 6 * x.channels + 1)
     stride = s.pick(1, 1, 2)
-    out = x.channels if stride == 1 and s.chance(0.6) else s.width(8, 2 * x.channels + 8)
+    out = x.channels if stride == 1 and s.chance(0.6) else s.channels(8, 2 * x.channels + 8)
     y = s.conv(x, wide) if wide != x.channels else x
     y = s.conv(y, wide, s.pick(3, 3, 5, 7), stride, group=wide)
     y = _gate(s, y) if s.chance(0.25) else y
@@ -60,12 +63,12 @@ def _gate(s: Stack, x: Place) -> Place:
 
 
 def _separable(s: Stack, x: Place) -> Place:
-    return s.conv(s.conv(x, x.channels, s.pick(3, 3, 5), s.pick(1, 1, 2), group=x.channels), s.width(8, 3 * x.channels))
+    return s.conv(s.conv(x, x.channels, s.pick(3, 3, 5), s.pick(1, 1, 2), group=x.channels), s.channels(8, 3 * x.channels))
 
 
 def _grouped(s: Stack, x: Place) -> Place:
     group = s.pick(2, 4, 8)
-    width = group * s.width(4, 256 // group)
+    width = group * s.channels(4, 256 // group)
     x = s.conv(x, width) if x.channels % group or s.chance(0.3) else x
     y = s.conv(x, width, s.pick(1, 3), s.pick(1, 1, 2), group)
     return _shuffle(s, y, group) if s.chance(0.5) else y
@@ -99,18 +102,18 @@ def _halves(s: Stack, x: Place) -> Place:
 def _branches(s: Stack, x: Place) -> Place:
     """Several branches, concatenated."""
     most = max(9, x.channels)
-    x = s.conv(x, s.width(8, most)) if s.chance(0.4) else x
-    places = [s.conv(x, s.width(8, most)), s.conv(x, s.width(8, most), 3)]
+    x = s.conv(x, s.channels(8, most)) if s.chance(0.4) else x
+    places = [s.conv(x, s.channels(8, most)), s.conv(x, s.channels(8, most), 3)]
     if s.chance(0.4):
-        places.append(s.conv(s.conv(x, s.width(8, most)), s.width(8, most), s.pick(3, 5)))
+        places.append(s.conv(s.conv(x, s.channels(8, most)), s.channels(8, most), s.pick(3, 5)))
     if s.chance(0.35):
-        places.append(s.conv(s.pool(x, str(s.random.choice(("MaxPool", "AveragePool"))), 3, 1, 1), s.width(8, most)))
+        places.append(s.conv(s.pool(x, str(s.random.choice(("MaxPool", "AveragePool"))), 3, 1, 1), s.channels(8, most)))
     return s.concat(*places)
 
 
 def _growing(s: Stack, x: Place) -> Place:
     """Normalisation, activation and convolution, whose result is concatenated to what came in, again and again."""
-    growth, before = s.width(8, 48), s.normalised
+    growth, before = s.channels(8, 48), s.normalised
     for _ in range(s.pick(1, 2, 3)):
         s.normalised = False
         y = s.activate(s.norm(x), "Relu")
@@ -145,18 +148,18 @@ def _vision(s: Stack) -> list[str]:
     x = Place(s.sketch.input((1, 3, side, side)), 3, (side, side))
     if s.chance(0.12):
         patch = s.pick(4, 8, 16)
-        width = s.width(48, 384)
+        width = s.channels(48, 384)
         x = Place(
             s.sketch.add("Conv", [x.name, s.sketch.weight((width, 3, patch, patch))], strides=[patch] * 2), width, (side // patch,) * 2
         )
     else:
-        x = s.conv(x, s.width(8, 96), s.pick(3, 3, 3, 5, 7, 11), 2 if side > 60 else s.pick(1, 2))
+        x = s.conv(x, s.channels(8, 96), s.pick(3, 3, 3, 5, 7, 11), 2 if side > 60 else s.pick(1, 2))
         x = _pooled(s, x) if s.chance(0.35) else x
-        x = s.conv(x, s.width(16, 512), 1) if s.chance(0.2) and x.area < 2000 else x
+        x = s.conv(x, s.channels(16, 512), 1) if s.chance(0.2) and x.area < 2000 else x
     few = [BLOCKS[int(place)] for place in s.random.choice(len(BLOCKS), ALIKE, p=BLOCK_SHARES)]
     alike = (few, [1 / ALIKE] * ALIKE)  # networks repeat what they are made of
     blocks, shares = alike if s.chance(0.5) else (BLOCKS, BLOCK_SHARES)
-    x = _blocks(s, x, s.pick(2, 3, 4, 6, 9, 14), blocks, shares)
+    x = _blocks(s, x, s.pick(2, 3, 4, 6, 9, 14, 24), blocks, shares)
     return [_head(s, x)]
 
 
@@ -174,13 +177,13 @@ def _head(s: Stack, x: Place) -> str:
     """Pooled or flattened, then classes; or the tensor as it is."""
     if s.chance(0.15):
         return x.name
-    if s.chance(0.6) or x.channels * x.area > 20000:
+    if s.chance(0.6) or x.channels * x.area > 30000:
         name = s.sketch.add("Flatten", [s.sketch.add("GlobalAveragePool", [x.name])])
         fan_in = x.channels
     else:
         name, fan_in = s.sketch.add("Flatten", [x.name]), x.channels * x.area
     for _ in range(s.pick(0, 0, 0, 1, 2)):
-        width = min(s.width(64, 4096), max(64, int(6e6 / fan_in)))
+        width = min(s.width(64, 4096), max(64, int((s.most_weights - s.weights) / fan_in)))
         name, fan_in = s.gemm(name, fan_in, width), width
     name = s.gemm(name, fan_in, s.pick(10, 100, 1000), None)
     return s.sketch.add("Softmax", [name]) if s.chance(0.3) else name
@@ -190,7 +193,7 @@ def _head(s: Stack, x: Place) -> str:
 
 
 def _tokens(s: Stack) -> list[str]:
-    tokens, heads = s.among(12, 260), s.pick(1, 2, 3, 4, 6, 8)
+    tokens, heads = s.among(12, 260), s.pick(1, 2, 3, 4, 6, 8, 12)
     depth = s.pick(16, 24, 32, 32, 48, 64, 64)
     width = heads * depth
     if s.chance(0.4):
@@ -205,7 +208,7 @@ def _tokens(s: Stack) -> list[str]:
         x = s.sketch.input((1, tokens, width))
     act = str(s.random.choice(("Gelu", "ErfGelu", "Relu", "Swish")))
     ratio, fused, before = s.pick(2, 3, 4, 4), s.chance(0.6), s.chance(0.8)
-    for _ in range(s.pick(1, 2, 3, 4, 6)):
+    for _ in range(s.pick(1, 2, 3, 4, 6, 12)):
         if s.spent:
             break
         y = _attention(s, _layer_norm(s, x, width) if before else x, tokens, heads, depth, fused)
@@ -248,20 +251,21 @@ def _attention(s: Stack, x: str, tokens: int, heads: int, depth: int, fused: boo
 
 
 def _signal(s: Stack) -> list[str]:
+    s.most_channels = MOST_OF_SIGNALS
     length, channels = s.among(64, 4000), s.pick(1, 2, 6, 16, 40)
     x = Place(s.sketch.input((1, channels, length)), channels, (length,))
-    x = s.conv(x, s.width(8, 128), s.pick(3, 5, 7, 11, 15), s.pick(1, 2, 4))
+    x = s.conv(x, s.channels(8, 128), s.pick(3, 5, 7, 11, 15), s.pick(1, 2, 4))
     x = _blocks(s, x, s.pick(2, 3, 4, 5, 6), (_plain, _residual, _separable, _pooled), (0.4, 0.3, 0.2, 0.1))
     return [_head(s, x)]
 
 
 def _dense(s: Stack) -> list[str]:
-    batch, fan_in = s.pick(1, 1, 1, 8, 32), s.among(16, 4000)
+    batch, fan_in = 1 if s.chance(0.5) else s.among(2, 64), s.among(16, 4000)
     x = s.sketch.input((batch, fan_in))
     for _ in range(s.pick(2, 3, 4, 6)):
         width = min(s.width(16, 4096), max(16, int(1.6e7 / fan_in)))
         x, fan_in = s.gemm(x, fan_in, width, str(s.random.choice(("Relu", "Relu", "Tanh", "Sigmoid")))), width
-        if s.weights > 2e7:
+        if s.spent:
             break
     return [s.gemm(x, fan_in, s.pick(1, 10, 100), None)]
 
@@ -269,6 +273,7 @@ def _dense(s: Stack) -> list[str]:
 def draw_stack(seed: int) -> bytes:
     """The model of one random stack, not yet normalised; a seed draws the same one everywhere."""
     stack = Stack(seed)
+    stack.limit()
     kind = str(stack.random.choice(KINDS, p=SHARES))
     outputs = {"vision": _vision, "tokens": _tokens, "signal": _signal, "dense": _dense}[kind](stack)
     return stack.sketch.model(outputs)
