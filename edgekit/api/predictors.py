@@ -12,6 +12,7 @@ from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.profile import Profile
 from edgekit.samples import Samples
+from profilers.adapting import adapt
 from profilers.predicting import predict_profile
 from profilers.predictor import Predictor, fit_predictor
 from profilers.sampling import sample_device
@@ -34,9 +35,20 @@ def learn(cluster: Cluster, device: str, path: Path, budget_s: float, tell: Call
         return sample_device(connection, budget_s, tell, lambda samples: write(path, samples), before)
 
 
-def read_predictor(path: str | Path) -> Predictor:
-    """A predictor, fitted to the samples in a file."""
-    return fit_predictor(read(path, Samples))
+def read_predictor(path: str | Path, like: str | Path | None = None) -> Predictor:
+    """A predictor, fitted to the samples in a file; or to those of another device that it is ``like``, and carried over by these,
+    of which ten networks are then enough.
+
+    Raises:
+        UsageError: there are too few samples, or both files hold those of one device.
+    """
+    samples = read(path, Samples)
+    if like is None:
+        return fit_predictor(samples)
+    others = read(like, Samples)
+    if others.device == samples.device:
+        raise UsageError(f"{like} and {path} both hold samples of {samples.device}; expected another device to predict it like")
+    return adapt(fit_predictor(others), samples)
 
 
 def predict_profiles(

@@ -52,6 +52,10 @@ def profile(
         list[Path] | None,
         typer.Option("--predict", metavar="SAMPLES", help="Predict a device from its samples instead of measuring it; may be repeated."),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option("--like", metavar="SAMPLES", help="Another device, sampled at length: ten networks of --predict's are then enough."),
+    ] = None,
     twins: Twins = None,
     json: Json = False,
 ) -> None:
@@ -71,10 +75,11 @@ def profile(
         return
     if network is None or output is None or (cluster is None and not predict):
         raise UsageError("expected a network, its cluster and a folder; run: edgekit profile net.onnx -c cluster.toml -o run")
+    if like is not None and not predict:
+        raise UsageError("expected --predict beside --like: samples of the device to predict, ten networks of it are enough")
     graph, model = api.load(network, twins or ())
-    found: dict[str, Profile | tuple[Profile, ...]] = {
-        **api.predict_profiles(graph, model, map(api.read_predictor, predict or ()), api.Run(output).keep)
-    }
+    predictors = [api.read_predictor(path, like) for path in predict or ()]
+    found: dict[str, Profile | tuple[Profile, ...]] = {**api.predict_profiles(graph, model, predictors, api.Run(output).keep)}
     devices_at_hand = api.read_cluster(cluster) if cluster is not None else None
     if devices_at_hand is not None:
         rest = [name for name in devices or [device.name for device in devices_at_hand.devices] if name not in found]

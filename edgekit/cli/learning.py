@@ -23,4 +23,6 @@ def learn(cluster: Path | None, devices: list[str] | None, output: Path | None, 
     if error.networks:
         words = f"{error.within_10:.0%} within 10 %, {error.within_5:.0%} within 5 %, half within {error.p50:.1%}"
         print(f"of networks left out: {words}")
+    else:
+        print("few networks: add --like OTHER.samples.json, of a device that was sampled at length, to what is next")
     print(f"next: edgekit profile net.onnx --predict {output} -o run")

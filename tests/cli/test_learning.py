@@ -50,6 +50,28 @@ def test_a_network_is_predicted_without_the_device(folder: Path) -> None:
     assert read(folder / "alone" / "far.profile.json", Profile).badge == "estimated"
 
 
+def test_a_device_is_predicted_like_another_one(folder: Path) -> None:
+    told = edgekit_run("profile", "--learn", 2, "-c", folder / "cluster.toml", "-d", "near", "-o", folder / "near.samples.json")
+    assert told.code == 0
+    files = "--predict", folder / "far.samples.json", "--like", folder / "near.samples.json"
+    told = edgekit_run("profile", folder / "net.onnx", *files, "-o", folder / "like")
+    assert told.code == 0
+    assert read(folder / "like" / "far.profile.json", Profile).badge == "estimated"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--like", "{}/far.samples.json", "--predict", "{}/far.samples.json"), "both hold samples of far"),
+        (("-c", "{}/cluster.toml", "--like", "{}/far.samples.json"), "expected --predict"),
+    ],
+)
+def test_likeness_goes_with_another_device(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    told = edgekit_run("profile", folder / "net.onnx", "-o", folder / "none", *(word.format(folder) for word in arguments))
+    assert told.code == 2
+    assert message in " ".join(told.err.split())
+
+
 def test_devices_at_hand_are_measured_beside_and_all_are_partitioned(folder: Path) -> None:
     run = folder / "run"
     told = edgekit_run(
