@@ -122,8 +122,9 @@ def sample_network(
 def _kernels(graph: Graph, model: Model, connection: Connection, request: Measure) -> tuple[Timed, float]:
     """Its kernels and what was fused, none where they cannot be mapped whole; and the seconds of a run with the profiler on."""
     measured, optimized = connection.measure(msgspec.structs.replace(request, mode="kernels"))
-    profiled_s = float(np.percentile(measured.samples_s, 10)) / measured.slowness if measured.samples_s else 0.0
-    times = tuple(msgspec.structs.replace(time, seconds=time.seconds / measured.slowness) for time in measured.kernels)
+    quick = measured.slowness * request.speed  # a device that is played runs its kernels at full speed
+    profiled_s = float(np.percentile(measured.samples_s, 10)) / quick if measured.samples_s else 0.0
+    times = tuple(msgspec.structs.replace(time, seconds=time.seconds / quick) for time in measured.kernels)
     if not optimized and len(times) == len(graph.units):
         return timed_by_unit(graph, model, times), profiled_s
     nodes = kernel_nodes(optimized) if optimized else ()

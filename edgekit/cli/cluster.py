@@ -78,7 +78,11 @@ def profile(
     if like is not None and not predict:
         raise UsageError("expected --predict beside --like: samples of the device to predict, ten networks of it are enough")
     graph, model = api.load(network, twins or ())
-    predictors = [api.read_predictor(path, like) for path in predict or ()]
+    predictors = []
+    with progress("fitting") as tell:
+        for path in predict or ():
+            tell(str(path))
+            predictors.append(api.read_predictor(path, like))
     found: dict[str, Profile | tuple[Profile, ...]] = {**api.predict_profiles(graph, model, predictors, api.Run(output).keep)}
     devices_at_hand = api.read_cluster(cluster) if cluster is not None else None
     if devices_at_hand is not None:

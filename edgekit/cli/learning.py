@@ -19,7 +19,9 @@ def learn(cluster: Path | None, devices: list[str] | None, output: Path | None, 
     with progress("sampling") as tell:
         samples = api.learn(api.read_cluster(cluster), devices[0], output, seconds, tell)
     print(f"{samples.device}: {samples.kernel_count} kernels of {len(samples.networks)} networks in {samples.taken_s / 60:.1f} minutes")
-    error = api.read_predictor(output).error
+    with progress("fitting") as tell:
+        tell(str(output))
+        error = api.read_predictor(output).error
     if error.networks:
         words = f"{error.within_10:.0%} within 10 %, {error.within_5:.0%} within 5 %, half within {error.p50:.1%}"
         print(f"of networks left out: {words}")

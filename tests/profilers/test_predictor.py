@@ -175,6 +175,14 @@ def test_arithmetic_and_memory_that_differ_unlike_are_told_apart() -> None:
     assert after[weights] / before[weights] > 5 * after[macs] / before[macs]  # in truth 15
 
 
+def test_kernels_of_a_played_device_are_as_slow_as_its_networks() -> None:
+    net, device = read_net(draw_stack(1000)), Device("weak", speed=0.02)
+    with connect(device) as connection:
+        network, _ = sample_network("one", net.graph, net.model, connection, device.variant)
+    assert sum(sampled.seconds for sampled in network.kernels) > 0.2 * network.p10_s  # 0.02 where only the network is slowed
+    assert network.profiled_s > 0.2 * network.p10_s
+
+
 def test_a_network_can_be_sampled_as_a_whole_only() -> None:
     with connect(SLOW) as connection:
         network, _ = sample_network("one", serial(4).graph, serial(4).model, connection, SLOW.variant, kernels=False)
