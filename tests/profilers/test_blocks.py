@@ -48,7 +48,7 @@ def test_what_joins_tensors_stays_in_blocks_with_what_feeds_it():
     assert with_blocks([conv(18, 32), joined], [[-1], [0, -1]], [[1], [-1]])[1].blocks == ()
 
 
-@pytest.mark.parametrize("seed", [1, 5, 9])
+@pytest.mark.parametrize("seed", [1, 5, 15])
 def test_onnxruntime_computes_the_convolutions_in_blocks_that_are_said_to_be(seed):
     model = load(normalise(draw_stack(seed)))
     graph = read(model)
