@@ -80,14 +80,19 @@ def fit(
 
 
 def roofline(terms: Matrix, seconds: Matrix) -> Matrix:
-    """Weights, none negative, that make the least relative error; of all sets of terms the best one that needs no negative weight."""
+    """Weights, none negative, that make the least relative error; of all sets of terms the best one that needs no negative weight.
+
+    A term that no sample has weighs nothing.
+    """
     scaled = terms / seconds[:, None]
-    size = np.maximum(scaled.max(axis=0), 1e-300)
+    size = scaled.max(axis=0)
+    told = np.flatnonzero(size)
+    size[size == 0] = 1.0
     scaled = scaled / size
     count = terms.shape[1]
     best, found = np.inf, np.zeros(count)
-    for length in range(1, count + 1):
-        for chosen in combinations(range(count), length):
+    for length in range(1, len(told) + 1):
+        for chosen in combinations(told, length):
             part = scaled[:, chosen]
             weights = np.linalg.lstsq(part, np.ones(len(part)), rcond=None)[0]
             error = float(((part @ weights - 1) ** 2).sum())

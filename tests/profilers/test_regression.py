@@ -27,6 +27,16 @@ def test_no_weight_of_a_roofline_is_negative():
     assert weights.sum() > 0
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_a_term_that_no_sample_has_weighs_nothing(seed):
+    random = np.random.default_rng(seed)
+    work, moved = 10 ** random.uniform(4, 8, 60), 10 ** random.uniform(3, 6, 60)
+    terms = np.stack([np.ones(60), np.zeros(60), work, moved], axis=1)
+    weights = roofline(terms, terms @ [3e-6, 0.0, 4e-11, 2e-10] * random.uniform(0.8, 1.2, 60))
+    assert weights[1] == 0.0
+    assert weights.max() < 1e-4
+
+
 def test_new_kernels_between_sampled_ones_are_predicted_better_than_by_the_roofline():
     known, new = kernels(200, seed=0), kernels(50, seed=1)
     seconds, deviation = fit(*known).predict(*new[:2])
