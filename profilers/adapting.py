@@ -11,12 +11,15 @@ from edgekit.errors import UsageError
 from edgekit.samples import SampledNetwork, Samples
 from profilers.features import kind, terms
 from profilers.fusing import learn
-from profilers.predictor import OTHER, KernelGuess, Predictor, error_of, guess, predict_whole, profiling_s, settled
+from profilers.predictor import KernelGuess, Predictor, error_of, guess, predict_whole, profiling_s, settled
 from profilers.regression import roofline
 
 __all__ = ["adapt"]
 
 Vector = NDArray[np.float64]
+
+Told = tuple[SampledNetwork, list[KernelGuess], list[float]]
+"""A network, its kernels as the other device's predictor has them, and their measured seconds."""
 
 RESOURCES = np.array([0, 1, 1, 2, 2, 1])
 """What each of the roofline's TERMS takes: the overhead of a kernel, arithmetic, or memory."""
@@ -43,44 +46,41 @@ def adapt(predictor: Predictor, samples: Samples) -> Predictor:
     if not networks:
         raise UsageError(f"expected networks of {samples.device} with their kernels, got none; run: edgekit profile --learn")
     added_s = profiling_s(networks)
-    carried = _carried(predictor, networks, added_s)
-    if len(networks) > 1:
-        others = [[other for other in networks if other is not network] for network in networks]
-        ratios = [_whole(_carried(predictor, rest, added_s), one) / one.p10_s for rest, one in zip(others, networks, strict=True)]
+    bare = replace(predictor, table={})
+    told = [(network, _guessed(bare, network), settled(network, added_s)) for network in networks]
+    carried = _carried(bare, told)
+    if len(told) > 1:
+        others = [[other for other in told if other is not one] for one in told]
+        ratios = [_whole(_carried(bare, rest), network) / network.p10_s for rest, (network, *_) in zip(others, told, strict=True)]
         carried = replace(carried, error=error_of(np.array(ratios)))
-    table = {one.kernel: spent for net in networks for one, spent in zip(net.kernels, settled(net, added_s), strict=True)}
+    table = {one.kernel: spent for network, _, seconds in told for one, spent in zip(network.kernels, seconds, strict=True)}
     fusions = {**predictor.fusions, **learn(pair for network in networks for pair in network.fusions)}
     usual = float(np.median([network.p50_s / network.p10_s for network in networks]))
     return replace(carried, samples=samples, fusions=fusions, table=table, usual=usual)
 
 
-def _carried(predictor: Predictor, networks: Sequence[SampledNetwork], added_s: float) -> Predictor:
-    """With the factors that these networks tell, and nothing in the table."""
-    bare = replace(predictor, table={})
-    usual = float(np.exp(np.median([np.log(network.p10_s / _whole(bare, network)) for network in networks])))
-    kinds, rows, seconds = [], [], []
-    for network in networks:
-        guesses = guess(bare, [(sampled.kernel, 0) for sampled in network.kernels])
-        kinds += [kind(one.kernel) for one in guesses]
-        rows += [_taken(bare, one) for one in guesses]
-        seconds += [max(value, 1e-7) for value in settled(network, added_s)]
-    resources = _resources(np.array(rows), np.array(seconds), usual)
+def _carried(bare: Predictor, told: Sequence[Told]) -> Predictor:
+    """With the factors that these networks tell."""
+    usual = float(np.exp(np.median([np.log(network.p10_s / predict_whole(bare, guesses)) for network, guesses, _ in told])))
+    guesses = [one for _, guesses, _ in told for one in guesses]
+    rows = np.array([_taken(bare, one) for one in guesses])
+    seconds = np.maximum([value for *_, found in told for value in found], 1e-7)
+    resources = _resources(rows, seconds, usual)
     by_kind: dict[str, list[float]] = defaultdict(list)
-    for name, left in zip(kinds, np.log(seconds / (np.array(rows) @ resources)), strict=True):
-        by_kind[name].append(float(left))
+    for one, left in zip(guesses, np.log(seconds / (rows @ resources)), strict=True):
+        by_kind[kind(one.kernel)].append(float(left))
     factors = {name: float(np.exp(sum(logs) / (len(logs) + BELIEF))) for name, logs in by_kind.items()}
     regressions = {
-        name: replace(one, weights=one.weights * resources[RESOURCES] * factors.get(name, 1.0))
-        for name, one in predictor.regressions.items()
+        name: replace(one, weights=one.weights * resources[RESOURCES] * factors.get(name, 1.0)) for name, one in bare.regressions.items()
     }
     carried = replace(bare, regressions=regressions)
-    off = [float(np.log(network.p10_s / _whole(carried, network))) for network in networks]
+    off = [float(np.log(network.p10_s / _whole(carried, network))) for network, *_ in told]
     return replace(carried, factor=carried.factor * float(np.exp(np.median(off) * len(off) / (len(off) + BELIEF))))
 
 
 def _taken(predictor: Predictor, guessed: KernelGuess) -> Vector:
     """The seconds that a kernel is predicted, by resource; where the roofline knows none, they are overhead."""
-    regression = predictor.regressions.get(kind(guessed.kernel), predictor.regressions[OTHER])
+    regression = predictor.regressions[predictor.kind_of(guessed.kernel)]
     parts = np.bincount(RESOURCES, terms(guessed.kernel, predictor.width) * regression.weights)
     return np.asarray(guessed.seconds * (parts / parts.sum() if parts.any() else np.eye(len(parts))[0]))
 
@@ -93,4 +93,8 @@ def _resources(taken: Vector, seconds: Vector, usual: float) -> Vector:
 
 
 def _whole(predictor: Predictor, network: SampledNetwork) -> float:
-    return predict_whole(predictor, guess(predictor, [(sampled.kernel, 0) for sampled in network.kernels]))
+    return predict_whole(predictor, _guessed(predictor, network))
+
+
+def _guessed(predictor: Predictor, network: SampledNetwork) -> list[KernelGuess]:
+    return guess(predictor, [(sampled.kernel, 0) for sampled in network.kernels])

@@ -104,6 +104,11 @@ class Predictor:
     width: int = WIDTHS[0]
     error: Error = Error(0.0, 0.0, 0.0, 0.0, 0)
 
+    def kind_of(self, kernel: Fused) -> str:
+        """Whose regression tells a kernel: its own kind's, or that of all rare ones."""
+        name = kind(kernel)
+        return name if name in self.regressions else OTHER
+
 
 def profiling_s(networks: Iterable[SampledNetwork]) -> float:
     """What the profiler adds to each event: by what networks of small kernels are slower with it."""
@@ -250,8 +255,7 @@ def guess(predictor: Predictor, kernels: Sequence[tuple[Fused, int]]) -> list[Ke
     shared = common([kernel for kernel, _ in kernels])
     by_kind: dict[str, list[int]] = defaultdict(list)
     for place, (kernel, _) in enumerate(kernels):
-        name = kind(kernel)
-        by_kind[name if name in predictor.regressions else OTHER].append(place)
+        by_kind[predictor.kind_of(kernel)].append(place)
     found: dict[int, KernelGuess] = {}
     for name, places in by_kind.items():
         rows = [(kernels[place][0], shared, 0.0, 0) for place in places]

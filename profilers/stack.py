@@ -59,11 +59,11 @@ class Stack:
         return max(1, round(float(np.exp(self.random.uniform(np.log(least), np.log(most))))))
 
     def channels(self, least: int, most: int) -> int:
-        """A width, no more than the most of this stack."""
+        """A number of channels, no more than the most of this stack."""
         return self.width(min(least, self.most_channels), min(most, self.most_channels))
 
     def width(self, least: int, most: int) -> int:
-        """A number of channels: of a multiple of 16, of 8, or any."""
+        """A size: of a multiple of 16, of 8, or any."""
         step = int(self.random.choice((16, 8, 4, 1), p=(0.45, 0.25, 0.15, 0.15)))
         least = max(least, int(WIDE * most)) if self.wide else least
         return max(step, round(self.among(least, most) / step) * step)
