@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-__all__ = ["TRUST", "Badge", "Bytes", "Count", "Name", "Rate", "Seconds", "Share", "least"]
+__all__ = ["TRUST", "Badge", "Bytes", "Count", "Name", "Rate", "Seconds", "Share", "least", "mb"]
 
 Seconds = Annotated[float, Meta(ge=0)]
 Rate = Annotated[float, Meta(gt=0)]
@@ -24,3 +24,12 @@ TRUST: tuple[Badge, ...] = ("spec", "estimated", "measured", "certified")
 def least(badges: Iterable[Badge]) -> Badge:
     """The badge of a whole that is made of such parts."""
     return min(badges, key=TRUST.index)
+
+
+def mb(nbytes: float) -> str:
+    """Bytes as kB or MB, of 1000 and 1000000 bytes.
+
+    >>> mb(3_100_000), mb(850)
+    ('3.1 MB', '0.9 kB')
+    """
+    return f"{nbytes / 1e6:.1f} MB" if nbytes >= 1e6 else f"{nbytes / 1e3:.1f} kB"

@@ -6,6 +6,7 @@ from edgekit.cluster import Cluster
 from edgekit.constraints import Constraints
 from edgekit.front import value
 from edgekit.plan import Cost, Plan
+from edgekit.quantity import mb
 from partitioner.tabulating import cap
 
 __all__ = ["broken"]
@@ -19,7 +20,7 @@ def broken(plan: Plan, cost: Cost, cluster: Cluster, constraints: Constraints) -
 def _costly(cost: Cost, cluster: Cluster, constraints: Constraints) -> Iterator[str]:
     for memory in cost.memory:
         if memory.nbytes > (most := cap(cluster, memory.host)):
-            yield f"{memory.host} needs {memory.nbytes} bytes and has {most:.0f}"
+            yield f"{memory.host} needs {mb(memory.nbytes)} and has {mb(most)}"
     for limit in constraints.limits:
         if (got := value(cost, limit.objective)) > limit.most:
             yield f"{limit.objective} is {got:.6g}, at most {limit.most:.6g} is allowed"

@@ -10,6 +10,7 @@ from edgekit.constraints import Constraints
 from edgekit.front import value
 from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.plan import Cost
+from edgekit.quantity import mb
 from partitioner.labels import Chain, Found, chains
 from partitioner.tables import Tables
 from partitioner.tabulating import cap
@@ -85,6 +86,6 @@ def _too_large(tables: Tables, least: Chain) -> str:
     host = max(held, key=lambda host: held[host] - tables.caps[host])
     most = tables.caps[host]
     return (
-        f"no plan fits in memory: at best host {tables.hosts[host]} needs {held[host]} bytes and has {most:.0f}, "
-        f"{held[host] - most:.0f} too few; raise its memory_bytes, add a device, or use a lower precision"
+        f"no plan fits in memory: at best host {tables.hosts[host]} needs {mb(held[host])} and has {mb(most)}, "
+        f"{mb(held[host] - most)} too few; raise its memory_bytes, add a device, or use a lower precision"
     )

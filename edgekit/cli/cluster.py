@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.app import command
-from edgekit.cli.console import mib, ms, progress, steps, table
+from edgekit.cli.console import mb, ms, progress, steps, table
 from edgekit.cli.options import Twins
 from edgekit.cli.verdict import exit_code, print_trace
 
@@ -128,7 +128,7 @@ def _profile_rows(found: "list[Profile]") -> list[list[str]]:
             *held.throttled,
             *([unsupported(one)] if one.widened else []),
         ]
-        peaks = ["" if nbytes is None else mib(nbytes) for nbytes in (whole.load_peak_bytes, whole.run_peak_bytes)]
+        peaks = ["" if nbytes is None else mb(nbytes) for nbytes in (whole.load_peak_bytes, whole.run_peak_bytes)]
         times = [ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s)]
         rows.append([one.device, *times, str(whole.samples), *peaks, str(len(one.kernels)), f"{one.coverage:.0%}", ", ".join(flags)])
     return rows

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from edgekit.quantity import mb
+
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["asked", "drawn_table", "mib", "ms", "percent", "progress", "steps", "table"]
+__all__ = ["asked", "drawn_table", "mb", "ms", "percent", "progress", "steps", "table"]
 
 Tell = Callable[[str], None]
 
@@ -23,15 +25,6 @@ def ms(seconds: float) -> str:
     """
     value = seconds * 1e3
     return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
-
-
-def mib(nbytes: float) -> str:
-    """Bytes as KiB or MiB.
-
-    >>> mib(3 * 2**20)
-    '3.0 MiB'
-    """
-    return f"{nbytes / 2**20:.1f} MiB" if nbytes >= 2**20 else f"{nbytes / 2**10:.1f} KiB"
 
 
 def percent(share: float) -> str:

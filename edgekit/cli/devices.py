@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.app import app, command
-from edgekit.cli.console import asked, mib, progress, table
+from edgekit.cli.console import asked, mb, progress, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +128,7 @@ def calibrate(
         for cost in found.costs
     ]
     table(f"{found.device}, estimated", ["kind", "GMAC/s", "activations GB/s"], rows)
-    print(f"{found.overhead_s * 1e6:.1f} µs for each kernel | cache {mib(found.cache_bytes)}", end="")
+    print(f"{found.overhead_s * 1e6:.1f} µs for each kernel | cache {mb(found.cache_bytes)}", end="")
     print(f" | off by {found.error:.0%} in the median, {found.worst_error:.0%} at worst, on the {len(found.networks)} networks fitted to")
     print(f'next: address = "sim:{output}" in cluster.toml')
 
@@ -163,8 +163,8 @@ def _boards(found: "dict[str, Board]") -> None:
                 f"{each.title}: {each.computes}",
                 " / ".join(f"{rate / 1e9:.0f}" if rate else "-" for rate in rates),
                 f"{speed.memory_bytes_per_s / 1e9:.1f}",
-                mib(speed.cache_bytes) if speed.cache_bytes else "-",
-                mib(each.memory_bytes) if each.memory_bytes else "-",
+                mb(speed.cache_bytes) if speed.cache_bytes else "-",
+                mb(each.memory_bytes) if each.memory_bytes else "-",
                 ", ".join(field.removesuffix("_per_s") for field in unchecked),
             ]
         )
@@ -213,8 +213,8 @@ def _facts(machine: "Machine") -> list[tuple[str, str]]:
         ("board", machine.board or ""),
         ("processor", f"{machine.processor or machine.architecture}, {machine.cores} cores {', '.join(clocks)}".strip()),
         ("features", " ".join(machine.features)),
-        ("memory", f"{mib(machine.memory_bytes or 0)}, {mib(machine.available_bytes or 0)} available"),
-        ("disk", f"{mib(machine.disk_free_bytes or 0)} free of {mib(machine.disk_bytes or 0)}"),
+        ("memory", f"{mb(machine.memory_bytes or 0)}, {mb(machine.available_bytes or 0)} available"),
+        ("disk", f"{mb(machine.disk_free_bytes or 0)} free of {mb(machine.disk_bytes or 0)}"),
         ("system", f"{machine.system or '?'}, {machine.kernel or '?'}, {machine.libc or '?'}, Python {machine.python or '?'}"),
         ("network", ", ".join(nets)),
         ("clock", f"{machine.clock_offset_s:+.2f} s from here" if machine.clock_offset_s is not None else ""),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.cli.console import mib, ms, table
+from edgekit.cli.console import mb, ms, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,9 +99,9 @@ def unsupported(profile: "Profile") -> str:
 def _memory_line(profile: "Profile") -> str:
     whole = profile.whole
     named = (("loading", whole.load_peak_bytes), ("running", whole.run_peak_bytes), ("at the most", whole.memory_bytes))
-    peaks = ", ".join(f"{name} {mib(nbytes)}" for name, nbytes in named if nbytes is not None)
-    shared = "" if whole.proportional_bytes is None else f", {mib(whole.proportional_bytes)} after it with shared libraries in parts"
-    return f"memory: {peaks}{shared} | the process before its model {mib(profile.base_bytes)}" if peaks else "memory: not told"
+    peaks = ", ".join(f"{name} {mb(nbytes)}" for name, nbytes in named if nbytes is not None)
+    shared = "" if whole.proportional_bytes is None else f", {mb(whole.proportional_bytes)} after it with shared libraries in parts"
+    return f"memory: {peaks}{shared} | the process before its model {mb(profile.base_bytes)}" if peaks else "memory: not told"
 
 
 def energy_line(energy: "Energy") -> str:

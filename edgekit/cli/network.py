@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.app import command
-from edgekit.cli.console import mib, progress, table
+from edgekit.cli.console import mb, progress, table
 from edgekit.cli.losing import measure_losses
 from edgekit.cli.options import Twins
 
@@ -79,7 +79,7 @@ def quantize(
         return
     graph = made.graph
     print(f"{output}: {graph.precision}{f', {made.scheme}' if made.scheme else ''}")
-    print(f"{len(graph.nodes)} nodes in {len(graph.units)} units, {mib(network.stat().st_size)} → {mib(output.stat().st_size)}")
+    print(f"{len(graph.nodes)} nodes in {len(graph.units)} units, {mb(network.stat().st_size)} → {mb(output.stat().st_size)}")
     if made.accuracy is not None:
         _print_accuracy(made.accuracy)
     else:
@@ -148,11 +148,11 @@ def _print_sums(graph: "Graph") -> None:
     found = api.needs(graph)
     elements = sum(prod(weight.shape or ()) for weight in graph.weights if weight.dtype in ("float32", "float16", "int8"))
     print(
-        f"\nMACs {graph.macs / 1e6:.1f} million | parameters {elements / 1e6:.2f} million, {mib(found.weight_bytes)} | {graph.precision}",
+        f"\nMACs {graph.macs / 1e6:.1f} million | parameters {elements / 1e6:.2f} million, {mb(found.weight_bytes)} | {graph.precision}",
         end="",
     )
-    print(f" | activations at least {mib(found.live_bytes)}, in an arena {mib(found.arena_bytes)} | opset {graph.opset}")
-    print(f"memory in one stage, predicted: at most {mib(found.load_bytes)} while loading and {mib(found.run_bytes)} while running,")
+    print(f" | activations at least {mb(found.live_bytes)}, in an arena {mb(found.arena_bytes)} | opset {graph.opset}")
+    print(f"memory in one stage, predicted: at most {mb(found.load_bytes)} while loading and {mb(found.run_bytes)} while running,")
     print("beside the stage process and its libraries; edgekit profile measures it\n")
 
 
@@ -164,7 +164,7 @@ def _print_cuts(graph: "Graph") -> None:
         if cut.obstacle:
             barred.append(f"  {cut.position}: {cut.obstacle}")
         else:
-            rows.append([str(cut.position), str(len(cut.tensors)), mib(cut.nbytes), after])
+            rows.append([str(cut.position), str(len(cut.tensors)), mb(cut.nbytes), after])
     table(f"{len(rows)} cut candidates in {len(graph.units)} units", ["cut", "tensors", "crossing", "after node"], rows)
     if barred:
         print("\ncannot be cut at\n" + "\n".join(barred))

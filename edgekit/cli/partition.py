@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from edgekit.cli.app import command
-from edgekit.cli.console import mib, ms, progress, table
+from edgekit.cli.console import mb, ms, progress, table
 from edgekit.cli.losing import print_judged, read_losses
 from edgekit.cli.options import Twins
 
@@ -242,7 +242,7 @@ def _print_front(front: "Front", run: "Run | None") -> None:
         cost = plan.predicted
         if cost is not None:
             marks = f"{cost.badge}{', emulated' if cost.emulated else ''}{' ← knee' if plan == knee else ''}"
-            figures = [ms(cost.latency_s), ms(cost.period_s), f"{1 / cost.period_s:.1f}", mib(cost.peak_memory_bytes)]
+            figures = [ms(cost.latency_s), ms(cost.period_s), f"{1 / cost.period_s:.1f}", mb(cost.peak_memory_bytes)]
             rows.append([f"{index:>3}  {plan.describe()}", *figures, *(_figure(cost, objective) for objective in more), marks])
     title = f"{len(front.plans)} plans, {_certified(front)}, predicted"
     table(title, ["plan", "latency", "period", "frames/s", "memory", *more, "badge"], rows)

@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from edgekit.cli.console import mib, ms, percent, table
+from edgekit.cli.console import mb, ms, percent, table
 
 if TYPE_CHECKING:
     from edgekit.trace import Trace
@@ -46,7 +46,7 @@ def _memory_rows(trace: "Trace") -> list[list[str]]:
     for host in trace.measured.memory:
         if host.nbytes:
             there = expected.get(host.host)
-            figures = [mib(there), mib(host.nbytes), percent(there / host.nbytes - 1)] if there else ["-", mib(host.nbytes), "-"]
+            figures = [mb(there), mb(host.nbytes), percent(there / host.nbytes - 1)] if there else ["-", mb(host.nbytes), "-"]
             rows.append([f"peak memory of {host.host}", *figures, _badge(trace)])
     return rows
 

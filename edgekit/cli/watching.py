@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from edgekit.cli.app import command
-from edgekit.cli.console import drawn_table, mib, progress
+from edgekit.cli.console import drawn_table, mb, progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -134,7 +134,7 @@ def _table(status: "Status") -> "Table":
     for stage, rate in zip(status.stages, status.rates, strict=True):
         host = hosts[stage.name.partition("@")[2]]
         heat = _or_dash(host.temperature_c, "{:.0f} °C") + (f", {', '.join(host.throttled)}" if host.throttled else "")
-        rest = [heat, str(stage.frames), str(stage.failed), mib(stage.peak_bytes), str(stage.pid or "")]
+        rest = [heat, str(stage.frames), str(stage.failed), mb(stage.peak_bytes), str(stage.pid or "")]
         rows.append([stage.name, stage.state, *(_moving(stage.stage, rate) if moving else ()), _or_dash(rate.queue, "{}"), *rest])
     title = f"{status.record.plan.describe()}, release {status.record.release[:12]}"
     columns = [
@@ -161,7 +161,7 @@ def _slow(stage: "Slow") -> str:
 
 
 def _moving(stage: int, rate: "StageRate") -> list[str]:
-    links = ", ".join(f"{_end(link, stage)} {mib(link.bytes_per_s)}/s" for link in rate.links)
+    links = ", ".join(f"{_end(link, stage)} {mb(link.bytes_per_s)}/s" for link in rate.links)
     return [_or_dash(rate.frames_per_s, "{:.1f}"), _or_dash(rate.busy, "{:.0%}"), links or "-"]
 
 
