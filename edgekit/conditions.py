@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from edgekit.quantity import Count, Rate, Share
+from edgekit.quantity import Bytes, Count, Rate, Share
 
 __all__ = ["STOLEN", "VALIDITY", "Change", "Conditions", "changes"]
 
@@ -44,6 +44,7 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
         wall_over_cpu: above 1.1 something else used the processor; known with one thread only.
         stolen: share of the processors' time that a hypervisor took away in the worst burst that counts; None: nothing.
         core_count: how many cores a stage may use; None: not known.
+        memory_bytes: RAM of the machine; None: not known. Plans take no more of it than there is.
     """
 
     machine: str
@@ -66,6 +67,7 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
     rate_per_s: Rate | None = None
     stolen: Share | None = None
     core_count: Count | None = None
+    memory_bytes: Bytes | None = None
 
     @property
     def contended(self) -> bool:

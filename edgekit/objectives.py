@@ -10,5 +10,5 @@ OBJECTIVES: tuple[Objective, ...] = ("latency", "period", "memory", "energy", "l
 """Quantities to minimise: seconds of a frame alone, seconds per frame in a full pipeline, peak bytes of a host, joules
 per frame, accuracy lost, devices used."""
 
-USUAL: tuple[Objective, ...] = ("latency", "period", "memory")
-"""Those that every profile tells."""
+USUAL: tuple[Objective, ...] = ("latency", "period")
+"""What is minimised where nothing else is asked for; memory is a limit."""

@@ -13,7 +13,7 @@ from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.profile import Profiles, variants
 from partitioner.cost import idle_w, known_profiles
 
-__all__ = ["FREE", "Order", "named", "require_few", "require_known", "require_losses", "require_metered", "usable"]
+__all__ = ["FREE", "Order", "minimised", "named", "require_few", "require_known", "require_losses", "require_metered", "usable"]
 
 FREE: Literal["free"] = "free"
 MOST_SETS = 4096
@@ -53,6 +53,11 @@ def named(constraints: Constraints) -> Iterable[str]:
     yield from (*constraints.forbidden, *constraints.required)
     yield from (pin.device for pin in constraints.pins)
     yield from (rule.device for rule in constraints.private)
+
+
+def minimised(objectives: Sequence[Objective], losses: Losses | None) -> tuple[Objective, ...]:
+    """The objectives, and the loss of accuracy where codecs or precisions that lose may be chosen: it is never a silent price."""
+    return (*objectives, "loss") if objectives and losses is not None and "loss" not in objectives else tuple(objectives)
 
 
 def require_known(asked: Sequence[Objective]) -> None:

@@ -24,7 +24,7 @@ from partitioner.places import Places, cuts
 from partitioner.pricing import Pricing
 from partitioner.refusal import refusal
 from partitioner.slicing import gap, orders
-from partitioner.tabulating import tabulate
+from partitioner.tabulating import tabulate, with_memory
 
 __all__ = ["solve"]
 
@@ -50,7 +50,8 @@ def solve(
     Args:
         profiles: by device name, in one variant or in several to choose from; a device without one is left out, and the
             certificate says so.
-        objectives: what to minimise; the plans are sorted by the first.
+        objectives: what to minimise; the plans are sorted by the first. Memory is a limit also where it is none of them: a
+            device's ``memory_bytes``, else what the machine has that it was profiled on.
         question: what else is asked.
         known: plans that may be good, such as those of a front under other conditions; they only save time.
         most_places: where branches may be split, the search is exact over all orders of the units up to so many places to be
@@ -60,7 +61,7 @@ def solve(
         PlanError: no profile at all, or no plan meets the caps, constraints and links; the message says what binds.
     """
     order, constraints, team, losses = question.order, question.constraints, question.team, question.losses
-    cluster = cluster.serial() if question.serial_io else cluster
+    cluster = with_memory(cluster.serial() if question.serial_io else cluster, profiles)
     names, left_out = usable(graph, cluster, profiles, order, constraints)
     counted = {*objectives, *(limit.objective for limit in constraints.limits)}
     require_known([*counted] if objectives else ())

@@ -5,11 +5,12 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edgekit.cluster import Cluster
 from edgekit.constraints import UNCONSTRAINED, Constraints
-from edgekit.device import Variant
+from edgekit.device import Device, Variant
 from edgekit.losses import Losses
 from edgekit.profile import Profile, Profiles, variants
 from partitioner.cost import QUEUE_SLOTS, idle_w
@@ -18,7 +19,7 @@ from partitioner.messaging import channels, links_between, tolls
 from partitioner.places import Places
 from partitioner.tables import Executor, Floats, Tables, closure
 
-__all__ = ["cap", "tabulate"]
+__all__ = ["cap", "tabulate", "with_memory"]
 
 
 def tabulate(
@@ -82,6 +83,16 @@ def cap(cluster: Cluster, host: str) -> float:
     """Bytes that may be used on a host: the smallest cap among its devices, infinite where none is capped."""
     caps = (device.memory_bytes for device in cluster.devices if device.machine == host)
     return min((float(nbytes) for nbytes in caps if nbytes is not None), default=np.inf)
+
+
+def with_memory(cluster: Cluster, profiles: Profiles) -> Cluster:
+    """The cluster with each device that has no cap of its own capped by the memory of its machine, where a profile tells it."""
+    return replace(cluster, devices=tuple(_with_memory(device, profiles) for device in cluster.devices))
+
+
+def _with_memory(device: Device, profiles: Profiles) -> Device:
+    known = [each.conditions.memory_bytes for each in variants(profiles, device.name) if each.conditions.memory_bytes]
+    return replace(device, memory_bytes=min(known)) if known and device.memory_bytes is None else device
 
 
 class _Single(NamedTuple):

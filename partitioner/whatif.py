@@ -17,6 +17,7 @@ from edgekit.objectives import USUAL, Objective
 from edgekit.plan import Plan
 from edgekit.profile import Profile, Profiles, variants
 from edgekit.sweep import Condition, Knob, Sweep, Winner
+from partitioner.asking import minimised
 from partitioner.choosing import choose
 from partitioner.exact import solve
 
@@ -41,6 +42,7 @@ def sweep(
     """
     known: tuple[Plan, ...] = ()
     conditions = []
+    objectives = minimised(objectives, question.losses)
     picks = ("knee", *objectives)
     for at in product(*(knob.values for knob in knobs)):
         changed, times = cluster, profiles

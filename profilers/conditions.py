@@ -72,6 +72,7 @@ def _conditions(connection: Connection, facts: FactsReply) -> Conditions:
         gpus=tuple(f"{gpu.name} with driver {gpu.driver}" for gpu in machine.gpus),
         temperature_c=() if machine.temperature_c is None else (machine.temperature_c,),
         core_count=machine.cores if device.cores is None else len(device.cores),
+        memory_bytes=machine.memory_bytes,
     )
 
 

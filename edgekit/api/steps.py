@@ -23,6 +23,7 @@ from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
 from edgekit.profile import Profile, Profiles
 from edgekit.shapes import parse_shape
+from partitioner.asking import minimised
 from partitioner.choosing import choose
 from partitioner.cost import price
 from partitioner.exact import solve
@@ -201,10 +202,13 @@ def partition(
 
     With ``measure``, segments that end on the front are measured on their devices and the front is solved again,
     until nothing on it is estimated; then, for ``doubt_s``, those that may belong on it were they quicker than estimated.
+    Where the question holds losses of accuracy, these are minimised too.
 
     Raises:
         PlanError: no plan meets the memory caps and constraints, or the devices cannot reach each other.
     """
+
+    objectives = minimised(objectives, question.losses)
 
     def search(found: Profiles) -> Front:
         return solve(graph, cluster, found, objectives, question)

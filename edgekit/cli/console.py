@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from edgekit.quantity import mb
+from edgekit.quantity import mb, ms
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -13,18 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["asked", "drawn_table", "mb", "ms", "percent", "progress", "steps", "table"]
 
 Tell = Callable[[str], None]
-
-
-def ms(seconds: float) -> str:
-    """Seconds as milliseconds, three significant digits.
-
-    >>> ms(0.0123456)
-    '12.3 ms'
-    >>> ms(1.5)
-    '1500 ms'
-    """
-    value = seconds * 1e3
-    return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
 def percent(share: float) -> str:

@@ -12,6 +12,9 @@ from edgekit.device import Device, Roofline
 from edgekit.errors import FormatError, PlanError, UsageError
 from edgekit.files import write
 from edgekit.front import Front
+from edgekit.losses import Losses, TensorLoss
+from edgekit.profile import Profile
+from edgekit.sweep import Knob
 from tests.models import serial, simulated, skipping, split
 
 UNEQUAL = simulated("a", "b", macs_per_s=(1e6, 2e6), links=(Link(ANY, ANY, 1e-3, 1e6),))
@@ -31,7 +34,7 @@ def test_a_plan_is_read_from_its_file_and_picked_from_a_front_whatever_its_name(
     assert api.read_plan(tmp_path / "best.json", "period") == front.best("period")
     assert api.read_plan(tmp_path / "best.json", "1") == front.plans[1]
     for pick in ("²", "-1", "99", "speed"):
-        with pytest.raises(PlanError, match="expected knee, latency, period, memory or a number below"):
+        with pytest.raises(PlanError, match="expected knee, latency, period or a number below"):
             api.read_plan(tmp_path / "best.json", pick)
 
 
@@ -121,3 +124,28 @@ def test_a_run_without_a_front_has_no_report(tmp_path: Path) -> None:
     (tmp_path / "front.json").write_text(json.dumps({"format": "edgekit.trace"}))
     with pytest.raises(FormatError, match="expected format 'edgekit.front', got 'edgekit.trace'"):
         api.report(tmp_path)
+
+
+def test_what_codecs_lose_is_minimised_without_being_asked_for() -> None:
+    net = serial(3)
+    profiles = api.profile(net.graph, net.model, UNEQUAL, codecs=True)
+    losses = Losses(net.graph.digest, "rms", 9, (TensorLoss("t1", "fp16", 0.02),))
+    asked = api.Question(losses=losses)
+    front, _ = api.partition(net.graph, net.model, UNEQUAL, profiles, question=asked)
+    assert front.objectives == ("latency", "period", "loss")
+    swept = api.sweep(net.graph, UNEQUAL, profiles, (Knob("bandwidth", (1e4, 1e6)),), question=asked)
+    assert swept.objectives == ("latency", "period", "loss")
+
+
+def test_the_memory_of_a_machine_caps_what_is_planned_there(tmp_path: Path) -> None:
+    net = serial(3)
+    profiles = api.profile(net.graph, net.model, UNEQUAL)
+    small = {
+        name: msgspec.structs.replace(profile, conditions=msgspec.structs.replace(profile.conditions, memory_bytes=10))
+        for name, profile in profiles.items()
+        if isinstance(profile, Profile)
+    }
+    with pytest.raises(PlanError, match="no plan fits in memory"):
+        api.partition(net.graph, net.model, UNEQUAL, small)
+    room = msgspec.structs.replace(UNEQUAL, devices=tuple(msgspec.structs.replace(d, memory_bytes=10**9) for d in UNEQUAL.devices))
+    assert api.partition(net.graph, net.model, room, small)[0].plans

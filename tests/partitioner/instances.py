@@ -16,10 +16,14 @@ from edgekit.errors import PlanError
 from edgekit.front import value
 from edgekit.graph import Graph, Held, Node, Tensor, Twin, Unit
 from edgekit.losses import Losses, StageLoss, TensorLoss
+from edgekit.objectives import Objective
 from edgekit.plan import Plan, Stage, chain, ranged
 from edgekit.profile import Kernel, Profile, SegmentTime, variants
 from edgekit.range import Range
 from partitioner.cost import price
+
+TELLING: tuple[Objective, ...] = ("latency", "period", "memory")
+"""What every profile tells."""
 
 CONDITIONS = Conditions("box", "cpu", "1.20", 99, False, 1.0)
 

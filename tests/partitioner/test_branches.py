@@ -10,7 +10,6 @@ from edgekit.constraints import UNCONSTRAINED, Constraints, Pin
 from edgekit.device import Device
 from edgekit.errors import PlanError
 from edgekit.front import Question
-from edgekit.objectives import USUAL
 from edgekit.plan import validate
 from partitioner.branches import branches
 from partitioner.cost import price
@@ -18,7 +17,7 @@ from partitioner.exact import solve
 from partitioner.keeping import broken
 from partitioner.memory import Footprints
 from tests.edgekit.test_graph import graph as drawn
-from tests.partitioner.instances import enriched, every_chain, naive_front, points_of, profile_of, random_instance
+from tests.partitioner.instances import TELLING, enriched, every_chain, naive_front, points_of, profile_of, random_instance
 
 SPLIT = Question(split_branches=True)
 
@@ -59,10 +58,10 @@ def test_the_front_is_that_of_all_orders_of_the_units(block):
         graph, cluster, profiles, order = random_instance(seed, units=5, devices=3)
         profiles = enriched(seed, graph, profiles, energy=False)
         free = bool(seed % 2)
-        points = points_of([cost for _, cost in every_branching_plan(graph, cluster, profiles, order, free)], USUAL)
+        points = points_of([cost for _, cost in every_branching_plan(graph, cluster, profiles, order, free)], TELLING)
         try:
-            front = solve(graph, cluster, profiles, question=Question("free" if free else order, split_branches=True))
-            found = points_of([plan.predicted for plan in front.plans], USUAL)
+            front = solve(graph, cluster, profiles, TELLING, Question("free" if free else order, split_branches=True))
+            found = points_of([plan.predicted for plan in front.plans], TELLING)
             for plan in front.plans:
                 assert validate(plan, graph) is plan and price(plan, graph, cluster, profiles) == plan.predicted
         except PlanError as error:
@@ -97,7 +96,7 @@ def cluster_of(*names):
 
 def test_branches_that_stand_mixed_are_cut_apart():
     cluster = cluster_of("a", "b")
-    stiff, loose = (solve(DIAMOND, cluster, PROFILES, question=Question(split_branches=split)) for split in (False, True))
+    stiff, loose = (solve(DIAMOND, cluster, PROFILES, TELLING, Question(split_branches=split)) for split in (False, True))
     assert stiff.best("latency").predicted.latency_s > 2
     best = loose.best("latency")
     assert best.order == (0, 1, 3, 2, 4, 5) and best.describe() == "a[0:3] → b[3:6]"
@@ -108,7 +107,7 @@ def test_branches_that_stand_mixed_are_cut_apart():
 def test_what_was_measured_of_a_stage_counts_in_every_order():
     stage = structs.replace(PROFILES["a"].whole, p50_s=9.0, start=0, stop=4, units=(0, 1, 3))
     slow = structs.replace(PROFILES["a"], segments=(*PROFILES["a"].segments, stage))
-    front = solve(DIAMOND, cluster_of("a", "b"), {**PROFILES, "a": slow}, question=SPLIT)
+    front = solve(DIAMOND, cluster_of("a", "b"), {**PROFILES, "a": slow}, TELLING, SPLIT)
     assert front.best("latency").order != (0, 1, 3, 2, 4, 5)
     assert slow.in_order((0, 1, 3, 2, 4, 5)).segment(0, 3).p50_s == 9.0
     back = PROFILES["a"].with_segments(slow.in_order((0, 1, 3, 2, 4, 5)), (0, 1, 3, 2, 4, 5))
@@ -117,7 +116,7 @@ def test_what_was_measured_of_a_stage_counts_in_every_order():
 
 def test_pins_hold_for_units_wherever_they_come_to_stand():
     constraints = Constraints(pins=(Pin(2, 3, "a"),))
-    front = solve(DIAMOND, cluster_of("a", "b"), PROFILES, question=Question(constraints=constraints, split_branches=True))
+    front = solve(DIAMOND, cluster_of("a", "b"), PROFILES, TELLING, Question(constraints=constraints, split_branches=True))
     for plan in front.plans:
         holder = next(stage for stage in plan.stages if 2 in (plan.order or range(6))[stage.start : stage.stop])
         assert holder.devices == ("a",)
@@ -125,7 +124,7 @@ def test_pins_hold_for_units_wherever_they_come_to_stand():
 
 def test_units_that_stay_together_are_in_one_stage_in_every_order():
     constraints = Constraints(together=((1, 4),))
-    front = solve(DIAMOND, cluster_of("a", "b"), PROFILES, question=Question(constraints=constraints, split_branches=True))
+    front = solve(DIAMOND, cluster_of("a", "b"), PROFILES, TELLING, Question(constraints=constraints, split_branches=True))
     assert front.plans
     for plan in front.plans:
         held = [set((plan.order or tuple(range(6)))[stage.start : stage.stop]) for stage in plan.stages]

@@ -7,12 +7,11 @@ from edgekit.device import Device
 from edgekit.errors import PlanError
 from edgekit.front import Question, value
 from edgekit.graph import Node
-from edgekit.objectives import USUAL
 from edgekit.plan import CLIENT, Stage, chain, validate
 from partitioner.alternatives import direct
 from partitioner.cost import price
 from partitioner.exact import solve
-from tests.partitioner.instances import graph_of, profile_of, random_instance, straight
+from tests.partitioner.instances import TELLING, graph_of, profile_of, random_instance, straight
 
 #                 ┌──────── wide (1000) ────────┐
 #   x (10) ──▶ first ── slim (10) ──▶ second ── thin (10) ──▶ third ──▶ y (10)
@@ -59,11 +58,11 @@ def test_a_link_that_is_not_there_leaves_the_relayed_chain():
 def test_no_point_of_the_front_is_lost(seed):
     graph, cluster, profiles, order = random_instance(seed)
     try:
-        relayed, passed = (solve(graph, cluster, profiles, USUAL, Question(order, direct=way)) for way in (False, True))
+        relayed, passed = (solve(graph, cluster, profiles, TELLING, Question(order, direct=way)) for way in (False, True))
     except PlanError:
         return
     for plan in passed.plans:
         assert validate(plan, graph) is plan and price(plan, graph, cluster, profiles) == plan.predicted
-    points = [[value(plan.predicted, objective) for objective in USUAL] for plan in passed.plans]
+    points = [[value(plan.predicted, objective) for objective in TELLING] for plan in passed.plans]
     for plan in relayed.plans:
-        assert any(all(a <= value(plan.predicted, o) for a, o in zip(point, USUAL, strict=True)) for point in points)
+        assert any(all(a <= value(plan.predicted, o) for a, o in zip(point, TELLING, strict=True)) for point in points)

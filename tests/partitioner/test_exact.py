@@ -8,12 +8,12 @@ from edgekit.constraints import Constraints, Limit
 from edgekit.device import Device, Variant
 from edgekit.errors import PlanError
 from edgekit.front import Question
-from edgekit.objectives import USUAL
 from edgekit.plan import validate
 from partitioner.cost import price
 from partitioner.exact import solve
 from partitioner.keeping import broken
 from tests.partitioner.instances import (
+    TELLING,
     coded,
     enriched,
     every_plan,
@@ -26,7 +26,7 @@ from tests.partitioner.instances import (
     twinned,
 )
 
-SUBSETS = [subset for size in (3, 2, 1) for subset in combinations(USUAL, size)]
+SUBSETS = [subset for size in (3, 2, 1) for subset in combinations(TELLING, size)]
 FAST_LINKS = (Link("*", "*", 0.0, 2.0**20),)
 
 
@@ -58,8 +58,8 @@ def test_the_front_is_that_of_brute_force(block):
 @pytest.mark.parametrize("seed", range(1000, 1040))
 def test_the_front_is_that_of_brute_force_within_rounding(seed):
     graph, cluster, profiles, order = random_instance(seed, exact=False)
-    points = points_of([cost for _, cost in every_plan(graph, cluster, profiles, order)], USUAL)
-    found, expected = solved(graph, cluster, profiles, order, USUAL), naive_front(points)
+    points = points_of([cost for _, cost in every_plan(graph, cluster, profiles, order)], TELLING)
+    found, expected = solved(graph, cluster, profiles, order, TELLING), naive_front(points)
     assert all(any(point == pytest.approx(other, rel=1e-9) for other in found) for point in expected)
     assert all(any(point == pytest.approx(other, rel=1e-9) for other in expected) for point in found)
 
@@ -67,7 +67,7 @@ def test_the_front_is_that_of_brute_force_within_rounding(seed):
 @pytest.mark.parametrize("seed", range(2000, 2060))
 def test_limits_cut_the_front_of_brute_force(seed):
     graph, cluster, profiles, order = random_instance(seed)
-    points = points_of([cost for _, cost in every_plan(graph, cluster, profiles, order)], USUAL)
+    points = points_of([cost for _, cost in every_plan(graph, cluster, profiles, order)], TELLING)
     if points:
         latency, _, memory = points[seed % len(points)]
         expected = naive_front([(period,) for a, period, b in points if a <= latency and b <= memory])
@@ -137,15 +137,15 @@ def test_constraints_leave_what_brute_force_leaves(block):
         constraints = random_constraints(seed, graph, [device.name for device in cluster.devices])
         free = bool(seed % 2)
         plans = every_plan(graph, cluster, profiles, order, free)
-        points = points_of([cost for plan, cost in plans if not broken(plan, cost, cluster, constraints)], USUAL)
-        assert solved(graph, cluster, profiles, "free" if free else order, USUAL, constraints=constraints) == naive_front(points), seed
+        points = points_of([cost for plan, cost in plans if not broken(plan, cost, cluster, constraints)], TELLING)
+        assert solved(graph, cluster, profiles, "free" if free else order, TELLING, constraints=constraints) == naive_front(points), seed
 
 
 @pytest.mark.parametrize("seed", range(7100, 7120))
 def test_serial_io_occupies_both_ends(seed):
     graph, cluster, profiles, order = random_instance(seed)
     costs = [cost for _, cost in every_plan(graph, cluster.serial(), profiles, order)]
-    assert solved(graph, cluster, profiles, order, USUAL, serial_io=True) == naive_front(points_of(costs, USUAL))
+    assert solved(graph, cluster, profiles, order, TELLING, serial_io=True) == naive_front(points_of(costs, TELLING))
 
 
 def test_serial_io_adds_up_what_a_device_computes_and_sends():
@@ -159,10 +159,10 @@ def test_serial_io_adds_up_what_a_device_computes_and_sends():
 @pytest.mark.parametrize("seed", range(7000, 7040))
 def test_an_approximate_front_is_within_its_gap(seed):
     graph, cluster, profiles, order = random_instance(seed, exact=False)
-    points = points_of([cost for _, cost in every_plan(graph, cluster, profiles, order)], USUAL)
+    points = points_of([cost for _, cost in every_plan(graph, cluster, profiles, order)], TELLING)
     if points:
-        front = solve(graph, cluster, profiles, question=Question(order, epsilon=0.3))
-        found = points_of([plan.predicted for plan in front.plans], USUAL)
+        front = solve(graph, cluster, profiles, TELLING, Question(order, epsilon=0.3))
+        found = points_of([plan.predicted for plan in front.plans], TELLING)
         assert front.certificate.kind == "bounded" and front.certificate.gap == 0.3
         assert all(any(all(a <= 1.3 * b for a, b in zip(mine, point, strict=True)) for mine in found) for point in points)
 
@@ -175,7 +175,7 @@ def test_the_order_of_the_clusters_devices_does_not_matter(seed):
 
     def outcome(*arguments):
         try:
-            return solve(*arguments, question=Question(order))
+            return solve(*arguments, TELLING, Question(order))
         except PlanError as error:
             return str(error)
 
@@ -185,8 +185,8 @@ def test_the_order_of_the_clusters_devices_does_not_matter(seed):
 @pytest.mark.parametrize("seed", range(3000, 3020))
 def test_every_plan_of_the_front_is_valid_and_carries_its_price(seed):
     graph, cluster, profiles, order = random_instance(seed)
-    if solved(graph, cluster, profiles, order, USUAL):
-        front = solve(graph, cluster, profiles, question=Question(order))
+    if solved(graph, cluster, profiles, order, TELLING):
+        front = solve(graph, cluster, profiles, TELLING, Question(order))
         for plan in (*front.plans, *front.compared):
             assert validate(plan, graph) is plan
             assert price(plan, graph, cluster, profiles) == plan.predicted
@@ -202,7 +202,7 @@ PAIR = {name: profile_of(HALVES, name, [0.5 * slow, 1.5 * slow], base=100) for n
 
 
 def test_one_device_wins_latency_replicas_win_period_a_split_wins_memory():
-    front = solve(HALVES, CLUSTER, PAIR)
+    front = solve(HALVES, CLUSTER, PAIR, TELLING)
     assert [plan.name for plan in front.plans] == ["whole on left", "2 stages at 1", "2 replicas left|right"]
     assert [plan.name for plan in front.compared] == ["whole on right"]
     assert front.certificate.kind == "exact"
@@ -218,12 +218,12 @@ def test_plans_are_sorted_by_the_first_objective():
 def test_a_split_over_some_of_the_devices_says_over_which():
     cluster = Cluster((*CLUSTER.devices, Device("slow")), FAST_LINKS)
     profiles = {**PAIR, "slow": profile_of(HALVES, "slow", [9.0, 9.0], base=9000)}
-    assert "2 stages at 1 on left, right" in [plan.name for plan in solve(HALVES, cluster, profiles).plans]
+    assert "2 stages at 1 on left, right" in [plan.name for plan in solve(HALVES, cluster, profiles, TELLING).plans]
 
 
 def test_replicas_join_only_devices_of_one_variant():
     profiles = {**PAIR, "right": structs.replace(PAIR["right"], variant=Variant(threads=2))}
-    front = solve(HALVES, CLUSTER, profiles)
+    front = solve(HALVES, CLUSTER, profiles, TELLING)
     assert not any("replicas" in plan.name for plan in (*front.plans, *front.compared))
     assert {stage.variant.threads for stage in front.best("memory").stages} == {1, 2}
 
@@ -238,7 +238,7 @@ def test_beyond_six_devices_replicas_are_the_fastest_so_many():
 
 
 def test_a_device_without_a_profile_is_left_out_and_named():
-    front = solve(HALVES, CLUSTER, {"right": PAIR["right"]})
+    front = solve(HALVES, CLUSTER, {"right": PAIR["right"]}, TELLING)
     assert [plan.name for plan in front.plans] == ["whole on right"]
     assert front.certificate.model.endswith("left out for want of a profile: left")
 
@@ -252,7 +252,7 @@ def test_no_more_than_200_splits_are_sampled():
 
 def refused(graph=HALVES, cluster=CLUSTER, profiles=PAIR, **rest):
     with pytest.raises(PlanError) as caught:
-        solve(graph, cluster, profiles, rest.pop("objectives", USUAL), Question(**rest))
+        solve(graph, cluster, profiles, rest.pop("objectives", TELLING), Question(**rest))
     return str(caught.value)
 
 

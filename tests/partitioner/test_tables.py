@@ -4,7 +4,7 @@ import pytest
 from edgekit.cluster import Cluster, Link
 from edgekit.device import Device
 from edgekit.graph import Node
-from edgekit.objectives import OBJECTIVES, USUAL
+from edgekit.objectives import OBJECTIVES
 from edgekit.plan import CLIENT
 from partitioner.alternatives import relayed
 from partitioner.cost import price
@@ -12,7 +12,7 @@ from partitioner.labels import chains
 from partitioner.memory import Footprints
 from partitioner.places import cuts
 from partitioner.tabulating import cap, tabulate
-from tests.partitioner.instances import graph_of, points_of, profile_of, random_instance
+from tests.partitioner.instances import TELLING, graph_of, points_of, profile_of, random_instance
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -22,11 +22,11 @@ def test_labels_and_price_agree(seed):
     kinds = tuple((name,) for name in names)
     places = cuts(graph, Footprints(graph))
     tables = tabulate(places, cluster, profiles, kinds)
-    found = chains(tables, USUAL)
-    columns = [OBJECTIVES.index(objective) for objective in USUAL]
+    found = chains(tables, TELLING)
+    columns = [OBJECTIVES.index(objective) for objective in TELLING]
     for hops, costs in zip(found.chains, found.costs, strict=True):
         cost = price(relayed(places, tables, kinds, hops), graph, cluster, profiles)
-        assert points_of([cost], USUAL)[0] == pytest.approx(tuple(costs[columns]), rel=1e-9)
+        assert points_of([cost], TELLING)[0] == pytest.approx(tuple(costs[columns]), rel=1e-9)
 
 
 def test_the_cap_of_a_host_is_the_smallest_of_its_devices():
