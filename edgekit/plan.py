@@ -216,6 +216,8 @@ def ranged(plan: Plan, ranges: Iterable[Range]) -> Plan:
 def validate(plan: Plan, graph: Graph) -> Plan:
     """Check a plan against its graph and fill in transfers and precisions that were left out.
 
+    A plan of a front whose stages were edited gets the transfers of these stages, and loses its prediction.
+
     Raises:
         PlanError: another graph, units left out or covered twice, a cut that cannot be made, a tensor that
             is sent before it exists, or never reaches a stage that reads it, a precision that is not the graph's.
@@ -237,8 +239,20 @@ def validate(plan: Plan, graph: Graph) -> Plan:
     plan = _in_precision(plan, graph)
     if not plan.transfers:
         return replace(plan, transfers=chain(graph, plan.stages).transfers)
-    _validate_transfers(plan, graph)
+    try:
+        _validate_transfers(plan, graph)
+    except PlanError as error:
+        if plan.predicted is None or not _relayed(plan):
+            raise PlanError(f"{error}; or delete all transfers of the plan, so that they are made anew") from error
+        return replace(plan, transfers=chain(graph, plan.stages).transfers, predicted=None)  # of a front, but its stages were edited
     return plan
+
+
+def _relayed(plan: Plan) -> bool:
+    """Whether all is sent as it is, from each end to the next."""
+    last = max((each.source for each in plan.transfers if isinstance(each.source, int)), default=0)
+    ends: list[End] = [CLIENT, *range(last + 1), CLIENT]
+    return not plan.coded and set(plan.messages()) <= set(pairwise(ends))
 
 
 def _in_precision(plan: Plan, graph: Graph) -> Plan:

@@ -31,7 +31,9 @@ def explain(
     profiles: Profiles,
     tell: Tell = lambda text: None,
 ) -> Explanation:
-    """Explain a plan of a front, which these profiles and this cluster gave: what was asked then is asked again.
+    """Explain a plan against a front, which these profiles and this cluster gave: what was asked then is asked again.
+
+    The plan may also be one that is not on the front.
 
     Raises:
         PlanError: the plan carries no prediction, or the front is of another cluster or graph.
@@ -93,15 +95,21 @@ def _doubled(link: Link) -> Link:
 
 
 def _neighbours(plan: Plan, front: Front) -> Iterator[Neighbour]:
-    """In each objective the next better plan and the next worse one, each once."""
-    seen = {plan.stages}
+    """In each objective the plan of the front before it and the one behind it, each once."""
+    number = front.number(plan)
+    seen = {number}
     for objective in front.objectives:
-        ordered = sorted(front.plans, key=lambda each: value(cost_of(each), objective))
-        at = next((i for i, each in enumerate(ordered) if each.stages == plan.stages), None)
-        for i in () if at is None else (at - 1, at + 1):
-            if 0 <= i < len(ordered) and ordered[i].stages not in seen:
-                seen.add(ordered[i].stages)
-                yield Neighbour(ordered[i], _ratios(ordered[i], plan, front.objectives))
+        order = sorted(range(len(front.plans)), key=lambda each: value(cost_of(front.plans[each]), objective))
+        if number is None:
+            at = sum(value(cost_of(each), objective) <= value(cost_of(plan), objective) for each in front.plans)
+            beside = order[max(at - 1, 0) : at + 1]
+        else:
+            at = order.index(number)
+            beside = [*order[max(at - 1, 0) : at], *order[at + 1 : at + 2]]
+        for each in beside:
+            if each not in seen:
+                seen.add(each)
+                yield Neighbour(front.plans[each], _ratios(front.plans[each], plan, front.objectives))
 
 
 def _ratios(one: Plan, other: Plan, objectives: Sequence[Objective]) -> tuple[tuple[Objective, float], ...]:

@@ -166,7 +166,7 @@ def _tell_story(done: object) -> None:
     print("3. measured the links through the pipeline's own transport, and every device kernel by kernel")
     print(f"4. solved for the exact front over {done.front.certificate.cuts} cut candidates: {len(done.front.plans)} plans")
     print("5. measured each segment on that front on its device and solved again, until nothing was estimated")
-    print(f"6. chose the knee: {done.plan.describe()}")
+    print(f"6. {done.front.choice(done.plan)}: {done.plan.describe()}")
     equality = done.trace.equality
     outcome = "bit for bit" if equality.bit_equal else f"within {equality.worst:.1e}"
     print(f"7. deployed it over real agent processes; split output equals unsplit output {outcome}")

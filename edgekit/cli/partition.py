@@ -1,23 +1,25 @@
 """Commands that choose: partition and explain."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
 from edgekit.cli.app import command
-from edgekit.cli.console import mb, ms, progress, table
+from edgekit.cli.console import ms, progress, table
+from edgekit.cli.fronts import legend, print_front
 from edgekit.cli.losing import print_judged, read_losses
 from edgekit.cli.options import Twins
+from edgekit.objectives import USUAL
 
 if TYPE_CHECKING:
-    from edgekit.api import Model, Run
+    from edgekit.api import Model
     from edgekit.cluster import Cluster
     from edgekit.constraints import Limit
     from edgekit.front import Front
     from edgekit.graph import Graph
     from edgekit.objectives import Objective
-    from edgekit.plan import Cost
     from edgekit.profile import Profiles
 
 __all__ = ["explain", "partition"]
@@ -27,8 +29,6 @@ ProfileFolder = Annotated[Path, typer.Option("-p", "--profiles", help="Folder wi
 Order = Annotated[str | None, typer.Option(help="Devices in the order of the pipeline, with commas; or free: whichever is best.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Several = list[str] | None
-TABLE = 40
-"""Plans that are printed; the file holds all."""
 
 
 @command("partition")
@@ -39,15 +39,20 @@ def partition(
     profiles: Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder with the devices' profiles.")] = None,
     costs: Annotated[Path | None, typer.Option(help="A table of plain numbers instead of these three (see edgekit/costs.py).")] = None,
     objectives: Annotated[
-        str, typer.Option("-O", "--objectives", help="Which to minimise, with commas: latency, period, memory, energy, loss, devices.")
-    ] = "latency,period,memory",
+        str,
+        typer.Option(
+            "-O",
+            "--objectives",
+            help="Which to minimise, with commas: latency, period, memory, energy, loss, devices. The memory of devices is a limit anyway.",
+        ),
+    ] = ",".join(USUAL),
     order: Order = None,
     max_latency: Annotated[str | None, typer.Option(help="Such as 50ms.")] = None,
     max_period: Annotated[str | None, typer.Option(help="Such as 20ms.")] = None,
     max_energy: Annotated[str | None, typer.Option(help="Of a frame, such as 300mJ.")] = None,
     max_loss: Annotated[float | None, typer.Option(help="Of accuracy, such as 0.01; see --losses.", min=0.0)] = None,
     max_devices: Annotated[int | None, typer.Option(help="How many devices a plan may use.", min=1)] = None,
-    max_memory: Annotated[Several, typer.Option(help="DEVICE=300MB, or 300MB for every host; may be repeated.")] = None,
+    max_memory: Annotated[Several, typer.Option(help="DEVICE=300MB, or 300MB for every device; may be repeated.")] = None,
     max_stages: Annotated[int | None, typer.Option(help="How many stages a plan may have.", min=1)] = None,
     rate: Annotated[float | None, typer.Option(help="Frames per second that come in, which a plan has to keep up with.", min=0.01)] = None,
     pin: Annotated[Several, typer.Option(help="NODE=DEVICE or FIRST:STOP=DEVICE (units); may be repeated.")] = None,
@@ -94,8 +99,12 @@ def partition(
     from edgekit.front import Question
 
     run = (network, cluster, profiles)
-    if any(each is None for each in run) if costs is None else any(each is not None for each in run):
-        raise UsageError("expected a network, -c its cluster and -p its profiles, or --costs TABLE.json alone; give one of the two")
+    wanted = ("the network", "-c with its cluster", "-p with the folder of its profiles")
+    lacking = [word for word, each in zip(wanted, run, strict=True) if each is None]
+    if costs is None and lacking:
+        raise UsageError(f"expected a network, -c and -p, or --costs alone; add {' and '.join(lacking)}")
+    if costs is not None and len(lacking) < len(run):
+        raise UsageError("--costs stands for the network, -c and -p; leave these out, or --costs")
     if costs is not None and measure:
         raise UsageError("what --costs describes cannot be measured; leave --measure out")
     if evolve and (data is None or network is None):
@@ -127,15 +136,31 @@ def partition(
     if json:
         print(encode(front).decode())
         return
-    _print_front(front, api.Run(profiles) if profiles else None)
+    print_front(front, api.Run(profiles) if profiles else None)
     if data is not None and work.model is not None:
         print_judged(judged)
-    if profiles and not measure:
-        print("memory of segments that were not measured is predicted, with a margin; --measure replaces it by what they take")
+    for note in _notes(front, work, bool(pin), measure):
+        print(note)
     if knobs:
         print(f"the plans that win elsewhere: {output.with_suffix('.sweep.png')}")
+    print(front.choice(front.knee()))
     if network:
-        print(f"next: edgekit deploy {output} -g {network} -c {cluster}{''.join(f' --twin {twin}' for twin in twins or ())}")
+        verb = "verify" if any(device.scheme == "sim" for device in work.cluster.devices) else "deploy"
+        print(f"next: edgekit {verb} {output} -g {network} -c {cluster}{''.join(f' --twin {twin}' for twin in twins or ())}")
+
+
+def _notes(front: "Front", work: "_Work", pinned: bool, measured: bool) -> Iterator[str]:
+    """What somebody should know who reads the table."""
+    from edgekit.profile import variants
+
+    if pinned and len(front.plans) == 1 and front.question.order != "free":
+        yield "one plan is left in this order of devices; --order free tries every order"
+    profiles = [each for name in work.profiles for each in variants(work.profiles, name)]
+    twins = sorted({each.variant.precision for each in profiles if each.twin})
+    if twins and front.question.losses is None:
+        yield f"what {', '.join(twins)} loses is not known; measure it with edgekit quantize --losses, and add --losses here"
+    if work.model is not None and not measured:
+        yield "memory of segments that were not measured is predicted, with a margin; --measure replaces it by what they take"
 
 
 class _Work(NamedTuple):
@@ -164,7 +189,7 @@ def _from_run(network: Path | None, twins: list[Path] | None, cluster: Path | No
 
 @command("explain")
 def explain(
-    front: Annotated[Path, typer.Argument(help="A front that partition wrote.")],
+    front: Annotated[Path, typer.Argument(help="A front that partition wrote, or a plan, also one written by hand.")],
     network: Annotated[Path, typer.Option("-g", "--graph", help="The network.")],
     cluster: ClusterFile,
     profiles: ProfileFolder,
@@ -176,28 +201,33 @@ def explain(
 ) -> None:
     """Tell why a plan is on the front, what holds it up, and what would help most."""
     from edgekit import api
-    from edgekit.files import encode, read
-    from edgekit.front import Front
+    from edgekit.files import encode
 
     graph, _ = api.load(network, twins or ())
-    known = read(front, Front)
+    there, measured = api.read_cluster(cluster), api.Run(profiles).profiles()
+    plan, known = api.read_plan(front, pick), api.read_front(front)
     with progress("explaining") as tell:
-        found = api.explain(api.read_plan(front, pick), known, graph, api.read_cluster(cluster), api.Run(profiles).profiles(), tell)
+        if known is None:
+            plan, known = api.predict(plan, graph, there, measured), api.partition(graph, None, there, measured)[0]
+        found = api.explain(plan, known, graph, there, measured, tell)
     if json:
         print(encode(found).decode())
         return
-    print(f"{pick}: {found.plan.describe()}")
+    print(f"{known.choice(found.plan)}\n{found.plan.describe()}")
     whole = found.loads[0].seconds
     table(
-        "busy per frame",
+        "busy per frame; the busiest sets the period",
         ["", "", "of the period"],
         [[load.resource, ms(load.seconds), f"{load.seconds / whole:.0%}"] for load in found.loads],
     )
     names = list(known.objectives)
-    beside = [[each.plan.describe(), *(_times(ratio) for _, ratio in each.ratios)] for each in found.neighbours]
-    table("its neighbours on the front, against it", ["plan", *names], beside)
+    beside = [
+        [str(known.number(each.plan)), each.plan.describe(), *(_times(ratio) for _, ratio in each.ratios)] for each in found.neighbours
+    ]
+    table("its neighbours on the front, against it", ["", "plan", *names], beside, 2)
     helps = [[each.change, *(_times(ratio) for _, ratio in each.ratios)] for each in found.helps]
-    table("the best of the front if", ["", *names], helps)
+    table("the best of the front, against the best now, if", ["", *names], helps)
+    print(legend(known))
 
 
 def _times(ratio: float) -> str:
@@ -229,42 +259,3 @@ def _objectives(text: str) -> "tuple[Objective, ...]":
     if not asked or set(asked) - set(OBJECTIVES):
         raise UsageError(f"expected objectives among {', '.join(OBJECTIVES)}, got {text!r}; separate them with commas")
     return tuple(objective for objective in OBJECTIVES if objective in asked)
-
-
-def _print_front(front: "Front", run: "Run | None") -> None:
-    """The plans of a front as a table, and how far off such predictions were."""
-    from edgekit.residuals import interval
-
-    more = [objective for objective in front.objectives if objective in ("energy", "loss", "devices")]
-    rows = []
-    knee = front.knee()
-    for index, plan in enumerate(front.plans[:TABLE]):
-        cost = plan.predicted
-        if cost is not None:
-            marks = f"{cost.badge}{', emulated' if cost.emulated else ''}{' ← knee' if plan == knee else ''}"
-            figures = [ms(cost.latency_s), ms(cost.period_s), f"{1 / cost.period_s:.1f}", mb(cost.peak_memory_bytes)]
-            rows.append([f"{index:>3}  {plan.describe()}", *figures, *(_figure(cost, objective) for objective in more), marks])
-    title = f"{len(front.plans)} plans, {_certified(front)}, predicted"
-    table(title, ["plan", "latency", "period", "frames/s", "memory", *more, "badge"], rows)
-    if len(front.plans) > TABLE:
-        print(f"… and {len(front.plans) - TABLE} more in the file; the knee is {front.plans.index(knee)}")
-    found = run.residuals.found if run else ()
-    widths = [interval(1.0, ratios) for ratios in ([each.latency for each in found], [each.period for each in found])]
-    if None not in widths:
-        latency, period = (f"{width.high - 1:.1%}" for width in widths if width)
-        told = f"latency within {latency} of its prediction, period within {period}"
-        print(f"nine times in ten: {told} ({len(found)} pipelines were certified from here)")
-
-
-def _certified(front: "Front") -> str:
-    certificate = front.certificate
-    if certificate.kind == "exact":
-        return "exact"
-    return "of no known distance from the exact front" if certificate.gap is None else f"within {certificate.gap:.1%} of the exact front"
-
-
-def _figure(cost: "Cost", objective: "Objective") -> str:
-    from edgekit.front import value
-
-    amount = value(cost, objective)
-    return f"{amount * 1e3:.3g} mJ" if objective == "energy" else f"{amount:.3g}"

@@ -34,7 +34,7 @@ PlanFile = Annotated[Path | None, typer.Argument(help="plan.json or front.json; 
 Network = Annotated[Path | None, typer.Option("-g", "--graph", help="The exported network of the plan.")]
 ClusterFile = Annotated[Path | None, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
 Profiles = Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder of profiles, to predict a plan written by hand.")]
-Pick = Annotated[str, typer.Option(help="Which plan of a front: knee, latency, period, memory, its number, or devices if latency<=0.05.")]
+Pick = Annotated[str, typer.Option(help="Which plan of a front: its number, knee, latency, period, memory, or devices if latency<=0.05.")]
 Name = Annotated[str, typer.Option("-n", "--name", help="Name of the cluster that was deployed to.")]
 
 
@@ -79,6 +79,8 @@ def deploy(
         raise UsageError(f"sim: devices live within one command only; use: edgekit verify {plan} -g {network} -c {cluster}")
     graph, model = api.load(network, twins or ())
     chosen = _plan(plan, graph, cluster, profiles, pick)
+    if front := api.read_front(plan):
+        print(front.choice(chosen))
     with progress("deploying") as tell:
         spare = _fallbacks(plan, chosen, graph, there, profiles, pick) if on_loss is _OnLoss.REPLAN else {}
         carried = api.transport_of(transport)

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from edgekit.errors import PlanError
 from edgekit.graph import Graph, Node, Tensor, Unit
@@ -183,6 +184,18 @@ def test_a_graph_that_cannot_be_cut_anywhere_says_so() -> None:
     graph = network("inputs: x\n a = x\n y = a\n outputs: y", a=Tensor("a", None, "float32"))
     with pytest.raises(PlanError, match="choose among no position at all: keep the graph whole"):
         validate(Plan(graph.digest, stages((0, 1), (1, 2))), graph)
+
+
+def test_a_plan_whose_stages_were_edited_gets_their_transfers() -> None:
+    cost = Cost(1.0, 1.0, 0, (), (), ())
+    made = structs.replace(chain(SKIP, stages((0, 1), (1, 4))), predicted=cost)
+    moved = validate(structs.replace(made, stages=stages((0, 2), (2, 4))), SKIP)
+    assert moved.transfers == chain(SKIP, stages((0, 2), (2, 4))).transfers and moved.predicted is None
+    joined = validate(structs.replace(made, stages=stages((0, 4))), SKIP)
+    assert sent(joined) == ["client→0 x", "0→client y"]
+    coded = tuple(structs.replace(each, codec="u8") if each.source == 0 else each for each in made.transfers)
+    with pytest.raises(PlanError, match="or delete all transfers of the plan, so that they are made anew"):
+        validate(structs.replace(made, stages=stages((0, 2), (2, 4)), transfers=coded), SKIP)
 
 
 GOOD = [
