@@ -56,6 +56,7 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
         media: names of what it shares with other links (a NIC, a Wi-Fi channel); their loads add up.
         relay: whether it leads through the controller, inside its SSH connections, because nothing else does.
         shaped: whether edgekit has to emulate rate and latency itself, between ``local:`` devices.
+        fixed: whether it stays as it is described: a survey leaves it out, and nothing measured takes its place.
         described: what a measured link was described as, which is what a shaped one goes on emulating.
         points: the measurements behind the fit; empty where the link is only described.
         computing: what it was measured as while both ends computed. Plans are not priced with it.
@@ -72,6 +73,7 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
     media: tuple[Name, ...] = ()
     relay: bool = False
     shaped: bool = False
+    fixed: bool = False
     badge: Badge = "spec"
     points: tuple[LinkPoint, ...] = ()
     described: Shape | None = None

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from edgekit.errors import FormatError, UsageError
+from edgekit.mistakes import line_of, mistake
 
-__all__ = ["convert", "decode", "encode", "read", "write", "write_bytes"]
+__all__ = ["convert", "decode", "encode", "read", "read_toml", "write", "write_bytes"]
 
 Noun = TypeVar("Noun", bound=msgspec.Struct)
 
@@ -43,8 +44,8 @@ def decode(data: bytes, kind: type[Noun], source: str = "this file") -> Noun:
     return convert(raw, kind, source)
 
 
-def convert(raw: Any, kind: type[Noun], source: str) -> Noun:
-    """As ``decode``, from plain dicts and lists (a TOML file, say)."""
+def convert(raw: Any, kind: type[Noun], source: str, text: str | None = None) -> Noun:
+    """As ``decode``, from plain dicts and lists; ``text`` is the TOML file that they were read from, to name lines of it."""
     found = raw.get("format") if isinstance(raw, dict) else None
     if found != _tag(kind):
         raise FormatError(f"{source}: expected format {_tag(kind)!r}, got {found!r}; pass a file of that kind")
@@ -56,21 +57,30 @@ def convert(raw: Any, kind: type[Noun], source: str) -> Noun:
     try:
         return msgspec.convert(raw, kind)
     except (msgspec.ValidationError, UsageError) as error:
-        raise FormatError(f"{source}: not a valid {_tag(kind)}: {error}") from error
+        if text is None or isinstance(error, UsageError):
+            raise FormatError(f"{source}: not a valid {_tag(kind)}: {error}") from error
+        said, place = mistake(str(error), kind, raw)
+        line = line_of(text, place)
+        raise FormatError(f"{source}: {f'line {line}: ' if line else ''}{said}") from error
 
 
 def read(path: str | Path, kind: type[Noun]) -> Noun:
     """Read a noun from a JSON file, or from a TOML file where the name says so."""
-    data = _load(path)
     if Path(path).suffix != ".toml":
-        return decode(data, kind, str(path))
+        return decode(_load(path), kind, str(path))
+    raw, text = read_toml(path)
+    return convert({"format": _tag(kind), "version": 1, **raw}, kind, str(path), text)
+
+
+def read_toml(path: str | Path) -> tuple[dict[str, Any], str]:
+    """What a TOML file says, as plain dicts and lists, and its text."""
     import tomllib
 
     try:
-        raw = tomllib.loads(data.decode())
+        text = _load(path).decode()
+        return tomllib.loads(text), text
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: not valid TOML: {error}") from error
-    return convert({"format": _tag(kind), "version": 1, **raw}, kind, str(path))
 
 
 def write(path: str | Path, noun: msgspec.Struct) -> None:

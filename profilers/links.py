@@ -64,7 +64,7 @@ def with_links(cluster: Cluster, survey: Survey) -> Cluster:
     measured = []
     for (source, receiver), samples in idle.items():
         link = cluster.link(source, receiver)
-        if link is None and cluster.links:
+        if (link is None and cluster.links) or (link and link.fixed):
             continue
         link = link or Link(source, receiver)  # a cluster that describes none has all that were found
         found = _link(link, source, receiver, samples, streams.get((source, receiver), []), queued.get((source, receiver), []))

@@ -14,6 +14,7 @@ from edgekit.device import Device
 from edgekit.energy import Energy
 from edgekit.front import Front
 from edgekit.graph import Graph
+from edgekit.measured import Measured
 from edgekit.plan import Plan
 from edgekit.profile import Kernel, Profile, SegmentTime
 from edgekit.residuals import Residuals
@@ -32,7 +33,7 @@ def nouns(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     return {Cluster: clusters, Profile: profiles}.get(kind, lambda: _struct(kind))()
 
 
-NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy, Residuals, Accuracy, Tuning, Calibration)
+NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy, Residuals, Accuracy, Tuning, Calibration, Measured)
 
 
 @st.composite

@@ -13,6 +13,7 @@ with api.deploy(front.knee(), graph, model, cluster) as pipeline:
 
 from devices.chaos import Chaos, Faults
 from devices.inventory import known as all_devices
+from edgekit.api.clusters import keep_survey, keep_tunings, read_cluster
 from edgekit.api.demo import demo
 from edgekit.api.evolving import evolved, trial_of
 from edgekit.api.fallbacks import fallbacks
@@ -21,9 +22,9 @@ from edgekit.api.memory import needs
 from edgekit.api.precisions import Quantized, quantize
 from edgekit.api.predictors import learn, predict_profiles, read_predictor
 from edgekit.api.runs import Run, report
-from edgekit.api.steps import export, load, partition, predict, profile, read_cluster, read_costs, read_front, read_plan, read_profile
-from edgekit.api.surveys import survey, take_survey, update_links
-from edgekit.api.tunings import tune, update_variants, variant_table
+from edgekit.api.steps import export, load, partition, predict, profile, read_costs, read_front, read_plan, read_profile
+from edgekit.api.surveys import survey, take_survey
+from edgekit.api.tunings import tune
 from edgekit.deploy.attaching import attach, connect
 from edgekit.deploy.certify import certify as verify
 from edgekit.deploy.client import Streaming
@@ -93,6 +94,8 @@ __all__ = [
     "fallbacks",
     "home_of",
     "in_order",
+    "keep_survey",
+    "keep_tunings",
     "kernels_csv",
     "learn",
     "load",
@@ -123,9 +126,6 @@ __all__ = [
     "transport_of",
     "trial_of",
     "tune",
-    "update_links",
-    "update_variants",
-    "variant_table",
     "verify",
     "with_links",
     "write_winners",

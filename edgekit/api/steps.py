@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 
 from devices import Connection
-from devices.describing import completed
 from edgekit import onnxio
 from edgekit.api.measuring import measure_front
 from edgekit.cluster import Cluster
@@ -37,7 +36,6 @@ __all__ = [
     "partition",
     "predict",
     "profile",
-    "read_cluster",
     "read_costs",
     "read_front",
     "read_plan",
@@ -88,12 +86,6 @@ def load(path: str | Path, twins: Iterable[str | Path] = ()) -> tuple[Graph, Mod
     """A Graph, and the model behind it to cut stages from; ``twins`` are the same network in other precisions, for stages to run in."""
     model = onnxio.load(path)
     return onnxio.paired(onnxio.read(model), model, map(onnxio.load, twins))
-
-
-def read_cluster(path: str | Path) -> Cluster:
-    """A cluster from ``cluster.toml`` or a surveyed ``.json``; devices that are only described get what their description says."""
-    cluster = read(path, Cluster)
-    return msgspec.structs.replace(cluster, devices=tuple(completed(device) for device in cluster.devices))
 
 
 def read_costs(path: str | Path) -> tuple[Graph, Cluster, dict[str, Profile]]:

@@ -1,21 +1,17 @@
-"""Surveys: what there is to know of the links of a cluster, and a ``cluster.toml`` that knows it."""
+"""Surveys: what there is to know of the links of a cluster."""
 
-import json
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import permutations
-from pathlib import Path
 
 from devices import Connection, connect
-from edgekit.cluster import Cluster, Link
+from edgekit.cluster import Cluster
 from edgekit.deploy.opening import connect_all
 from edgekit.deploy.transports import require_transport
 from edgekit.device import Device
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.files import write_bytes
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut
 from edgekit.runtime.verbs import Transport
@@ -25,16 +21,12 @@ from profilers.segments import request_for
 from profilers.sharing import Direction
 from profilers.surveying import Links, sample_links, sample_together
 
-__all__ = ["survey", "take_survey", "update_links"]
+__all__ = ["survey", "take_survey"]
 
 Tell = Callable[[str], None]
 
 COMPUTING_SIZES = (LEAST_BYTES, 16_000, 256_000, 1_000_000)
 COMPUTING_S = 1.0
-
-BEGIN = "# links as edgekit survey measured them"
-END = "# end of what edgekit survey measured"
-_OURS = re.compile(rf"\n*{BEGIN}.*?{END}\n", re.DOTALL)
 
 
 def survey(cluster: Cluster, graph: Graph, tell: Tell = lambda text: None, transport: Transport = "socket") -> Cluster:
@@ -72,7 +64,7 @@ def take_survey(
         return Survey(began)
     if simulated:
         raise UsageError(f"{', '.join(simulated)} are sim: devices among real ones, and links to them cannot be measured; leave them out")
-    pairs = list(permutations((*(device.name for device in cluster.devices), cluster.client), 2))
+    pairs = [pair for pair in permutations((*(device.name for device in cluster.devices), cluster.client), 2) if not _fixed(cluster, pair)]
     cuts = cut_sizes(graph) if graph is not None else ()
     sizes = tuple(sorted({*SIZES, *cuts})) if thorough or graph is None else cuts
     devices = (*cluster.devices, Device(cluster.client))
@@ -93,6 +85,12 @@ def take_survey(
 
         together = sample_together(cluster, connections, apart, opened, tell, transport, secure) if len(apart) > 1 else ()
     return Survey(began, idle.ways, (*idle.samples, *busy.samples, *together), transport, secure)
+
+
+def _fixed(cluster: Cluster, ends: Direction) -> bool:
+    """Whether a link is to stay as it is described."""
+    link = cluster.link(*ends)
+    return link is not None and link.fixed
 
 
 def _real(cluster: Cluster, ends: Direction) -> bool:
@@ -124,73 +122,3 @@ def _computing(cluster: Cluster, graph: Graph, model: Model) -> Iterator[None]:
             yield
         finally:
             over.set()
-
-
-def update_links(path: Path, cluster: Cluster) -> None:
-    """Write the measured links of a cluster into its ``cluster.toml``, where they go before those that stand for others.
-
-    What stood there of the same links is commented out; what an earlier survey wrote is replaced. The rest stays.
-
-    Raises:
-        UsageError: the file is no cluster.toml.
-    """
-    if path.suffix != ".toml":
-        raise UsageError(f"{path} is no .toml file; say where to write the cluster with measured links: -o FILE.json")
-    measured = [link for link in cluster.links if link.badge == "measured"]
-    text = _OURS.sub("\n", path.read_text())
-    ends = {(link.source, link.receiver) for link in measured}
-    kept = [_without(table, ends, {(link.source, link.receiver) for link in cluster.links}) for table in _tables(text)]
-    body = "\n\n".join(_table(link) for link in measured)
-    write_bytes(path, f"{''.join(kept).rstrip()}\n\n{BEGIN}, {time.strftime('%Y-%m-%d')}\n\n{body}\n\n{END}\n".encode())
-
-
-def _tables(text: str) -> list[str]:
-    """The file, apart where a table begins."""
-    return re.split(r"(?m)^(?=\s*\[)", text)
-
-
-def _without(table: str, measured: set[Direction], known: set[Direction]) -> str:
-    """A table as it is, or as a comment where it is of a link that was measured or that is there no more."""
-    found = [re.search(rf"""(?m)^\s*{key}\s*=\s*["'](.*?)["']""", table) for key in ("source", "receiver")]
-    if not re.match(r"\s*\[\[\s*links\s*\]\]", table) or None in found:
-        return table
-    ends = tuple(match[1] for match in found if match)
-    if ends in known and ends not in measured:
-        return table
-    return "".join(f"# {line}" if line.strip() and not line.lstrip().startswith("#") else line for line in table.splitlines(keepends=True))
-
-
-def _table(link: Link) -> str:
-    lines = [
-        "[[links]]",
-        f"source = {_text(link.source)}",
-        f"receiver = {_text(link.receiver)}",
-        f"latency_s = {link.latency_s!r}",
-        f"bytes_per_s = {link.bytes_per_s!r}",
-        f"send_s_per_byte = {link.send_s_per_byte!r}",
-        f"receive_s_per_byte = {link.receive_s_per_byte!r}",
-        f"send_s_per_message = {link.send_s_per_message!r}",
-        f"receive_s_per_message = {link.receive_s_per_message!r}",
-        f"media = [{', '.join(map(_text, link.media))}]",
-        'badge = "measured"',
-    ]
-    points = ", ".join(
-        f"{{ nbytes = {p.nbytes}, p10_s = {p.p10_s!r}, p50_s = {p.p50_s!r}, p90_s = {p.p90_s!r}, samples = {p.samples} }}"
-        for p in link.points
-    )
-    lines.append(f"points = [{points}]")
-    if link.relay:
-        lines.append("relay = true")
-    if link.shaped:
-        lines.append("shaped = true")
-    if link.described is not None:
-        rate = f", bytes_per_s = {link.described.bytes_per_s!r}" if link.described.bytes_per_s is not None else ""
-        lines.append(f"described = {{ latency_s = {link.described.latency_s!r}{rate} }}")
-    if link.computing is not None:
-        lines.append(f"computing = {{ latency_s = {link.computing.latency_s!r}, bytes_per_s = {link.computing.bytes_per_s!r} }}")
-    return "\n".join(lines)
-
-
-def _text(text: str) -> str:
-    """A basic string of TOML, whose escapes are those of JSON."""
-    return json.dumps(text)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.app import command
+from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import mb, ms, progress, steps, table
-from edgekit.cli.options import Twins
+from edgekit.cli.options import OptionalClusterFile, Twins
 from edgekit.cli.verdict import exit_code, print_trace
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 @command("profile")
 def profile(
     network: Annotated[Path | None, typer.Argument(help="An exported network.")] = None,
-    cluster: Annotated[Path | None, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")] = None,
+    cluster: OptionalClusterFile = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for DEVICE.profile.json files.")] = None,
     devices: Annotated[list[str] | None, typer.Option("-d", "--device", help="Only this device; may be repeated.")] = None,
     seconds: Annotated[float, typer.Option(help="Time for each of the two passes.", min=0.1)] = 2.0,
@@ -84,7 +85,7 @@ def profile(
             tell(str(path))
             predictors.append(api.read_predictor(path, like))
     found: dict[str, Profile | tuple[Profile, ...]] = {**api.predict_profiles(graph, model, predictors, api.Run(output).keep)}
-    devices_at_hand = api.read_cluster(cluster) if cluster is not None else None
+    devices_at_hand = read_cluster(cluster, graph) if cluster is not None else None
     if devices_at_hand is not None:
         rest = [name for name in devices or [device.name for device in devices_at_hand.devices] if name not in found]
         with progress("profiling") as tell:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from edgekit.cli.app import command
+from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import asked, progress, table
 
 __all__ = ["doctor"]
@@ -22,7 +23,7 @@ def doctor(
 
     from edgekit import api
 
-    there = api.read_cluster(cluster) if cluster is not None else None
+    there = read_cluster(cluster) if cluster is not None else None
     devices, client = (there.devices, there.client) if there is not None else (api.all_devices(), "client")
     with progress("looking at") as tell:
         found = list(api.examine(devices, client, asked(), tell))

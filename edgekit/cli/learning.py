@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import progress
 
 __all__ = ["learn"]
@@ -17,7 +18,7 @@ def learn(cluster: Path | None, devices: list[str] | None, output: Path | None, 
             "expected a cluster, one device of it and a file; run: edgekit profile --learn 1700 -c cluster.toml -d pi -o pi.samples.json"
         )
     with progress("sampling") as tell:
-        samples = api.learn(api.read_cluster(cluster), devices[0], output, seconds, tell)
+        samples = api.learn(read_cluster(cluster), devices[0], output, seconds, tell)
     print(f"{samples.device}: {samples.kernel_count} kernels of {len(samples.networks)} networks in {samples.taken_s / 60:.1f} minutes")
     with progress("fitting") as tell:
         tell(str(output))

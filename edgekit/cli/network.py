@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.app import command
+from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import mb, progress, table
 from edgekit.cli.losing import measure_losses
 from edgekit.cli.options import Twins
@@ -73,7 +74,7 @@ def quantize(
     if output is None:
         raise UsageError("expected -o, where to write the network, or --losses, where to write what codecs lose; give one of the two")
     with progress("quantizing") as tell:
-        made = api.quantize(network, output, precision, calibration, api.read_cluster(cluster) if cluster else None, tell)
+        made = api.quantize(network, output, precision, calibration, read_cluster(cluster) if cluster else None, tell)
     if json:
         print(encode(made.accuracy).decode() if made.accuracy else "null")
         return

@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Carrying", "Insecure", "Twins"]
+__all__ = ["Carrying", "ClusterFile", "Insecure", "OptionalClusterFile", "Twins"]
+
+_CLUSTER = typer.Option("-c", "--cluster", help="cluster.toml: devices and links, as docs/cluster.md describes it.")
+
+ClusterFile = Annotated[Path, _CLUSTER]
+OptionalClusterFile = Annotated[Path | None, _CLUSTER]
 
 Twins = Annotated[
     list[Path] | None, typer.Option("--twin", help="The same network in another precision, for stages to run in; may be repeated.")

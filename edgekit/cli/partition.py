@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from edgekit.cli.app import command
+from edgekit.cli.clusters import linked_cluster
 from edgekit.cli.console import ms, progress, table
 from edgekit.cli.fronts import legend, print_front
 from edgekit.cli.losing import print_judged, read_losses
-from edgekit.cli.options import Twins
+from edgekit.cli.options import ClusterFile, OptionalClusterFile, Twins
 from edgekit.objectives import USUAL
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["explain", "partition"]
 
-ClusterFile = Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
 ProfileFolder = Annotated[Path, typer.Option("-p", "--profiles", help="Folder with the devices' profiles.")]
 Order = Annotated[str | None, typer.Option(help="Devices in the order of the pipeline, with commas; or free: whichever is best.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -35,7 +35,7 @@ Several = list[str] | None
 def partition(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the front.")],
     network: Annotated[Path | None, typer.Argument(help="An exported network.")] = None,
-    cluster: Annotated[Path | None, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")] = None,
+    cluster: OptionalClusterFile = None,
     profiles: Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder with the devices' profiles.")] = None,
     costs: Annotated[Path | None, typer.Option(help="A table of plain numbers instead of these three (see edgekit/costs.py).")] = None,
     objectives: Annotated[
@@ -184,7 +184,7 @@ def _from_run(network: Path | None, twins: list[Path] | None, cluster: Path | No
 
     assert network is not None and cluster is not None and profiles is not None
     graph, model = api.load(network, twins or ())
-    return _Work(graph, model, api.read_cluster(cluster), api.Run(profiles).profiles())
+    return _Work(graph, model, linked_cluster(cluster, graph, network), api.Run(profiles).profiles())
 
 
 @command("explain")
@@ -204,7 +204,7 @@ def explain(
     from edgekit.files import encode
 
     graph, _ = api.load(network, twins or ())
-    there, measured = api.read_cluster(cluster), api.Run(profiles).profiles()
+    there, measured = linked_cluster(cluster, graph, network), api.Run(profiles).profiles()
     plan, known = api.read_plan(front, pick), api.read_front(front)
     with progress("explaining") as tell:
         if known is None:

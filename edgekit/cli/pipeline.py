@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.app import command
+from edgekit.cli.clusters import linked_cluster
 from edgekit.cli.console import progress
-from edgekit.cli.options import Carrying, Insecure, Twins
+from edgekit.cli.options import Carrying, ClusterFile, Insecure, OptionalClusterFile, Twins
 from edgekit.cli.verdict import errors_of, exit_code, print_trace
 from edgekit.cli.watching import keep_recording
 
@@ -32,7 +33,6 @@ __all__ = ["deploy", "rollback", "run", "stop", "verify"]
 
 PlanFile = Annotated[Path | None, typer.Argument(help="plan.json or front.json; without it, the deployed pipeline.")]
 Network = Annotated[Path | None, typer.Option("-g", "--graph", help="The exported network of the plan.")]
-ClusterFile = Annotated[Path | None, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")]
 Profiles = Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder of profiles, to predict a plan written by hand.")]
 Pick = Annotated[str, typer.Option(help="Which plan of a front: its number, knee, latency, period, memory, or devices if latency<=0.05.")]
 Name = Annotated[str, typer.Option("-n", "--name", help="Name of the cluster that was deployed to.")]
@@ -52,7 +52,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 def deploy(
     plan: Annotated[Path, typer.Argument(help="plan.json or front.json.")],
     network: Annotated[Path, typer.Option("-g", "--graph", help="The exported network of the plan.")],
-    cluster: Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")],
+    cluster: ClusterFile,
     profiles: Profiles = None,
     pick: Pick = "knee",
     twins: Twins = None,
@@ -73,12 +73,12 @@ def deploy(
     from edgekit import api
     from edgekit.errors import UsageError
 
-    there = api.read_cluster(cluster)
+    graph, model = api.load(network, twins or ())
+    there = linked_cluster(cluster, graph, network)
     home = api.home_of(there.name)
     if any(device.scheme == "sim" for device in there.devices):
         raise UsageError(f"sim: devices live within one command only; use: edgekit verify {plan} -g {network} -c {cluster}")
-    graph, model = api.load(network, twins or ())
-    chosen = _plan(plan, graph, cluster, profiles, pick)
+    chosen = _plan(plan, graph, there, profiles, pick)
     if front := api.read_front(plan):
         print(front.choice(chosen))
     with progress("deploying") as tell:
@@ -130,7 +130,7 @@ def run(
     target: Annotated[str, typer.Option("--output", help="An .npz file, a folder, or - for standard output.")],
     plan: PlanFile = None,
     network: Network = None,
-    cluster: ClusterFile = None,
+    cluster: OptionalClusterFile = None,
     pick: Pick = "knee",
     twins: Twins = None,
     insecure: Insecure = False,
@@ -197,7 +197,7 @@ def _arrays(frames: "Iterator[tuple[str, Arrays]]", names: "deque[str]") -> "Ite
 def verify(
     plan: PlanFile = None,
     network: Network = None,
-    cluster: ClusterFile = None,
+    cluster: OptionalClusterFile = None,
     profiles: Profiles = None,
     pick: Pick = "knee",
     twins: Twins = None,
@@ -238,13 +238,13 @@ def stop(name: Name = "cluster") -> None:
     print(f"stopped {', '.join(ended)}" if ended else f"nothing was running for {name}")
 
 
-def _plan(plan: Path, graph: "Graph", cluster: Path, profiles: Path | None, pick: str) -> "Plan":
+def _plan(plan: Path, graph: "Graph", cluster: "Cluster", profiles: Path | None, pick: str) -> "Plan":
     from edgekit import api
 
     chosen = api.read_plan(plan, pick)
     if profiles is None:
         return chosen
-    return api.predict(chosen, graph, api.read_cluster(cluster), api.Run(profiles).profiles())
+    return api.predict(chosen, graph, cluster, api.Run(profiles).profiles())
 
 
 @contextmanager
@@ -271,7 +271,7 @@ def _pipeline(
     if network is None or cluster is None:
         raise UsageError("a plan needs its network and its cluster; add -g net.onnx -c cluster.toml")
     graph, model = api.load(network, twins or ())
-    chosen = _plan(plan, graph, cluster, profiles, pick)
-    there, carried = api.read_cluster(cluster), api.transport_of(transport)
+    there = linked_cluster(cluster, graph, network)
+    chosen, carried = _plan(plan, graph, there, profiles, pick), api.transport_of(transport)
     with api.deploy(chosen, graph, model, there, tell=tell, secure=not insecure, transport=carried) as pipeline:
         yield pipeline

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.app import command
+from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import ms, progress, table
-from edgekit.cli.options import Carrying, Insecure
+from edgekit.cli.options import Carrying, ClusterFile, Insecure
 
 if TYPE_CHECKING:
     from edgekit.cluster import Cluster, Link
@@ -19,48 +20,39 @@ __all__ = ["survey"]
 
 @command("survey")
 def survey(
-    cluster: Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")],
+    cluster: ClusterFile,
     network: Annotated[Path | None, typer.Argument(help="An exported network, to measure at its cuts and while it is computed.")] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Where to write the cluster with measured links (.json); unless given, into cluster.toml."),
-    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only at rest, and only at the sizes of the network's cuts.")] = False,
-    replay: Annotated[Path | None, typer.Option("--replay", help="A survey.json to work the links out of, instead of measuring.")] = None,
+    replay: Annotated[
+        Path | None, typer.Option("--replay", help="Work the links out of a survey that was kept, instead of measuring.")
+    ] = None,
     transport: Carrying = "socket",
     insecure: Insecure = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Measure which device reaches which, how fast, at rest and under load, and what links share.
 
-    The samples are kept as survey.json beside the output.
+    The cluster file stays as it is. The links are kept beside it, in cluster.measured.json, where every command finds them; the
+    samples that they come from in cluster.survey.json.
     """
     from edgekit import api
-    from edgekit.errors import UsageError
-    from edgekit.files import encode, read, write
+    from edgekit.files import encode, read
     from edgekit.survey import Survey
 
-    if output is None and cluster.suffix != ".toml":
-        raise UsageError(f"{cluster} is no .toml file; say where to write the cluster with measured links: -o FILE.json")
-    there = api.read_cluster(cluster)
+    graph, model = api.load(network) if network is not None else (None, None)
+    written = read_cluster(cluster, graph, surveyed=False)
     if replay is not None:
         found = read(replay, Survey)
     else:
-        graph, model = api.load(network) if network is not None else (None, None)
         with progress("surveying") as tell:
-            found = api.take_survey(there, graph, model, not quick, tell, api.transport_of(transport), not insecure)
-        write((output or cluster).with_name("survey.json"), found)
-    surveyed = api.with_links(there, found)
-    if output is None:
-        api.update_links(cluster, surveyed)
-    else:
-        write(output, surveyed)
+            found = api.take_survey(written, graph, model, not quick, tell, api.transport_of(transport), not insecure)
+    api.keep_survey(cluster, found)
+    surveyed = api.read_cluster(cluster)
     if json:
         print(encode(surveyed).decode())
         return
     _print(surveyed, found)
-    where = output or cluster
-    print(f"next: edgekit profile {network or 'net.onnx'} -c {where} -o {output.parent if output else 'run'}")
+    print(f"next: edgekit profile {network or 'net.onnx'} -c {cluster} -o run")
 
 
 def _print(cluster: "Cluster", survey: "Survey") -> None:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli.app import command
+from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import ms, progress, table
+from edgekit.cli.options import ClusterFile
 
 if TYPE_CHECKING:
     from edgekit.tuning import Setting, SettingTime, Tuning
@@ -17,39 +19,36 @@ __all__ = ["tune"]
 @command("tune")
 def tune(
     network: Annotated[Path, typer.Argument(help="An exported network.")],
-    cluster: Annotated[Path, typer.Option("-c", "--cluster", help="cluster.toml, or the .json of a survey.")],
+    cluster: ClusterFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for DEVICE.tuning.json files; what they hold already is kept.")],
     devices: Annotated[list[str] | None, typer.Option("-d", "--device", help="Only this device; may be repeated.")] = None,
     batch: Annotated[str, typer.Option(help="How many frames to give it at once, with commas, such as 1,4,8.")] = "1",
     seconds: Annotated[
         float, typer.Option(help="Time for each device; one round of all settings is measured in any case.", min=0.1)
     ] = 60.0,
-    write: Annotated[bool, typer.Option("--write", help="Write the best variant of each device into cluster.toml.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Try every execution provider, number of threads and batch on each device, and say which is best.
 
-    A power mode is measured where it is in force: to set one takes root. Change it, then tune into another folder.
+    The best variant of each device is kept beside the cluster file, in cluster.measured.json, and used for
+    this network from now on, unless the cluster file itself gives the device a variant. A power mode is
+    measured where it is in force: to set one takes root. Change it, then tune into another folder.
     """
     from edgekit import api
-    from edgekit.errors import UsageError
     from edgekit.files import encode
 
-    if write and cluster.suffix != ".toml":
-        raise UsageError(f"{cluster} is no .toml file, so no variant can be written into it; leave --write out")
     graph, model = api.load(network)
     run = api.Run(output)
     with progress("tuning") as tell:
-        found = api.tune(graph, model, api.read_cluster(cluster), devices, _batches(batch), seconds, run.tunings(), tell, run.keep_tuning)
-    if write:
-        api.update_variants(cluster, {name: tuning.best for name, tuning in found.items()})
+        found = api.tune(graph, model, read_cluster(cluster), devices, _batches(batch), seconds, run.tunings(), tell, run.keep_tuning)
+    api.keep_tunings(cluster, found)
+    tuned = read_cluster(cluster, graph, surveyed=False)
     if json:
         print("[" + ",".join(encode(one).decode() for one in found.values()) + "]")
         return
     for name, tuning in found.items():
         _print(f"{graph.name} on {name}", tuning)
-        if not write:
-            print(f"for cluster.toml, behind the [[devices]] of {name} (or run again with --write):\n{api.variant_table(tuning.best)}\n")
+        print(f"{name}: {graph.name} runs as {tuned.device(name).variant} from now on\n")
     print(f"next: edgekit profile {network} -c {cluster} -o {output}")
 
 

@@ -44,9 +44,11 @@ receiver = "client"
 LOCAL = """
 [[devices]]
 name = "near"
+address = "local:"
 
 [[devices]]
 name = "far"
+address = "local:"
 """
 
 
@@ -80,14 +82,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     toml(folder, SIM + LINKED)
     toml(folder, SIM + APART, "apart.toml")
     toml(folder, LOCAL + LINKED, "local.toml")
-    toml(folder, SIM.replace('address = "sim:"\nroofline', "#", 1) + LINKED, "mixed.toml")
+    toml(folder, SIM.replace('address = "sim:"\nroofline', 'address = "local:"\n#', 1) + LINKED, "mixed.toml")
     toml(folder, LOCAL + LINKED + "[[devices", "damaged.toml")
     toml(folder, LOCAL.replace("far", "near"), "twice.toml")
     toml(folder, LOCAL + 'colour = "red"', "field.toml")
     toml(folder, LOCAL + "speed = 7", "fast.toml")
     toml(folder, LOCAL + "cores = [9999]" + LINKED, "cores.toml")
     toml(folder, 'name = "../up"' + LOCAL + LINKED, "name.toml")
-    toml(folder, LOCAL.replace('"far"', '"far"\naddress = "telnet:far"') + LINKED, "telnet.toml")
+    toml(folder, LOCAL.replace('"far"\naddress = "local:"', '"far"\naddress = "telnet:far"') + LINKED, "telnet.toml")
     plan_file(folder / "plan.json", digest, (0, 2, "near"), (2, 5, "far"))
     plan_file(folder / "short.json", digest, (0, 2, "near"), (2, 4, "far"))
     plan_file(folder / "gap.json", digest, (0, 2, "near"), (3, 5, "far"))
@@ -172,15 +174,14 @@ CASES = {
     "tune net.onnx -c cluster.toml -o out": (2, "near is described with one speed, whatever the settings; leave it out"),
     "tune net.onnx -c cluster.toml -o out --batch 1,some": (2, "expected numbers of frames with commas, such as 1,4,8, got '1,some'"),
     "tune net.onnx -c cluster.toml -o out --batch 0": (2, "expected batches of at least 1 frame, got 0; change --batch"),
-    "tune net.onnx -c cluster.json -o out --write": (2, "cluster.json is no .toml file, so no variant can be written into it"),
     # clusters
-    "survey net.onnx -c gone.toml -o out.json": (2, "gone.toml: cannot be read (No such file or directory); check the path"),
-    "survey net.onnx -c damaged.toml -o out.json": (2, "damaged.toml: not valid TOML"),
-    "survey net.onnx -c twice.toml -o out.json": (2, "near named more than once; give each a name of its own"),
-    "survey net.onnx -c field.toml -o out.json": (2, "unknown field `colour`"),
-    "survey net.onnx -c fast.toml -o out.json": (2, "`float` <= 1.0"),
-    "survey net.onnx -c plan.json -o out.json": (2, "expected format 'edgekit.cluster', got 'edgekit.plan'"),
-    "survey net.onnx -c mixed.toml -o out.json": (2, "far are sim: devices among real ones"),
+    "survey net.onnx -c gone.toml": (2, "gone.toml: cannot be read (No such file or directory); check the path"),
+    "survey net.onnx -c damaged.toml": (2, "damaged.toml: not valid TOML"),
+    "survey net.onnx -c twice.toml": (2, "near named more than once; give each a name of its own"),
+    "survey net.onnx -c field.toml": (2, "field.toml: line 9: unknown field colour in [[devices]] number 2; fields: name, address,"),
+    "survey net.onnx -c fast.toml": (2, "fast.toml: line 9: speed in [[devices]] number 2: expected a number of at most 1, got 7"),
+    "survey net.onnx -c plan.json": (2, "expected format 'edgekit.cluster', got 'edgekit.plan'"),
+    "survey net.onnx -c mixed.toml": (2, "far are sim: devices among real ones"),
     # profiles
     f"profile net.onnx {PROFILE} -d nobody": (2, "no device 'nobody' in cluster cluster; it has near, far"),
     "profile net.onnx -c cores.toml -o out -d far --seconds 0.1": (3, "cores"),

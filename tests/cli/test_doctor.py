@@ -42,7 +42,7 @@ def test_without_devices_this_machine_is_looked_at(lab: Bed) -> None:
 
 def test_what_cannot_be_reached_fails_and_what_depends_on_it_is_skipped(lab: Bed, tmp_path: Path) -> None:
     path = tmp_path / "cluster.toml"
-    path.write_text('[[devices]]\nname = "near"\n[[devices]]\nname = "gone"\naddress = "ssh://root@127.0.0.1:1"\n')
+    path.write_text('[[devices]]\nname = "near"\naddress = "local:"\n[[devices]]\nname = "gone"\naddress = "ssh://root@127.0.0.1:1"\n')
     found = findings(path, 3)
     assert found["near", "agent"][0] == found["client → near", "data port"][0] == "ok"
     assert found["gone", "login"][0] == "failed" and "nothing listens on its port 1; start sshd there" in found["gone", "login"][1]

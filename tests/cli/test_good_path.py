@@ -21,9 +21,11 @@ from tests.models import Net, serial
 LOCAL = """
 [[devices]]
 name = "near"
+address = "local:"
 
 [[devices]]
 name = "far"
+address = "local:"
 speed = 0.5
 
 [[links]]
@@ -84,13 +86,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def surveyed(folder: Path) -> Path:
-    outcome = done("survey", folder / "net.onnx", "-c", folder / "cluster.toml", "-o", folder / "surveyed.json", "--quick")
+    cluster = folder / "cluster.toml"
+    outcome = done("survey", folder / "net.onnx", "-c", cluster, "--quick")
     assert "near → far" in outcome.out and "measured" in outcome.out
-    assert all(link["badge"] == "measured" for link in json.loads((folder / "surveyed.json").read_text())["links"][:-1])
-    again = folder / "again.json"
-    done("survey", "-c", folder / "cluster.toml", "--replay", folder / "survey.json", "-o", again)
-    assert again.read_text() == (folder / "surveyed.json").read_text()
-    return folder / "surveyed.json"
+    assert all(link.badge == "measured" for link in api.read_cluster(cluster).links[:-1])
+    found = (folder / "cluster.measured.json").read_text()
+    done("survey", "-c", cluster, "--replay", folder / "cluster.survey.json")
+    assert (folder / "cluster.measured.json").read_text() == found
+    assert cluster.read_text() == LOCAL
+    return cluster
 
 
 @pytest.fixture(scope="module")
@@ -174,14 +178,18 @@ def test_a_network_is_quantized_and_its_outputs_compared(folder: Path) -> None:
     assert done("quantize", net, "-p", "fp16", "-o", folder / "net.fp16.onnx", "--json").out.strip() == "null"
 
 
-def test_the_best_setting_of_a_device_is_found_and_written(folder: Path) -> None:
-    cluster = toml(folder, '[[devices]]\nname = "near"\ncores = [0]\n', "near.toml")
+def test_the_best_setting_of_a_device_is_kept_and_used(folder: Path) -> None:
+    text = '[[devices]]\nname = "near"\naddress = "local:"\ncores = [0]\n'
+    cluster = toml(folder, text, "near.toml")
     tune = ("tune", folder / "net.onnx", "-c", cluster, "-o", folder / "tuned", "--seconds", "0.1")
     outcome = done(*tune, "--batch", "1,2")
-    assert "fp32, CPU, 1 thread" in outcome.out and "throughput" in outcome.out and "[devices.variant]" in outcome.out
+    assert "fp32, CPU, 1 thread" in outcome.out and "throughput" in outcome.out
+    assert "near: net runs as fp32 CPU ×1 from now on" in outcome.out
     before = (folder / "tuned" / "near.tuning.json").read_text()
-    assert json.loads(done(*tune, "--write", "--json").out) == [json.loads(before)]
-    assert "# as edgekit tune measured it" in cluster.read_text()
+    assert json.loads(done(*tune, "--json").out) == [json.loads(before)]
+    assert cluster.read_text() == text
+    (kept,) = json.loads((folder / "near.measured.json").read_text())["tuned"]
+    assert kept["graph"] == serial(3).graph.digest and kept["variant"]["threads"] == 1
 
 
 def test_local_devices_from_survey_to_a_certified_plan_that_lives_as_long_as_the_command(folder: Path, front: Path, surveyed: Path) -> None:
@@ -265,7 +273,7 @@ def test_the_third_of_several_files_is_bad(folder: Path, served: None) -> None:
 
 def test_described_devices_need_no_deployment(folder: Path) -> None:
     net, sim, runs = folder / "net.onnx", folder / "sim.toml", folder / "sim"
-    done("survey", net, "-c", sim, "-o", runs / "cluster.json")
+    done("survey", net, "-c", sim)
     done("profile", net, "-c", sim, "-o", runs, "--json")
     front = json.loads(done("partition", net, "-c", sim, "-p", runs, "-o", runs / "front.json", "--measure", "--json").out)
     assert front["format"] == "edgekit.front" and front["plans"]

@@ -26,9 +26,11 @@ from tests.runtime.test_machine import RASPBERRY
 TWO = """
 [[devices]]
 name = "near"
+address = "local:"
 
 [[devices]]
 name = "far"
+address = "local:"
 speed = 0.5
 
 [[links]]
@@ -114,7 +116,7 @@ def test_a_run_that_became_throttled_is_refused_by_name(planted: Path, folder: P
 
 def test_a_run_beside_busy_processes_is_named_contended_with_what_to_do(folder: Path) -> None:
     core = max(os.sched_getaffinity(0))
-    toml(folder, f'[[devices]]\nname = "near"\ncores = [{core}]\n')
+    toml(folder, f'[[devices]]\nname = "near"\naddress = "local:"\ncores = [{core}]\n')
     with busy(core):
         outcome = profiled(folder)
     profile = read(folder / "run/near.profile.json", Profile)

@@ -16,9 +16,11 @@ from tests.models import serial
 CLUSTER = """
 [[devices]]
 name = "near"
+address = "local:"
 
 [[devices]]
 name = "far"
+address = "local:"
 
 [[links]]
 source = "*"
@@ -37,7 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "net.onnx").write_bytes(serial(3).data)
     toml(folder, CLUSTER)
     toml(folder, CLUSTER.replace("shaped = true", ""), "plain.toml")
-    described = CLUSTER.replace('name = "near"', SIM.format("near", 1e6)).replace('name = "far"', SIM.format("far", 2e6))
+    described = CLUSTER.replace('name = "near"\naddress = "local:"', SIM.format("near", 1e6))
+    described = described.replace('name = "far"\naddress = "local:"', SIM.format("far", 2e6))
     toml(folder, described, "sim.toml")
     plan_file(folder / "plan.json", serial(3).graph.digest, (0, 1, "near"), (1, 3, "far"))
     toml(folder, CLUSTER.replace("shaped = true", "").replace("0.001", "0.0").replace("1e6", "1e12"), "quick.toml")
@@ -88,7 +91,7 @@ def place(folder: Path, tmp_path: Path) -> Iterator[Place]:
 
 
 PROFILE = "profile net.onnx -c cluster.toml -o out"
-SURVEY = "survey net.onnx -c cluster.toml -o out.json"
+SURVEY = "survey net.onnx -c cluster.toml"
 PARTITION = "partition net.onnx -c quick.toml -p profiles -o out.json --measure"
 DEPLOY = "deploy plan.json -g net.onnx -c cluster.toml"
 VERIFY = "verify plan.json -g net.onnx -c cluster.toml --seconds 0.2"

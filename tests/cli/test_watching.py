@@ -25,9 +25,11 @@ from tests.traceevents import arrows, checked, names
 CLUSTER = """
 [[devices]]
 name = "near"
+address = "local:"
 
 [[devices]]
 name = "far"
+address = "local:"
 
 [[links]]
 source = "*"

@@ -45,10 +45,10 @@ def test_the_whole_way_over_ssh(boards: list[Host], tmp_path: Path, monkeypatch:
     Path("cluster.toml").write_text(f'name = "lab"\n{devices}[[links]]\nsource = "*"\nreceiver = "*"\nbytes_per_s = 12.5e6\n')
     for command in (
         "survey net.onnx -c cluster.toml --quick",
-        "survey net.onnx -c cluster.toml --replay survey.json -o run/cluster.json",
-        "profile net.onnx -c run/cluster.json -o run --seconds 0.1",
-        "partition net.onnx -c run/cluster.json -p run -o run/front.json --measure",
-        "deploy run/front.json -g net.onnx -c run/cluster.json",
+        "survey net.onnx -c cluster.toml --replay cluster.survey.json",
+        "profile net.onnx -c cluster.toml -o run --seconds 0.1",
+        "partition net.onnx -c cluster.toml -p run -o run/front.json --measure",
+        "deploy run/front.json -g net.onnx -c cluster.toml",
         "run -n lab --input x.npz --output y.npz",
         "status -n lab",
         "logs -n lab",
@@ -67,7 +67,7 @@ def test_a_survey_finds_what_links_share(boards: list[Host], tmp_path: Path, mon
     Path("cluster.toml").write_text(f'{devices}[[links]]\nsource = "*"\nreceiver = "*"\n')
     assert edgekit_run("survey", "net.onnx", "-c", "cluster.toml").code == 0
     links = [link for link in api.read_cluster("cluster.toml").links if link.badge == "measured"]
-    print(Path("survey.json").read_text())
+    print(Path("cluster.survey.json").read_text())
     assert len(links) == 12
     for link in links:
         assert link.computing is not None and len(link.points) >= 6

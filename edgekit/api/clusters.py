@@ -1,0 +1,119 @@
+"""A cluster from the file that a person wrote, with what was measured beside it: the one way in which ``-c`` is read."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from devices import inventory
+from devices.describing import completed
+from edgekit.cluster import Cluster
+from edgekit.device import Device, Variant
+from edgekit.errors import FormatError, UsageError
+from edgekit.files import convert, read, read_toml, write
+from edgekit.graph import Graph
+from edgekit.measured import Measured, Tuned, with_measured
+from edgekit.mistakes import guess
+from edgekit.survey import Survey
+from edgekit.tuning import Tuning
+from profilers.links import with_links
+
+__all__ = ["keep_survey", "keep_tunings", "read_cluster"]
+
+Tell = Callable[[str], None]
+
+PROVIDERS = ("CPU", "CUDA", "Tensorrt", "NvTensorRTRTX", "MIGraphX", "OpenVINO", "Dnnl", "QNN", "CoreML", "ACL", "Dml", "Rknpu", "Xnnpack")
+"""Execution providers of onnxruntime that people call by their short name."""
+
+
+def read_cluster(path: str | Path, graph: Graph | None = None, tell: Tell = lambda text: None, surveyed: bool = True) -> Cluster:
+    """The cluster of ``cluster.toml`` (or of a ``.json``), with what ``cluster.measured.json`` beside it knows.
+
+    Links are as measured (``surveyed=False``: as written), and devices in the variants that were tuned for ``graph``. What a person
+    wrote wins; what was measured of a device that has changed since is not used. ``tell`` gets one sentence about each of these.
+    Devices that are only described get what their description says.
+
+    Raises:
+        FormatError: one of the files cannot be read, or holds a mistake.
+        UsageError: a device has no address, and none of its name was added.
+    """
+    cluster, own = _written(Path(path))
+    beside = _measured(path)
+    if not surveyed:
+        beside = Measured(tuned=beside.tuned)
+    found, remarks = with_measured(cluster, beside, graph.digest if graph is not None else None, own)
+    for remark in remarks:
+        tell(remark)
+    return replace(found, devices=tuple(completed(device) for device in found.devices))
+
+
+def keep_survey(path: str | Path, survey: Survey) -> None:
+    """Write a survey beside a cluster file (``cluster.survey.json``), and the links that it tells (``cluster.measured.json``).
+
+    Raises:
+        DeviceError: the samples of a link say nothing of its rate.
+    """
+    write(_beside(path, "survey"), survey)
+    cluster = read_cluster(path, surveyed=False)
+    ends = {(sample.source, sample.receiver) for sample in survey.samples}
+    links = tuple(link for link in with_links(cluster, survey).links if (link.source, link.receiver) in ends and not link.fixed)
+    apart = tuple((way.source, way.receiver) for way in survey.ways if way.reason is not None)
+    write(_beside(path, "measured"), replace(_measured(path), links=links, apart=apart, devices=cluster.devices))
+
+
+def keep_tunings(path: str | Path, tunings: Mapping[str, Tuning]) -> None:
+    """Write the best variants of devices beside a cluster file (``cluster.measured.json``), each for the graph it was tuned for."""
+    cluster = read_cluster(path)
+    found = [Tuned(tuning.graph, cluster.device(name), tuning.best) for name, tuning in tunings.items()]
+    write(_beside(path, "measured"), _measured(path).tuned_to(*found))
+
+
+def _beside(path: str | Path, what: str) -> Path:
+    """
+    >>> str(_beside("garden/lab.toml", "measured"))
+    'garden/lab.measured.json'
+    """
+    return Path(path).with_suffix(f".{what}.json")
+
+
+def _measured(path: str | Path) -> Measured:
+    beside = _beside(path, "measured")
+    return read(beside, Measured) if beside.is_file() else Measured()
+
+
+def _written(path: Path) -> tuple[Cluster, set[str]]:
+    """A cluster as its file says, and the devices whose variant stands there."""
+    if path.suffix != ".toml":
+        cluster = read(path, Cluster)
+        return cluster, {device.name for device in cluster.devices if device.variant != Variant()}
+    raw, text = read_toml(path)
+    cluster = convert({"format": "edgekit.cluster", "version": 1, **raw}, Cluster, str(path), text)
+    tables: list[dict[str, Any]] = raw["devices"]
+    for device in cluster.devices:
+        _check_provider(device, path)
+    lacking = [table["name"] for table in tables if "address" not in table]
+    addresses = _addresses(lacking, path)
+    devices = (replace(each, address=addresses[each.name]) if each.name in addresses else each for each in cluster.devices)
+    return replace(cluster, devices=tuple(devices)), {table["name"] for table in tables if "variant" in table}
+
+
+def _addresses(names: list[str], path: Path) -> dict[str, str]:
+    """Where the devices are that were added by these names."""
+    added = {device.name: device.address for device in inventory.known()} if names else {}
+    if missing := [name for name in names if name not in added]:
+        there = f"devices that were added: {', '.join(added)}" if added else "none was added yet"
+        remedy = 'write address = "local:" there'
+        raise UsageError(
+            f"{path}: no device called {missing[0]} was added, and it has no address{guess(missing[0], list(added)) or ';'} {there}; "
+            f"if it is on this machine, {remedy}; if not, run: edgekit devices add {missing[0]} ssh://USER@HOST"
+        )
+    return {name: added[name] for name in names}
+
+
+def _check_provider(device: Device, path: Path) -> None:
+    """Refuse the short name of an execution provider, which would be taken for a backend of the user's own."""
+    short = {name.lower(): name for name in PROVIDERS}.get(device.variant.provider.lower())
+    if short:
+        told = f'provider of {device.name}: expected "{short}ExecutionProvider", got "{device.variant.provider}"'
+        raise FormatError(f"{path}: {told}; onnxruntime calls it by the long name, write that")
