@@ -13,7 +13,8 @@ with api.deploy(front.knee(), graph, model, cluster) as pipeline:
 
 from devices.chaos import Chaos, Faults
 from devices.inventory import known as all_devices
-from edgekit.api.clusters import keep_survey, keep_tunings, read_cluster
+from edgekit.api.beginning import first_cluster, write_first_cluster
+from edgekit.api.clusters import HERE, cluster_name, keep_survey, keep_tunings, pipeline_name, read_cluster
 from edgekit.api.demo import demo
 from edgekit.api.evolving import evolved, trial_of
 from edgekit.api.fallbacks import fallbacks
@@ -34,7 +35,7 @@ from edgekit.deploy.observing import Observer, Status
 from edgekit.deploy.perfetto import clock_words, trace_events
 from edgekit.deploy.pipeline import Pipeline, deploy
 from edgekit.deploy.rates import LinkRate, StageRate
-from edgekit.deploy.record import deployed, home_of
+from edgekit.deploy.record import deployed, deployed_names, find_record, home_of
 from edgekit.deploy.recording import Recorder, Recording
 from edgekit.deploy.slowing import Slow
 from edgekit.deploy.standing import deploy_to_stay, end, roll_back
@@ -53,6 +54,7 @@ from partitioner.whatif import sweep
 from profilers.links import with_links
 
 __all__ = [
+    "HERE",
     "Chaos",
     "Evaluated",
     "Event",
@@ -79,11 +81,13 @@ __all__ = [
     "attach",
     "by_type",
     "clock_words",
+    "cluster_name",
     "connect",
     "demo",
     "deploy",
     "deploy_to_stay",
     "deployed",
+    "deployed_names",
     "differences",
     "end",
     "evaluate",
@@ -92,6 +96,8 @@ __all__ = [
     "explain",
     "export",
     "fallbacks",
+    "find_record",
+    "first_cluster",
     "home_of",
     "in_order",
     "keep_survey",
@@ -103,6 +109,7 @@ __all__ = [
     "needs",
     "partition",
     "perfetto",
+    "pipeline_name",
     "predict",
     "predict_profiles",
     "profile",
@@ -128,5 +135,6 @@ __all__ = [
     "tune",
     "verify",
     "with_links",
+    "write_first_cluster",
     "write_winners",
 ]

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from devices import inventory
 from devices.describing import completed
 from edgekit.cluster import Cluster
+from edgekit.deploy.record import only_deployed
 from edgekit.device import Device, Variant
 from edgekit.errors import FormatError, UsageError
 from edgekit.files import convert, read, read_toml, write
@@ -19,9 +20,11 @@ from edgekit.survey import Survey
 from edgekit.tuning import Tuning
 from profilers.links import with_links
 
-__all__ = ["keep_survey", "keep_tunings", "read_cluster"]
+__all__ = ["HERE", "cluster_name", "keep_survey", "keep_tunings", "pipeline_name", "read_cluster"]
 
 Tell = Callable[[str], None]
+
+HERE = Path("cluster.toml")
 
 PROVIDERS = ("CPU", "CUDA", "Tensorrt", "NvTensorRTRTX", "MIGraphX", "OpenVINO", "Dnnl", "QNN", "CoreML", "ACL", "Dml", "Rknpu", "Xnnpack")
 """Execution providers of onnxruntime that people call by their short name."""
@@ -46,6 +49,27 @@ def read_cluster(path: str | Path, graph: Graph | None = None, tell: Tell = lamb
     for remark in remarks:
         tell(remark)
     return replace(found, devices=tuple(completed(device) for device in found.devices))
+
+
+def cluster_name(path: str | Path) -> str:
+    """What the cluster of a file is called, and so the pipeline on it: the folder of the file, unless that gives it a name.
+
+    Nothing else in the file has to be right.
+    """
+    path = Path(path)
+    return str(read_toml(path)[0].get("name", _folder(path))) if path.suffix == ".toml" else read(path, Cluster).name
+
+
+def pipeline_name(name: str | None = None, path: Path | None = None) -> str:
+    """Which pipeline is meant: this one, or that of a cluster file, or that of ``cluster.toml`` here, or the only one there is.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    if name is not None:
+        return name
+    here = path or (HERE if HERE.is_file() else None)
+    return cluster_name(here) if here is not None else only_deployed()
 
 
 def keep_survey(path: str | Path, survey: Survey) -> None:
@@ -82,13 +106,17 @@ def _measured(path: str | Path) -> Measured:
     return read(beside, Measured) if beside.is_file() else Measured()
 
 
+def _folder(path: Path) -> str:
+    return path.resolve().parent.name or "cluster"
+
+
 def _written(path: Path) -> tuple[Cluster, set[str]]:
     """A cluster as its file says, and the devices whose variant stands there."""
     if path.suffix != ".toml":
         cluster = read(path, Cluster)
         return cluster, {device.name for device in cluster.devices if device.variant != Variant()}
     raw, text = read_toml(path)
-    cluster = convert({"format": "edgekit.cluster", "version": 1, **raw}, Cluster, str(path), text)
+    cluster = convert({"format": "edgekit.cluster", "version": 1, "name": _folder(path), **raw}, Cluster, str(path), text)
     tables: list[dict[str, Any]] = raw["devices"]
     for device in cluster.devices:
         _check_provider(device, path)

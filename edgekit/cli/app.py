@@ -89,6 +89,7 @@ def main() -> None:
     import edgekit.cli.cluster
     import edgekit.cli.devices
     import edgekit.cli.doctor
+    import edgekit.cli.init
     import edgekit.cli.network
     import edgekit.cli.partition
     import edgekit.cli.pipeline

@@ -1,5 +1,6 @@
 """Commands that put a plan in motion and use it: deploy, rollback, run, verify, stop."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
@@ -11,7 +12,7 @@ import typer
 from edgekit.cli.app import command
 from edgekit.cli.clusters import linked_cluster
 from edgekit.cli.console import progress
-from edgekit.cli.options import Carrying, ClusterFile, Insecure, OptionalClusterFile, Twins
+from edgekit.cli.options import Carrying, ClusterFile, Insecure, OptionalClusterFile, PipelineName, Twins
 from edgekit.cli.verdict import errors_of, exit_code, print_trace
 from edgekit.cli.watching import keep_recording
 
@@ -35,7 +36,6 @@ PlanFile = Annotated[Path | None, typer.Argument(help="plan.json or front.json; 
 Network = Annotated[Path | None, typer.Option("-g", "--graph", help="The exported network of the plan.")]
 Profiles = Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder of profiles, to predict a plan written by hand.")]
 Pick = Annotated[str, typer.Option(help="Which plan of a front: its number, knee, latency, period, memory, or devices if latency<=0.05.")]
-Name = Annotated[str, typer.Option("-n", "--name", help="Name of the cluster that was deployed to.")]
 
 
 class _OnLoss(StrEnum):
@@ -60,6 +60,7 @@ def deploy(
     insecure: Insecure = False,
     transport: Carrying = "socket",
     renew: Annotated[bool, typer.Option("--renew", help="New certificates for all machines; those before are refused.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="End another network that serves under this name, unasked.")] = False,
     on_loss: Annotated[
         _OnLoss, typer.Option("--on-loss", help="When a device is gone for good: fail, or replan without it.")
     ] = _OnLoss.FAIL,
@@ -79,6 +80,8 @@ def deploy(
     if any(device.scheme == "sim" for device in there.devices):
         raise UsageError(f"sim: devices live within one command only; use: edgekit verify {plan} -g {network} -c {cluster}")
     chosen = _plan(plan, graph, there, profiles, pick)
+    if not replace:
+        _ask_to_replace(home, graph, cluster)
     if front := api.read_front(plan):
         print(front.choice(chosen))
     with progress("deploying") as tell:
@@ -89,6 +92,22 @@ def deploy(
     for without, each in spare.items():
         print(f"without {', '.join(sorted(without))}: {each.describe()}")
     print(f"next: edgekit run -n {there.name} --input x.npz --output y.npz, edgekit verify -n {there.name}, edgekit stop -n {there.name}")
+
+
+def _ask_to_replace(home: Path, graph: "Graph", cluster: Path) -> None:
+    """Let nobody end another network than theirs unawares."""
+    from edgekit import api
+    from edgekit.errors import UsageError
+
+    if not api.deployed(home):
+        return
+    served = api.find_record(home)
+    if served.graph.digest == graph.digest:
+        return
+    told = f"{home.name} serves another network ({served.graph.name}: {served.plan.describe()}), which this ends"
+    if sys.stdin.isatty() and typer.confirm(f"{told}. Go on?", err=True):
+        return
+    raise UsageError(f'{told}; to do so, add --replace; to keep both, write another name in {cluster}, such as name = "{home.name}2"')
 
 
 def _fallbacks(
@@ -109,12 +128,12 @@ def _fallbacks(
 
 
 @command("rollback")
-def rollback(name: Name = "cluster") -> None:
+def rollback(name: PipelineName = None) -> None:
     """Bring back what was deployed before, as carefully as edgekit deploy does."""
     from edgekit import api
 
     with progress("rolling back") as tell:
-        pipeline = api.roll_back(api.home_of(name), tell)
+        pipeline = api.roll_back(api.home_of(api.pipeline_name(name)), tell)
     _say(pipeline)
 
 
@@ -135,7 +154,7 @@ def run(
     twins: Twins = None,
     insecure: Insecure = False,
     transport: Carrying = "socket",
-    name: Name = "cluster",
+    name: PipelineName = None,
     window: Annotated[int, typer.Option(help="Frames in flight.", min=1)] = 8,
     trace: Annotated[Path | None, typer.Option("--perfetto", help="Record which frame is where, as a trace for ui.perfetto.dev.")] = None,
 ) -> None:
@@ -149,7 +168,7 @@ def run(
     with ExitStack() as stack:
         tell = stack.enter_context(progress("running"))
         if plan is None and trace is None:
-            client = stack.enter_context(api.connect(name, tell))
+            client = stack.enter_context(api.connect(api.pipeline_name(name, cluster), tell))
         else:
             pipeline = stack.enter_context(_pipeline(plan, network, twins, cluster, None, pick, name, tell, insecure, transport))
             client = stack.enter_context(pipeline.client())
@@ -203,7 +222,7 @@ def verify(
     twins: Twins = None,
     insecure: Insecure = False,
     transport: Carrying = "socket",
-    name: Name = "cluster",
+    name: PipelineName = None,
     seconds: Annotated[float, typer.Option(help="Time for each phase.", min=0.1)] = 3.0,
     within: Annotated[float, typer.Option(help="Relative error of the prediction that is allowed.", min=0.0)] = 0.15,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write the trace.")] = None,
@@ -230,10 +249,14 @@ def verify(
 
 
 @command("stop")
-def stop(name: Name = "cluster") -> None:
+def stop(name: PipelineName = None) -> None:
     """End a deployed pipeline and its agents."""
     from edgekit import api
 
+    if name is None and not api.HERE.is_file() and not api.deployed_names():
+        print("nothing was running")
+        return
+    name = api.pipeline_name(name)
     ended = api.end(api.home_of(name))
     print(f"stopped {', '.join(ended)}" if ended else f"nothing was running for {name}")
 
@@ -255,7 +278,7 @@ def _pipeline(
     cluster: Path | None,
     profiles: Path | None,
     pick: str,
-    name: str,
+    name: str | None,
     tell: "Callable[[str], None]",
     insecure: bool,
     transport: str,
@@ -265,7 +288,7 @@ def _pipeline(
     from edgekit.errors import UsageError
 
     if plan is None:
-        with api.attach(api.home_of(name)) as pipeline:
+        with api.attach(api.home_of(api.pipeline_name(name, cluster))) as pipeline:
             yield pipeline
         return
     if network is None or cluster is None:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from edgekit.cli.app import command
-from edgekit.cli.console import drawn_table, mb, progress
+from edgekit.cli.console import drawn_table, mb, progress, table
+from edgekit.cli.options import PipelineName
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from edgekit.api import Event, LinkRate, Observer, Recording, Slow, StageRate, Status
@@ -19,12 +22,10 @@ __all__ = ["keep_recording", "logs", "status"]
 
 PAUSE_S = 1.0
 
-Name = Annotated[str, typer.Option("-n", "--name", help="Name of the cluster that was deployed to.")]
-
 
 @command("status")
 def status(
-    name: Name = "cluster",
+    name: PipelineName = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines; with --watch a line each time.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
     trace: Annotated[Path | None, typer.Option("--perfetto", help="Record which frame is where, as a trace for ui.perfetto.dev.")] = None,
@@ -34,6 +35,11 @@ def status(
     from edgekit import api
     from edgekit.errors import DeviceError
 
+    names = api.deployed_names()
+    if name is None and len(names) > 1 and not api.HERE.is_file() and not watch and trace is None:
+        _list(names, json)
+        return
+    name = api.pipeline_name(name)
     with api.Observer(api.home_of(name)) as observer:
         if trace is not None:
             with progress("recording") as tell:
@@ -46,6 +52,24 @@ def status(
         _show(found, json)
     if found.degraded:
         raise DeviceError(f"{'; '.join(found.degraded)}; see edgekit logs -n {name}, then run: edgekit stop -n {name}, then edgekit deploy")
+
+
+def _list(names: "Sequence[str]", json: bool) -> None:
+    """Several pipelines, of which none was named."""
+    import msgspec
+
+    from edgekit import api
+
+    if json:
+        print(msgspec.json.encode({"version": 1, "deployed": names}).decode())
+        return
+    found = {name: api.find_record(api.home_of(name)) for name in names if api.deployed(api.home_of(name))}
+    rows = [
+        [name, found[name].graph.name, found[name].plan.describe()] if name in found else [name, "", "not deployed to its end"]
+        for name in names
+    ]
+    table("", ["name", "network", "plan"], rows, words=3)
+    print(f"to see one: edgekit status -n {names[0]}")
 
 
 def _watch(observer: "Observer", found: "Status", json: bool) -> NoReturn:
@@ -65,7 +89,7 @@ def _watch(observer: "Observer", found: "Status", json: bool) -> NoReturn:
 
 @command("logs")
 def logs(
-    name: Name = "cluster",
+    name: PipelineName = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines, an event a line.")] = False,
 ) -> None:
@@ -74,7 +98,7 @@ def logs(
 
     from edgekit import api
 
-    with api.Observer(api.home_of(name)) as observer:
+    with api.Observer(api.home_of(api.pipeline_name(name))) as observer:
         while True:
             for event in observer.events():
                 print(msgspec.json.encode(event).decode() if json else _line(event), flush=follow)

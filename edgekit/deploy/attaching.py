@@ -9,7 +9,7 @@ from edgekit.deploy.client import Client, Streaming
 from edgekit.deploy.following import restored
 from edgekit.deploy.opening import connect_all
 from edgekit.deploy.pipeline import Pipeline
-from edgekit.deploy.record import find_record, home_of
+from edgekit.deploy.record import find_record, home_of, only_deployed
 from edgekit.deploy.replanning import Coordinator
 from edgekit.errors import DeviceError
 
@@ -37,16 +37,16 @@ def attach(home: Path) -> Iterator[Pipeline]:
 
 
 @contextmanager
-def connect(cluster: str = "cluster", tell: Tell = lambda text: None) -> Iterator[Streaming]:
-    """A client of the pipeline that was deployed to a cluster of this name; its agents are not asked.
+def connect(cluster: str | None = None, tell: Tell = lambda text: None) -> Iterator[Streaming]:
+    """A client of the pipeline that was deployed to a cluster of this name, or of the only one; its agents are not asked.
 
     When another release is deployed, or an earlier one brought back, it goes on there, in the middle of a stream without a loss.
     So it does when a device is gone and a plan without it was kept: then this process brings it, and ``tell`` is told.
 
     Raises:
-        UsageError: none was deployed from here.
+        UsageError: none was deployed from here, or several were and none is named.
         DeviceError: a stage cannot be reached, or serves another client.
     """
-    coordinator = Coordinator(home_of(cluster), tell)
+    coordinator = Coordinator(home_of(cluster or only_deployed()), tell)
     with Client(coordinator.newest(), coordinator) as client:
         yield client

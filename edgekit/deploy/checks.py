@@ -60,4 +60,5 @@ def check_home(home: Path, names: Iterable[str]) -> None:
         if "/" in name or name in (".", ".."):
             raise UsageError(f"device {name!r} cannot have a folder of its name; call it something without a /")
         if len(os.fsencode(path := home / name / "agent.sock")) > SOCKET_PATH_BYTES:
-            raise UsageError(f"{path} is too long for a socket ({SOCKET_PATH_BYTES} bytes at most); set XDG_STATE_HOME to a shorter folder")
+            remedy = "set XDG_STATE_HOME to a shorter folder, or give the cluster a shorter name"
+            raise UsageError(f"{path} is too long for a socket ({SOCKET_PATH_BYTES} bytes at most); {remedy}")

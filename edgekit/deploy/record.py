@@ -15,11 +15,12 @@ from edgekit.device import Device
 from edgekit.errors import UsageError
 from edgekit.files import read, write
 from edgekit.graph import Graph
+from edgekit.mistakes import guess
 from edgekit.plan import Plan
 from edgekit.runtime.verbs import Loaded, Transport
 from edgekit.trace import Equality
 
-__all__ = ["DEPLOYED", "DEPLOYING", "Left", "Record", "deployed", "find_record", "home_of", "record"]
+__all__ = ["DEPLOYED", "DEPLOYING", "Left", "Record", "deployed", "deployed_names", "find_record", "home_of", "only_deployed", "record"]
 
 DEPLOYED, DEPLOYING = "deployment.json", "deploying.json"
 
@@ -68,6 +69,26 @@ def home_of(cluster: str) -> Path:
     return folders.state() / cluster
 
 
+def deployed_names(state: Path | None = None) -> tuple[str, ...]:
+    """The pipelines that are written down, also of deployments that have not come to their end; ``state``: the folder of their homes."""
+    found = (path.parent.name for name in (DEPLOYED, DEPLOYING) for path in (state or folders.state()).glob(f"*/{name}"))
+    return tuple(sorted(set(found)))
+
+
+def only_deployed() -> str:
+    """The pipeline that is meant where none is named.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    names = deployed_names()
+    if not names:
+        raise UsageError("no pipeline is deployed; run: edgekit deploy, or name a plan")
+    if len(names) > 1:
+        raise UsageError(f"expected the name of a pipeline, because several are deployed: {', '.join(names)}; name one of them, with -n")
+    return names[0]
+
+
 def deployed(home: Path) -> bool:
     """Whether a pipeline has been written down under ``home``."""
     return (home / DEPLOYED).is_file()
@@ -80,6 +101,9 @@ def find_record(home: Path) -> Record:
         UsageError: nothing was.
     """
     if not deployed(home):
+        if others := [name for name in deployed_names(home.parent) if name != home.name]:
+            likely = guess(home.name, others)
+            raise UsageError(f"no pipeline called {home.name} is deployed{likely or ';'} deployed: {', '.join(others)}")
         raise UsageError(f"no pipeline is deployed under {home}; run: edgekit deploy, or name a plan")
     return read(home / DEPLOYED, Record)
 

@@ -14,6 +14,7 @@ import edgekit.cli.chaos
 import edgekit.cli.cluster
 import edgekit.cli.devices
 import edgekit.cli.doctor
+import edgekit.cli.init
 import edgekit.cli.network
 import edgekit.cli.partition
 import edgekit.cli.pipeline

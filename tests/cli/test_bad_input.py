@@ -17,6 +17,7 @@ from tests.cli.bed import edgekit_run, left_over, toml
 from tests.models import picking, raw_skipping, serial, skipping
 
 SIM = """
+name = "cluster"
 [[devices]]
 name = "near"
 address = "sim:"

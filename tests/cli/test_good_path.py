@@ -19,6 +19,7 @@ from tests.cli.bed import Outcome, edgekit_run, started, toml, until
 from tests.models import Net, serial
 
 LOCAL = """
+name = "cluster"
 [[devices]]
 name = "near"
 address = "local:"

@@ -23,6 +23,7 @@ from tests.models import serial
 from tests.traceevents import arrows, checked, names
 
 CLUSTER = """
+name = "cluster"
 [[devices]]
 name = "near"
 address = "local:"
