@@ -11,6 +11,7 @@ from itertools import chain
 import paramiko
 from paramiko.pkey import UnknownKeyType
 
+from devices import inventory
 from devices.hostkeys import kinds, remember, require_known
 from devices.shell import Shell
 from devices.sshconfig import Hop, route
@@ -131,6 +132,9 @@ def _dial(device: Device, hop: Hop, before: paramiko.Transport | None) -> "socke
         sock = socket.create_connection((hop.host, hop.port), CONNECT_S)
     except socket.gaierror as error:
         why = f"there is no host called {hop.host} ({error.strerror})"
+        if hop.host in {each.name for each in inventory.known()}:
+            remedy = "a device was added by this name: in cluster.toml, write the name without an address"
+            raise DeviceError(f"{device.name}: {why}; {remedy}") from error
         raise DeviceError(f"{device.name}: {why}; check the name, or use its IP address") from error
     except ConnectionRefusedError as error:
         why = f"{hop.host} is up, but nothing listens on its port {hop.port}"

@@ -138,8 +138,7 @@ def _word(value: object) -> str:
 
 def _disagree(link: Link, written: Link | None) -> str:
     """Why a measured link is not that of the cluster file."""
-    if written is None:
-        return ""
+    written = written or Link(link.source, link.receiver)
     if written.fixed:
         return "the cluster file says fixed = true"
     if (link.relay, link.shaped, link.shape) != (written.relay, written.shaped, written.shape):

@@ -62,7 +62,8 @@ def _unreached(tables: Tables, constraints: Constraints) -> str:
     ends = [tables.names[who.devices[0]] for e, who in enumerate(tables.executors) if np.isfinite(message_s[-1, e, client])]
     sentence = (
         f"no chain in {'any order of' if len(tables.available) else 'the order'} {', '.join(tables.names)} leads from the client through "
-        f"devices and back: the client reaches {_listed(begins)}, and {_listed(ends)} can send to the client; add the missing links"
+        f"devices and back: the client reaches {_listed(begins)}, and {_listed(ends)} can send to the client; add the missing "
+        "links, or measure them with edgekit survey"
     )
     rules = [
         *(f"units [{pin.start}, {pin.stop}) only on {pin.device}" for pin in constraints.pins),

@@ -227,7 +227,7 @@ def test_a_program_is_served_by_what_was_deployed(served: None) -> None:
     with api.connect("cluster") as client:
         for seed, result in enumerate(client.stream(serial(3).inputs(seed) for seed in range(4))):
             assert close(result.value()["y"], unsplit(serial(3), seed))
-    with pytest.raises(UsageError, match="no pipeline is deployed"), api.connect("another"):
+    with pytest.raises(UsageError, match="no pipeline called another is deployed; deployed: cluster"), api.connect("another"):
         pass
 
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -85,12 +86,15 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert edgekit_run("stop", "-n", "garden").code == 0
 
 
-def test_another_network_takes_the_place_of_one_that_serves_only_when_told(served: Path) -> None:
+def test_another_network_takes_the_place_of_one_that_serves_only_when_told(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert edgekit_run("deploy", "other.json", "-g", "one.onnx", "-c", "cluster.toml").code == 0
     outcome = edgekit_run("deploy", "two.json", "-g", "two.onnx", "-c", "cluster.toml")
     assert outcome.code == 2
     assert "garden serves another network (" in outcome.message and "far[0:3]), which this ends; to do so, add --replace" in outcome.message
     assert json.loads(edgekit_run("status", "--json").out)["stages"][0]["name"] == "stage 0@far"
+    monkeypatch.setattr("edgekit.cli.pipeline.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    outcome = edgekit_run("deploy", "two.json", "-g", "two.onnx", "-c", "cluster.toml", given=b"n\n")
+    assert outcome.code == 2 and "which this ends. Go on? [y/N]" in outcome.err
     assert edgekit_run("deploy", "two.json", "-g", "two.onnx", "-c", "cluster.toml", "--replace").code == 0
     assert json.loads(edgekit_run("status", "--json").out)["stages"][0]["name"] == "stage 0@near"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
+from devices import inventory
 from devices.hostkeys import fingerprint
 from devices.login import login, offered, trust
 from edgekit.device import Device
@@ -156,6 +157,13 @@ def test_hosts_that_cannot_be_reached_say_why(host: Host, lab: Bed) -> None:
             login(Device("pi", host.address))
     finally:
         host.mend()
+
+
+def test_an_added_name_that_is_no_host_is_told_to_need_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    inventory.add(Device("board1.invalid", "ssh://pi@10.0.0.5"))
+    with pytest.raises(DeviceError, match="a device was added by this name: in cluster.toml, write the name without an address"):
+        login(Device("board1.invalid", "ssh://board1.invalid"))
 
 
 @pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])

@@ -83,6 +83,7 @@ def test_a_link_that_is_shaped_otherwise_now_is_not_used() -> None:
     found, remarks = with_measured(replace(WRITTEN, links=(slower,)), known)
     assert rates(found, PAIRS) == [5e5, 5e5, 5e5, 5e5]
     assert "near → far: its measured rate is not used, because the cluster file describes the link differently now" in remarks[0]
+    assert with_measured(replace(WRITTEN, links=()), known).cluster.links == ()
 
 
 def test_names_that_did_not_reach_each_other_have_no_link() -> None:
