@@ -1,7 +1,7 @@
 """What was measured of a cluster: its links and, for each network, the best variant of each device.
 
-It lies beside the cluster file, which stays as a person wrote it: ``cluster.measured.json`` beside ``cluster.toml``. A device that
-has changed since makes stale what was measured of it, and nothing else.
+It lies beside the cluster file, which stays as a person wrote it: ``cluster.measured.json`` beside
+``cluster.toml``. A device that has changed since makes its own measurements stale, and no others.
 """
 
 from collections.abc import Collection, Iterator
@@ -23,6 +23,8 @@ OF_VARIANTS = ("address", "host", "cores", "speed")
 OF_LINKS = (*OF_VARIANTS, "listen")
 """Fields of a device whose change makes its measured links stale."""
 
+UNUSED = "not used, because"
+
 Pair = tuple[Name, Name]
 
 
@@ -34,7 +36,13 @@ class Tuned(Struct, frozen=True, forbid_unknown_fields=True):
     variant: Variant
 
 
-class Measured(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.measured"):
+class Measured(
+    Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag_field="format",
+    tag="edgekit.measured",
+):
     """The links of one survey, and variants of any number of tunings.
 
     Attributes:
@@ -56,14 +64,19 @@ class Measured(Struct, frozen=True, forbid_unknown_fields=True, tag_field="forma
 
 
 class Applied(NamedTuple):
-    """A cluster with what was measured of it, and what of that is not used, with the reason: one sentence each."""
+    """A cluster with what was measured of it, and a sentence about what is not used."""
 
     cluster: Cluster
     remarks: tuple[str, ...]
 
 
-def with_measured(cluster: Cluster, measured: Measured, graph: str | None = None, own: Collection[str] = ()) -> Applied:
-    """The cluster with its links as measured and, for a graph, its devices in the variants that were tuned for it.
+def with_measured(
+    cluster: Cluster,
+    measured: Measured,
+    graph: str | None = None,
+    own: Collection[str] = (),
+) -> Applied:
+    """The cluster with its measured links and, for a graph, with the variants tuned for it.
 
     ``own``: names of devices whose variant a person wrote, which wins over a tuned one.
     """
@@ -72,42 +85,48 @@ def with_measured(cluster: Cluster, measured: Measured, graph: str | None = None
     return Applied(replace(cluster, devices=devices, links=links), (*remarks, *more))
 
 
-def _tuned(cluster: Cluster, measured: Measured, graph: str | None, own: Collection[str]) -> tuple[tuple[Device, ...], list[str]]:
+def _tuned(
+    cluster: Cluster,
+    measured: Measured,
+    graph: str | None,
+    own: Collection[str],
+) -> tuple[tuple[Device, ...], list[str]]:
     found = {each.device.name: each for each in measured.tuned if each.graph == graph}
     devices, remarks = [], []
     for device in cluster.devices:
         best = found.get(device.name)
         if best is None or best.variant == device.variant:
             devices.append(device)
-        elif changed := _changes(best.device, device, OF_VARIANTS):
-            devices.append(device)
-            remarks.append(f"{device.name}: its tuned variant {best.variant} is not used, because {changed}; run edgekit tune again")
+            continue
+        what = f"{device.name}: its tuned variant {best.variant}"
+        if changed := _changes(best.device, device, OF_VARIANTS):
+            remarks.append(f"{what} is {UNUSED} {changed}; run edgekit tune again")
         elif device.name in own:
-            devices.append(device)
-            remarks.append(
-                f"{device.name}: its tuned variant {best.variant} is not used, because the cluster file says {device.variant}; "
-                "to use the tuned one, remove the variant there"
-            )
+            why = f"the cluster file says {device.variant}; to use it, remove the variant there"
+            remarks.append(f"{what} is {UNUSED} {why}")
         else:
-            devices.append(replace(device, variant=best.variant))
+            device = replace(device, variant=best.variant)
+        devices.append(device)
     return tuple(devices), remarks
 
 
 def _linked(cluster: Cluster, measured: Measured) -> tuple[tuple[Link, ...], list[str]]:
     stale = dict(_stale(cluster, measured))
-    remarks = [f"{name}: its measured links are not used, because {why}; run edgekit survey again" for name, why in stale.items()]
+    remarks = [f"{name}: its measured links are {UNUSED} {why}" for name, why in stale.items()]
     links = []
     for link in measured.links:
         written = cluster.link(link.source, link.receiver)
         if {link.source, link.receiver} & set(stale) or (written is None and cluster.links):
             continue
         if why := _disagree(link, written):
-            remarks.append(f"{link.source} → {link.receiver}: its measured rate is not used, because {why}")
+            ends = f"{link.source} → {link.receiver}"
+            remarks.append(f"{ends}: its measured rate is {UNUSED} {why}")
         else:
             links.append(link)
-    apart = {pair for pair in measured.apart if not set(pair) & set(stale) and not _forced(cluster.link(*pair))}
+    valid = (pair for pair in measured.apart if not set(pair) & set(stale))
+    apart = {pair for pair in valid if not _forced(cluster.link(*pair))}
     known = {(link.source, link.receiver) for link in links} | apart
-    rest = _exact(cluster) if apart else cluster.links  # a link that stands for all others would join them again
+    rest = _exact(cluster) if apart else cluster.links  # a link with "*" would join them again
     return (*links, *(link for link in rest if (link.source, link.receiver) not in known)), remarks
 
 
@@ -119,15 +138,18 @@ def _stale(cluster: Cluster, measured: Measured) -> Iterator[tuple[str, str]]:
     for name in dict.fromkeys(name for pair in pairs for name in pair):
         if name in now and name in before:
             if changed := _changes(before[name], now[name], OF_LINKS):
-                yield name, changed
-        elif name in now or name != cluster.client:
-            yield name, "it is not in the cluster file any more" if name not in now else "it was the client then"
+                yield name, f"{changed}; run edgekit survey again"
+        elif name in now:
+            yield name, "it was the client then; run edgekit survey again"
+        elif name != cluster.client:
+            yield name, "it is not in the cluster file any more"
 
 
 def _changes(before: Device, now: Device, fields: tuple[str, ...]) -> str:
     """``its speed was 1.0 and is 0.5``"""
     pairs = [(field, getattr(before, field), getattr(now, field)) for field in fields]
-    return ", ".join(f"its {field} was {_word(old)} and is {_word(new)}" for field, old, new in pairs if old != new)
+    changed = ((field, _word(old), _word(new)) for field, old, new in pairs if old != new)
+    return ", ".join(f"its {field} was {old} and is {new}" for field, old, new in changed)
 
 
 def _word(value: object) -> str:

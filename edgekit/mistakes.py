@@ -1,4 +1,7 @@
-"""What is wrong with a TOML file, in the words of the person who wrote it: tables are called as they are written, and counted from 1."""
+"""What is wrong with a TOML file, in the words of the person who wrote it.
+
+Tables are called as they are written there, and counted from 1: ``[[devices]] number 1``.
+"""
 
 import json
 import re
@@ -37,7 +40,7 @@ def guess(name: str, known: Sequence[str], form: str = "{}") -> str:
 
 
 def mistake(error: str, kind: type[msgspec.Struct], raw: Any) -> tuple[str, Place]:
-    """A message of msgspec about ``raw``, in plain words, and the place in the file that it is about."""
+    """A message of msgspec about ``raw``, in plain words, and the place that it is about."""
     said, _, at = error.rpartition(" - at `$")
     said, place = (said, _place(at)) if said else (error, ())
     if found := re.fullmatch(r"Object contains unknown field `(.*)`", said):
@@ -45,7 +48,9 @@ def mistake(error: str, kind: type[msgspec.Struct], raw: Any) -> tuple[str, Plac
     if found := re.fullmatch(r"Object missing required field `(.*)`", said):
         return f"{found[1]} is missing{_inside(place)}", place
     value = _value(raw, place)
-    got = json.dumps(value, default=str) if not isinstance(value, dict | list) else _WORDS["array" if isinstance(value, list) else "object"]
+    got = _WORDS["array" if isinstance(value, list) else "object"]
+    if not isinstance(value, dict | list):
+        got = json.dumps(value, default=str)
     if found := re.match(r"Expected `([^`]*)`(?: (of length )?([<>]=?) (\S+))?", said):
         return f"{_subject(place)}: expected {_wanted(*found.groups())}, got {got}", place
     if said.startswith("Invalid enum value"):
@@ -56,12 +61,13 @@ def mistake(error: str, kind: type[msgspec.Struct], raw: Any) -> tuple[str, Plac
 
 
 def line_of(text: str, place: Place) -> int | None:
-    """The line of a TOML file where a field or its table stands; None where it is not to be found."""
+    """The line of a TOML file where a field or its table stands; None: it was not found."""
     names = [name for name in place if isinstance(name, str)]
     if not names:
         return None
     number = next((part for part in place if isinstance(part, int)), None)
     inside, count, table = number is None, -1, None
+    field = re.compile(rf"""(^|[\s{{,.])["']?{re.escape(names[-1])}["']?\s*[=.]""")
     for line, words in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[\[?\s*([\w-]+)", words):
             if number is not None:
@@ -70,7 +76,7 @@ def line_of(text: str, place: Place) -> int | None:
                 table = line if inside and table is None else table
             elif header[1] == names[-1]:
                 return line
-        if inside and re.search(rf"""(^|[\s{{,.])["']?{re.escape(names[-1])}["']?\s*[=.]""", words.partition("#")[0]):
+        if inside and field.search(words.partition("#")[0]):
             return line
     return table
 
@@ -88,8 +94,10 @@ def _unknown(name: str, place: Place, kind: type[msgspec.Struct], raw: Any) -> s
     fields = wanted.fields if isinstance(wanted, inspect.StructType) else ()
     known = [field.encode_name for field in fields if field.encode_name not in _HIDDEN]
     value = _value(raw, (*place, name))
-    form = "[[{}]]" if isinstance(value, list) and any(isinstance(each, dict) for each in value) else "{}"
-    return f"unknown field {form.format(name)}{_inside(place)}{guess(name, known, form) or ';'} fields: {', '.join(known)}"
+    tables = isinstance(value, list) and any(isinstance(each, dict) for each in value)
+    form = "[[{}]]" if tables else "{}"
+    told = f"unknown field {form.format(name)}{_inside(place)}{guess(name, known, form) or ';'}"
+    return f"{told} fields: {', '.join(known)}"
 
 
 def _wanted(kinds: str, length: str | None, sign: str | None, bound: str | None) -> str:
@@ -105,7 +113,9 @@ def _subject(place: Place) -> str:
         return "the file"
     *outside, last = place
     if isinstance(last, int):
-        return f"[[{outside[0]}]] number {last + 1}" if len(outside) == 1 else f"number {last + 1} of {_subject(tuple(outside))}"
+        if len(outside) == 1:
+            return f"[[{outside[0]}]] number {last + 1}"
+        return f"number {last + 1} of {_subject(tuple(outside))}"
     return f"{last}{_inside(tuple(outside))}"
 
 
@@ -134,10 +144,13 @@ def _inner(outer: inspect.Type, part: str | int) -> inspect.Type:
     """What is expected in a field of a table, or in a list."""
     for each in outer.types if isinstance(outer, inspect.UnionType) else (outer,):
         if isinstance(each, inspect.StructType):
-            return next((_plain(field.type) for field in each.fields if field.encode_name == part), inspect.AnyType())
+            return next(
+                (_plain(field.type) for field in each.fields if field.encode_name == part),
+                inspect.AnyType(),
+            )
         if isinstance(each, inspect.VarTupleType | inspect.ListType):
             return _plain(each.item_type)
-        if isinstance(each, inspect.TupleType) and isinstance(part, int) and part < len(each.item_types):
+        if isinstance(each, inspect.TupleType) and isinstance(part, int):
             return _plain(each.item_types[part])
     return inspect.AnyType()
 

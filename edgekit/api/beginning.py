@@ -11,8 +11,9 @@ from edgekit.files import write_bytes
 __all__ = ["first_cluster", "write_first_cluster"]
 
 _HEAD = """\
-# Which devices there are, and which links lead from one to another. docs/cluster.md describes every field.
-# No command of edgekit changes this file: what is measured is kept beside it, in {beside}.
+# Which devices there are, and which links lead from one to another.
+# docs/cluster.md describes every field. No command of edgekit changes this file:
+# what is measured is kept beside it, in {beside}.
 
 client = {client}  # this machine: inputs come from it, and results go to it
 """
@@ -42,7 +43,7 @@ speed = 0.25  # which plays a machine with a quarter of its speed
 [[devices]]
 name = "far"
 address = "local:"
-# For a machine over SSH: edgekit devices add pi ssh://USER@HOST, then name = "pi" without an address.
+# For a machine over SSH: edgekit devices add pi ssh://USER@HOST, then only name = "pi" here.
 
 [[links]]
 source = "*"  # from each to each
@@ -54,13 +55,13 @@ shaped = true  # which edgekit plays between processes on this machine
 
 
 def first_cluster(devices: Sequence[Device], path: Path) -> str:
-    """The text of a cluster file with these devices; without any, with two on this machine, which can be used at once."""
+    """The text of a cluster file with these devices; without any, with two on this machine."""
     names = [device.name for device in devices]
     client = next(name for name in ("client", "here", f"not {names}") if name not in names)
     head = _HEAD.format(client=json.dumps(client), beside=path.with_suffix(".measured.json").name)
     if not devices:
         return head + _LOCAL
-    tables = (_ADDED.format(name=json.dumps(device.name), address=device.address) for device in devices)
+    tables = (_ADDED.format(name=json.dumps(each.name), address=each.address) for each in devices)
     return head + "".join(tables) + _MEASURED.format(path=path)
 
 
@@ -73,5 +74,6 @@ def write_first_cluster(devices: Sequence[Device], path: Path) -> None:
     if path.suffix != ".toml":
         raise UsageError(f"expected a file that ends in .toml, got {path}; change -c")
     if path.exists():
-        raise UsageError(f"{path} is there already, and is not overwritten; edit it, or write another: edgekit init -c OTHER.toml")
+        remedy = "edit it, or write another: edgekit init -c OTHER.toml"
+        raise UsageError(f"{path} is there already, and is not overwritten; {remedy}")
     write_bytes(path, first_cluster(devices, path).encode())

@@ -1,4 +1,4 @@
-"""A cluster from the file that a person wrote, with what was measured beside it: the one way in which ``-c`` is read."""
+"""The one way to read ``-c``: a cluster as a person wrote it, with what was measured."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,16 +26,35 @@ Tell = Callable[[str], None]
 
 HERE = Path("cluster.toml")
 
-PROVIDERS = ("CPU", "CUDA", "Tensorrt", "NvTensorRTRTX", "MIGraphX", "OpenVINO", "Dnnl", "QNN", "CoreML", "ACL", "Dml", "Rknpu", "Xnnpack")
+PROVIDERS = (
+    "CPU",
+    "CUDA",
+    "Tensorrt",
+    "NvTensorRTRTX",
+    "MIGraphX",
+    "OpenVINO",
+    "Dnnl",
+    "QNN",
+    "CoreML",
+    "ACL",
+    "Dml",
+    "Rknpu",
+    "Xnnpack",
+)
 """Execution providers of onnxruntime that people call by their short name."""
 
 
-def read_cluster(path: str | Path, graph: Graph | None = None, tell: Tell = lambda text: None, surveyed: bool = True) -> Cluster:
-    """The cluster of ``cluster.toml`` (or of a ``.json``), with what ``cluster.measured.json`` beside it knows.
+def read_cluster(
+    path: str | Path,
+    graph: Graph | None = None,
+    tell: Tell = lambda text: None,
+    surveyed: bool = True,
+) -> Cluster:
+    """The cluster of a ``cluster.toml`` (or ``.json``), with ``cluster.measured.json`` beside it.
 
-    Links are as measured (``surveyed=False``: as written), and devices in the variants that were tuned for ``graph``. What a person
-    wrote wins; what was measured of a device that has changed since is not used. ``tell`` gets one sentence about each of these.
-    Devices that are only described get what their description says.
+    Links are as measured (``surveyed=False``: as written), and devices have the variants tuned for
+    ``graph``. What a person wrote wins, and what was measured of a device that has changed is not
+    used: ``tell`` gets one sentence about each. ``sim:`` devices get what their description says.
 
     Raises:
         FormatError: one of the files cannot be read, or holds a mistake.
@@ -45,23 +64,25 @@ def read_cluster(path: str | Path, graph: Graph | None = None, tell: Tell = lamb
     beside = _measured(path)
     if not surveyed:
         beside = Measured(tuned=beside.tuned)
-    found, remarks = with_measured(cluster, beside, graph.digest if graph is not None else None, own)
+    digest = graph.digest if graph is not None else None
+    found, remarks = with_measured(cluster, beside, digest, own)
     for remark in remarks:
         tell(remark)
     return replace(found, devices=tuple(completed(device) for device in found.devices))
 
 
 def cluster_name(path: str | Path) -> str:
-    """What the cluster of a file is called, and so the pipeline on it: the folder of the file, unless that gives it a name.
-
-    Nothing else in the file has to be right.
-    """
+    """The name of a file's cluster, and so of the pipeline on it; the rest is not checked."""
     path = Path(path)
-    return str(read_toml(path)[0].get("name", _folder(path))) if path.suffix == ".toml" else read(path, Cluster).name
+    if path.suffix != ".toml":
+        return read(path, Cluster).name
+    return str(read_toml(path)[0].get("name", _folder(path)))
 
 
 def pipeline_name(name: str | None = None, path: Path | None = None) -> str:
-    """Which pipeline is meant: this one, or that of a cluster file, or that of ``cluster.toml`` here, or the only one there is.
+    """Which pipeline is meant: ``name``, else that of a cluster file, else the only one there is.
+
+    The cluster file is ``path``, or ``cluster.toml`` in this folder.
 
     Raises:
         UsageError: there is none, or there are several.
@@ -73,7 +94,9 @@ def pipeline_name(name: str | None = None, path: Path | None = None) -> str:
 
 
 def keep_survey(path: str | Path, survey: Survey) -> None:
-    """Write a survey beside a cluster file (``cluster.survey.json``), and the links that it tells (``cluster.measured.json``).
+    """Write a survey beside a cluster file, and the links that follow from it.
+
+    They are ``cluster.survey.json`` and ``cluster.measured.json``, in which tuned variants stay.
 
     Raises:
         DeviceError: the samples of a link say nothing of its rate.
@@ -81,15 +104,19 @@ def keep_survey(path: str | Path, survey: Survey) -> None:
     write(_beside(path, "survey"), survey)
     cluster = read_cluster(path, surveyed=False)
     ends = {(sample.source, sample.receiver) for sample in survey.samples}
-    links = tuple(link for link in with_links(cluster, survey).links if (link.source, link.receiver) in ends and not link.fixed)
+    found = (link for link in with_links(cluster, survey).links if not link.fixed)
+    links = tuple(link for link in found if (link.source, link.receiver) in ends)
     apart = tuple((way.source, way.receiver) for way in survey.ways if way.reason is not None)
-    write(_beside(path, "measured"), replace(_measured(path), links=links, apart=apart, devices=cluster.devices))
+    write(
+        _beside(path, "measured"),
+        replace(_measured(path), links=links, apart=apart, devices=cluster.devices),
+    )
 
 
 def keep_tunings(path: str | Path, tunings: Mapping[str, Tuning]) -> None:
-    """Write the best variants of devices beside a cluster file (``cluster.measured.json``), each for the graph it was tuned for."""
-    cluster = read_cluster(path)
-    found = [Tuned(tuning.graph, cluster.device(name), tuning.best) for name, tuning in tunings.items()]
+    """Write the best variants of devices, each for the graph of its tuning, beside a cluster file."""
+    devices = {device.name: device for device in read_cluster(path).devices}
+    found = [Tuned(each.graph, devices[name], each.best) for name, each in tunings.items()]
     write(_beside(path, "measured"), _measured(path).tuned_to(*found))
 
 
@@ -116,32 +143,41 @@ def _written(path: Path) -> tuple[Cluster, set[str]]:
         cluster = read(path, Cluster)
         return cluster, {device.name for device in cluster.devices if device.variant != Variant()}
     raw, text = read_toml(path)
-    cluster = convert({"format": "edgekit.cluster", "version": 1, "name": _folder(path), **raw}, Cluster, str(path), text)
+    cluster = convert(
+        {"format": "edgekit.cluster", "version": 1, "name": _folder(path), **raw},
+        Cluster,
+        str(path),
+        text,
+    )
     tables: list[dict[str, Any]] = raw["devices"]
     for device in cluster.devices:
         _check_provider(device, path)
     lacking = [table["name"] for table in tables if "address" not in table]
     addresses = _addresses(lacking, path)
-    devices = (replace(each, address=addresses[each.name]) if each.name in addresses else each for each in cluster.devices)
-    return replace(cluster, devices=tuple(devices)), {table["name"] for table in tables if "variant" in table}
+    own = {table["name"] for table in tables if "variant" in table}
+    found = cluster.devices
+    devices = (replace(each, address=addresses.get(each.name, each.address)) for each in found)
+    return replace(cluster, devices=tuple(devices)), own
 
 
 def _addresses(names: list[str], path: Path) -> dict[str, str]:
     """Where the devices are that were added by these names."""
     added = {device.name: device.address for device in inventory.known()} if names else {}
     if missing := [name for name in names if name not in added]:
+        name = missing[0]
         there = f"devices that were added: {', '.join(added)}" if added else "none was added yet"
-        remedy = 'write address = "local:" there'
+        told = f"no device called {name} was added, and it has no address"
         raise UsageError(
-            f"{path}: no device called {missing[0]} was added, and it has no address{guess(missing[0], list(added)) or ';'} {there}; "
-            f"if it is on this machine, {remedy}; if not, run: edgekit devices add {missing[0]} ssh://USER@HOST"
+            f"{path}: {told}{guess(name, list(added)) or ';'} {there}; "
+            'if it is on this machine, write address = "local:" there; '
+            f"if not, run: edgekit devices add {name} ssh://USER@HOST"
         )
     return {name: added[name] for name in names}
 
 
 def _check_provider(device: Device, path: Path) -> None:
-    """Refuse the short name of an execution provider, which would be taken for a backend of the user's own."""
+    """Refuse the short name of an execution provider: it would be taken for another backend's."""
     short = {name.lower(): name for name in PROVIDERS}.get(device.variant.provider.lower())
     if short:
-        told = f'provider of {device.name}: expected "{short}ExecutionProvider", got "{device.variant.provider}"'
-        raise FormatError(f"{path}: {told}; onnxruntime calls it by the long name, write that")
+        told = f'expected "{short}ExecutionProvider", got "{device.variant.provider}"'
+        raise FormatError(f"{path}: provider of {device.name}: {told}; write the long name")

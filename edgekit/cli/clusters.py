@@ -15,7 +15,10 @@ def read_cluster(path: Path, graph: "Graph | None" = None, surveyed: bool = True
     """As ``api.read_cluster``; what is not used of the measurements is said on standard error."""
     from edgekit import api
 
-    return api.read_cluster(path, graph, lambda remark: print(f"note: {remark}", file=sys.stderr), surveyed)
+    def note(remark: str) -> None:
+        print(f"note: {remark}", file=sys.stderr)
+
+    return api.read_cluster(path, graph, note, surveyed)
 
 
 def linked_cluster(path: Path, graph: "Graph", network: Path) -> "Cluster":
@@ -30,5 +33,6 @@ def linked_cluster(path: Path, graph: "Graph", network: Path) -> "Cluster":
     if found.links:
         return found
     if all(device.scheme == "sim" for device in found.devices):
-        raise UsageError(f"{path}: sim: devices have only the links that are described; add [[links]] to it")
-    raise UsageError(f"{path}: no link is measured or described, so no device can be reached; run: edgekit survey {network} -c {path}")
+        raise UsageError(f"{path}: sim: devices have only links that are described; add [[links]]")
+    told = "no link is measured or described, so no device can be reached"
+    raise UsageError(f"{path}: {told}; run: edgekit survey {network} -c {path}")

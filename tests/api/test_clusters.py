@@ -42,7 +42,10 @@ def path(tmp_path: Path) -> Path:
 
 def a_survey(*pairs: tuple[str, str], apart: tuple[tuple[str, str], ...] = ()) -> Survey:
     samples = [Sample(*pair, "idle", size, (1e-3 + size * 1e-7,) * 9) for pair in pairs for size in (1, 10_000, 100_000)]
-    ways = [*(Way(*pair) for pair in pairs), *(Way(*pair, "stage 0 cannot be reached at 10.0.0.1:5") for pair in apart)]
+    ways = [
+        *(Way(*pair) for pair in pairs),
+        *(Way(*pair, "stage 0 cannot be reached at 10.0.0.1:5") for pair in apart),
+    ]
     return Survey("today", tuple(ways), tuple(samples))
 
 
@@ -95,7 +98,10 @@ def test_a_name_alone_means_the_device_that_was_added(tmp_path: Path) -> None:
     inventory.add(Device("pi", "ssh://pi@10.0.0.5"))
     path = tmp_path / "cluster.toml"
     path.write_text('[[devices]]\nname = "pi"\nspeed = 1.0\n[[devices]]\nname = "here"\naddress = "local:"\n')
-    assert [device.address for device in api.read_cluster(path).devices] == ["ssh://pi@10.0.0.5", "local:"]
+    assert [device.address for device in api.read_cluster(path).devices] == [
+        "ssh://pi@10.0.0.5",
+        "local:",
+    ]
 
 
 def test_a_name_that_was_not_added_is_answered_with_both_remedies(tmp_path: Path) -> None:
@@ -107,7 +113,10 @@ def test_a_name_that_was_not_added_is_answered_with_both_remedies(tmp_path: Path
     assert "no device called board1 was added, and it has no address; none was added yet" in str(caught.value)
     assert str(caught.value).endswith(remedies)
     inventory.add(Device("board2", "ssh://pi@10.0.0.5"))
-    with pytest.raises(UsageError, match=r"did you mean board2\? devices that were added: board2; if it is on this machine") as caught:
+    with pytest.raises(
+        UsageError,
+        match=r"did you mean board2\? devices that were added: board2; if it is on this machine",
+    ) as caught:
         api.read_cluster(path)
     assert str(caught.value).endswith(remedies)
 
@@ -115,5 +124,8 @@ def test_a_name_that_was_not_added_is_answered_with_both_remedies(tmp_path: Path
 def test_the_short_name_of_a_provider_is_answered_with_the_long_one(tmp_path: Path) -> None:
     path = tmp_path / "cluster.toml"
     path.write_text('[[devices]]\nname = "a"\naddress = "local:"\nvariant = { provider = "CUDA" }\n')
-    with pytest.raises(FormatError, match='provider of a: expected "CUDAExecutionProvider", got "CUDA"; onnxruntime calls it'):
+    with pytest.raises(
+        FormatError,
+        match='provider of a: expected "CUDAExecutionProvider", got "CUDA"; write the long name',
+    ):
         api.read_cluster(path)

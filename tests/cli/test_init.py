@@ -24,7 +24,10 @@ def test_without_devices_there_are_two_on_this_machine_and_links_between_them() 
         "cluster.toml: near and far, two devices on this machine\nnext: edgekit profile net.onnx -c cluster.toml -o run\n"
     )
     cluster = api.read_cluster("cluster.toml")
-    assert [(device.name, device.address) for device in cluster.devices] == [("near", "local:"), ("far", "local:")]
+    assert [(device.name, device.address) for device in cluster.devices] == [
+        ("near", "local:"),
+        ("far", "local:"),
+    ]
     assert cluster.name == "garden" and cluster.client == "client"
     assert cluster.link("near", "far") is not None and cluster.link("client", "near") is not None
 

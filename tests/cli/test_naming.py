@@ -109,7 +109,10 @@ def test_several_pipelines_are_listed_where_none_is_named(served: Path, monkeypa
         outcome = edgekit_run("status")
         assert outcome.code == 0 and "to see one: edgekit status -n garden" in outcome.out
         assert [line.split()[0] for line in outcome.out.splitlines()[1:3]] == ["garden", "roof"]
-        assert json.loads(edgekit_run("status", "--json").out) == {"version": 1, "deployed": ["garden", "roof"]}
+        assert json.loads(edgekit_run("status", "--json").out) == {
+            "version": 1,
+            "deployed": ["garden", "roof"],
+        }
     finally:
         assert edgekit_run("stop", "-n", "roof").out == "stopped near\n"
     assert "stage 0@near" in edgekit_run("status").out

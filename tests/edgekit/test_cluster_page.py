@@ -45,4 +45,7 @@ def test_the_examples_together_are_a_cluster_file(tmp_path: Path) -> None:
 
 def test_the_example_at_the_top_is_a_cluster_file(tmp_path: Path) -> None:
     (tmp_path / "cluster.toml").write_text(PAGE.partition("```toml")[2].partition("```")[0])
-    assert [device.name for device in read(tmp_path / "cluster.toml", Cluster).devices] == ["pi", "here"]
+    assert [device.name for device in read(tmp_path / "cluster.toml", Cluster).devices] == [
+        "pi",
+        "here",
+    ]
