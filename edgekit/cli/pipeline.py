@@ -104,10 +104,12 @@ def _ask_to_replace(home: Path, graph: "Graph", cluster: Path) -> None:
     served = api.find_record(home)
     if served.graph.digest == graph.digest:
         return
-    told = f"{home.name} serves another network ({served.graph.name}: {served.plan.describe()}), which this ends"
+    other = f"{served.graph.name}: {served.plan.describe()}"
+    told = f"{home.name} serves another network ({other}), which this ends"
     if sys.stdin.isatty() and typer.confirm(f"{told}. Go on?", err=True):
         return
-    raise UsageError(f'{told}; to do so, add --replace; to keep both, write another name in {cluster}, such as name = "{home.name}2"')
+    keep = f'to keep both, write another name in {cluster}, such as name = "{home.name}2"'
+    raise UsageError(f"{told}; to do so, add --replace; {keep}")
 
 
 def _fallbacks(

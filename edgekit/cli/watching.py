@@ -63,11 +63,12 @@ def _list(names: "Sequence[str]", json: bool) -> None:
     if json:
         print(msgspec.json.encode({"version": 1, "deployed": names}).decode())
         return
-    found = {name: api.find_record(api.home_of(name)) for name in names if api.deployed(api.home_of(name))}
-    rows = [
-        [name, found[name].graph.name, found[name].plan.describe()] if name in found else [name, "", "not deployed to its end"]
-        for name in names
-    ]
+    rows = []
+    for name in names:
+        home = api.home_of(name)
+        served = api.find_record(home) if api.deployed(home) else None
+        told = [served.graph.name, served.plan.describe()] if served else ["", "not deployed to its end"]
+        rows.append([name, *told])
     table("", ["name", "network", "plan"], rows, words=3)
     print(f"to see one: edgekit status -n {names[0]}")
 

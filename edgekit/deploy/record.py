@@ -70,9 +70,13 @@ def home_of(cluster: str) -> Path:
 
 
 def deployed_names(state: Path | None = None) -> tuple[str, ...]:
-    """The pipelines that are written down, also of deployments that have not come to their end; ``state``: the folder of their homes."""
-    found = (path.parent.name for name in (DEPLOYED, DEPLOYING) for path in (state or folders.state()).glob(f"*/{name}"))
-    return tuple(sorted(set(found)))
+    """The pipelines that are written down, also those whose deployment has not come to its end.
+
+    ``state`` is the folder of their homes.
+    """
+    homes = state or folders.state()
+    found = {path.parent.name for name in (DEPLOYED, DEPLOYING) for path in homes.glob(f"*/{name}")}
+    return tuple(sorted(found))
 
 
 def only_deployed() -> str:
@@ -85,7 +89,7 @@ def only_deployed() -> str:
     if not names:
         raise UsageError("no pipeline is deployed; run: edgekit deploy, or name a plan")
     if len(names) > 1:
-        raise UsageError(f"expected the name of a pipeline, because several are deployed: {', '.join(names)}; name one of them, with -n")
+        raise UsageError(f"several pipelines are deployed: {', '.join(names)}; name one, with -n NAME")
     return names[0]
 
 
@@ -102,8 +106,8 @@ def find_record(home: Path) -> Record:
     """
     if not deployed(home):
         if others := [name for name in deployed_names(home.parent) if name != home.name]:
-            likely = guess(home.name, others)
-            raise UsageError(f"no pipeline called {home.name} is deployed{likely or ';'} deployed: {', '.join(others)}")
+            there = f"{guess(home.name, others) or ';'} deployed: {', '.join(others)}"
+            raise UsageError(f"no pipeline called {home.name} is deployed{there}")
         raise UsageError(f"no pipeline is deployed under {home}; run: edgekit deploy, or name a plan")
     return read(home / DEPLOYED, Record)
 

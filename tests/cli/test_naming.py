@@ -43,7 +43,7 @@ def test_the_pipeline_that_is_meant_is_found_in_this_order(folder: Path, monkeyp
     planted("roof")
     assert api.pipeline_name() == "roof"
     planted("well")
-    with pytest.raises(UsageError, match="several are deployed: roof, well; name one of them, with -n"):
+    with pytest.raises(UsageError, match="several pipelines are deployed: roof, well; name one, with -n NAME"):
         api.pipeline_name()
     toml(folder, LOCAL)
     assert api.pipeline_name() == "garden"
@@ -69,7 +69,7 @@ def test_of_several_pipelines_none_is_stopped_unless_it_is_named(folder: Path, m
     monkeypatch.chdir(folder)
     planted("roof", "well")
     outcome = edgekit_run("stop")
-    assert outcome.code == 2 and "several are deployed: roof, well; name one of them, with -n" in outcome.message
+    assert outcome.code == 2 and "several pipelines are deployed: roof, well; name one, with -n NAME" in outcome.message
 
 
 @pytest.fixture
