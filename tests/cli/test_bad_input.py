@@ -209,7 +209,7 @@ CASES = {
     "verify plan.json -g net.onnx -c telnet.toml": (2, "no way to reach 'telnet:far'"),
     "verify plan.json": (2, "a plan needs its network and its cluster; add -g net.onnx -c cluster.toml"),
     f"verify plan.json {PLANNED} -p others": (2, "the profile of near is of graph"),
-    f"verify front.json {PLANNED} --pick best": (2, "expected knee, latency, period, memory or a number below"),
+    f"verify front.json {PLANNED} --pick best": (2, "expected knee, latency, period or a number below"),
     f"verify front.json {PLANNED} --pick 99": (2, "got '99'; change --pick"),
     f"verify bare/front.json {PLANNED}": (2, "bare/front.json holds no plan; run edgekit partition again"),
     f"verify plan.json {PLANNED} -p profiles --within 0 {VERIFY}": (1, "promise missed"),
