@@ -9,15 +9,40 @@ edgekit.errors.UsageError: pi: no way to reach 'telnet:pi'; addresses begin with
 from collections.abc import Callable
 from pathlib import Path
 
-from devices import local, sim, ssh
 from devices.connection import Connection
 from edgekit.device import Device
 from edgekit.errors import UsageError
 
 __all__ = ["SCHEMES", "Connection", "connect"]
 
-SCHEMES: dict[str, Callable[[Device, Path | None], Connection]] = {"local": local.connect, "sim": sim.connect, "ssh": ssh.connect}
-"""Address schemes and what opens them; a test or a plug-in may add its own."""
+
+def _local(device: Device, home: Path | None) -> Connection:
+    from devices.local import connect
+
+    return connect(device, home)
+
+
+def _sim(device: Device, home: Path | None) -> Connection:
+    from devices.sim import connect
+
+    return connect(device, home)
+
+
+def _ssh(device: Device, home: Path | None) -> Connection:
+    from devices.ssh import connect
+
+    return connect(device, home)
+
+
+SCHEMES: dict[str, Callable[[Device, Path | None], Connection]] = {
+    "local": _local,
+    "sim": _sim,
+    "ssh": _ssh,
+}
+"""Address schemes and what opens them; a test or a plug-in may add its own.
+
+Each imports what it needs when the first device is opened: paramiko, or onnxruntime.
+"""
 
 
 def connect(device: Device, home: Path | None = None) -> Connection:

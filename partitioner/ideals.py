@@ -14,8 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from edgekit.errors import PlanError
 from partitioner.tables import Floats
@@ -95,6 +93,9 @@ def merged(count: int, edges: Iterable[tuple[int, int]], together: Iterable[Sequ
 
     Groups are numbered in an order in which edges only lead onwards.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     links = list(edges)
     for group in together:
         links += [pair for a, b in pairwise(group) for pair in ((a, b), (b, a))]

@@ -11,47 +11,52 @@ with api.deploy(front.knee(), graph, model, cluster) as pipeline:
     trace = api.verify(pipeline)
 """
 
-from devices.chaos import Chaos, Faults
-from devices.inventory import known as all_devices
-from edgekit.api.beginning import first_cluster, write_first_cluster
-from edgekit.api.clusters import HERE, cluster_name, keep_survey, keep_tunings, pipeline_name, read_cluster
-from edgekit.api.demo import demo
-from edgekit.api.evolving import evolved, trial_of
-from edgekit.api.fallbacks import fallbacks
-from edgekit.api.losses import Evaluated, Judge, evaluate, measure_losses
-from edgekit.api.memory import needs
-from edgekit.api.precisions import Quantized, quantize
-from edgekit.api.predictors import learn, predict_profiles, read_predictor
-from edgekit.api.runs import Run, report
-from edgekit.api.steps import export, load, partition, predict, profile, read_costs, read_front, read_plan, read_profile
-from edgekit.api.surveys import survey, take_survey
-from edgekit.api.tunings import tune
-from edgekit.deploy.attaching import attach, connect
-from edgekit.deploy.certify import certify as verify
-from edgekit.deploy.client import Streaming
-from edgekit.deploy.doctor import examine
-from edgekit.deploy.frameio import ResultWriter, read_frames
-from edgekit.deploy.observing import Observer, Status
-from edgekit.deploy.perfetto import clock_words, trace_events
-from edgekit.deploy.pipeline import Pipeline, deploy
-from edgekit.deploy.rates import LinkRate, StageRate
-from edgekit.deploy.record import deployed, deployed_names, find_record, home_of
-from edgekit.deploy.recording import Recorder, Recording
-from edgekit.deploy.slowing import Slow
-from edgekit.deploy.standing import deploy_to_stay, end, roll_back
-from edgekit.deploy.submitting import Submitting
-from edgekit.deploy.transports import transport_of
-from edgekit.front import Question
-from edgekit.onnxio import Model
-from edgekit.profile import Profile
-from edgekit.report.difference import differences, shifts
-from edgekit.report.tables import Row as KernelRow
-from edgekit.report.tables import by_type, in_order, kernels_csv, perfetto, reconcile, top
-from edgekit.report.write import write_winners
-from edgekit.runtime.log import Event
-from partitioner.explaining import explain
-from partitioner.whatif import sweep
-from profilers.links import with_links
+from typing import TYPE_CHECKING
+
+from edgekit.imports import postpone
+
+if TYPE_CHECKING:  # each is imported when it is first used
+    from devices.chaos import Chaos, Faults
+    from devices.inventory import known as all_devices
+    from edgekit.api.beginning import first_cluster, write_first_cluster
+    from edgekit.api.clusters import HERE, cluster_name, keep_survey, keep_tunings, pipeline_name, read_cluster
+    from edgekit.api.demo import demo
+    from edgekit.api.evolving import evolved, trial_of
+    from edgekit.api.fallbacks import fallbacks
+    from edgekit.api.losses import Evaluated, Judge, evaluate, measure_losses
+    from edgekit.api.memory import needs
+    from edgekit.api.precisions import Quantized, quantize
+    from edgekit.api.predictors import learn, predict_profiles, read_predictor
+    from edgekit.api.runs import Run, report
+    from edgekit.api.steps import export, load, partition, predict, profile, read_costs, read_front, read_plan, read_profile
+    from edgekit.api.surveys import survey, take_survey
+    from edgekit.api.tunings import tune
+    from edgekit.deploy.attaching import attach, connect
+    from edgekit.deploy.certify import certify as verify
+    from edgekit.deploy.client import Streaming
+    from edgekit.deploy.doctor import examine
+    from edgekit.deploy.frameio import ResultWriter, read_frames
+    from edgekit.deploy.observing import Observer, Status
+    from edgekit.deploy.perfetto import clock_words, trace_events
+    from edgekit.deploy.pipeline import Pipeline, deploy
+    from edgekit.deploy.rates import LinkRate, StageRate
+    from edgekit.deploy.record import deployed, deployed_names, find_record, home_of
+    from edgekit.deploy.recording import Recorder, Recording
+    from edgekit.deploy.slowing import Slow
+    from edgekit.deploy.standing import deploy_to_stay, end, roll_back
+    from edgekit.deploy.submitting import Submitting
+    from edgekit.deploy.transports import transport_of
+    from edgekit.front import Question
+    from edgekit.onnxio import Model
+    from edgekit.profile import Profile
+    from edgekit.report.difference import differences, shifts
+    from edgekit.report.tables import Row as KernelRow
+    from edgekit.report.tables import by_type, in_order, kernels_csv, perfetto, reconcile, top
+    from edgekit.report.write import write_winners
+    from edgekit.runtime.log import Event
+    from partitioner.explaining import explain
+    from partitioner.whatif import sweep
+    from profilers.links import with_links
 
 __all__ = [
     "HERE",
@@ -138,3 +143,5 @@ __all__ = [
     "write_first_cluster",
     "write_winners",
 ]
+
+postpone(__name__)

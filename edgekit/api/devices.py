@@ -12,13 +12,11 @@ from devices.hostkeys import fingerprint
 from devices.login import Ask, known, login, offered, trust
 from devices.setup import Outcome, remove, setup
 from edgekit.calibration import Calibration
-from edgekit.deploy.opening import connect_all
 from edgekit.device import Device, Variant
 from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
 from edgekit.runtime.pages import address_from
 from edgekit.runtime.verbs import Transport
-from profilers.calibrating import calibrate
 
 __all__ = [
     "Board",
@@ -56,6 +54,9 @@ def calibrated(
     tell: Callable[[str], None] = lambda text: None,
 ) -> Calibration:
     """What kernels cost on a device that was added, or on this machine (``local:``), fitted to micro-networks that run there."""
+    from edgekit.deploy.opening import connect_all
+    from profilers.calibrating import calibrate
+
     device = Device("local", name) if name == "local:" else inventory.find([name])[0]
     with ExitStack() as stack:
         pinned = structs.replace(device, cores=cores or device.cores, variant=Variant(threads=threads))

@@ -8,10 +8,8 @@ import msgspec
 
 from devices import Connection
 from edgekit import onnxio
-from edgekit.api.measuring import measure_front
 from edgekit.cluster import Cluster
 from edgekit.costs import Costs, nouns
-from edgekit.deploy.opening import connect_all
 from edgekit.errors import PlanError
 from edgekit.files import read, write_bytes
 from edgekit.front import ANYHOW, Front, Question
@@ -25,10 +23,6 @@ from edgekit.shapes import parse_shape
 from partitioner.asking import minimised
 from partitioner.choosing import choose
 from partitioner.cost import price
-from partitioner.exact import solve
-from profilers.coding import time_codecs
-from profilers.profiling import profile_graph, with_energy
-from profilers.segments import ends, measure_segments
 
 __all__ = [
     "export",
@@ -149,6 +143,10 @@ def profile(
 
     ``keep`` gets each profile as soon as it is there, so that nothing is lost where a later device fails.
     """
+    from edgekit.deploy.opening import connect_all
+    from profilers.coding import time_codecs
+    from profilers.profiling import profile_graph, with_energy
+
     found: dict[str, Profile | tuple[Profile, ...]] = {}
     for device in [cluster.device(name) for name in devices] if devices else cluster.devices:
         tell(device.name)
@@ -172,6 +170,8 @@ def profile(
 
 
 def _with_ends(graph: Graph, model: Model, connection: Connection, found: Profile, tell: Tell, keep: Keep) -> Profile:
+    from profilers.segments import ends, measure_segments
+
     def named(text: str) -> None:
         tell(f"{found.device}: {text}")
 
@@ -199,6 +199,7 @@ def partition(
     Raises:
         PlanError: no plan meets the memory caps and constraints, or the devices cannot reach each other.
     """
+    from partitioner.exact import solve
 
     objectives = minimised(objectives, question.losses)
 
@@ -206,6 +207,8 @@ def partition(
         return solve(graph, cluster, found, objectives, question)
 
     if measure and model is not None:
+        from edgekit.api.measuring import measure_front
+
         return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep)
     return search(profiles), dict(profiles)
 

@@ -47,14 +47,18 @@ def list_devices(
     json: Json = False,
 ) -> None:
     """List the devices that were added."""
-    from edgekit.api import devices as api
+    from edgekit.api import all_devices
 
     if stock:
+        from edgekit.api import devices as api
+
         _print({"version": 1, "boards": api.stock_boards()}) if json else _boards(api.stock_boards())
         return
-    found = api.known_devices()
+    found = all_devices()
     if json:
         _print({"devices": found})
+    elif not found:
+        print("no device was added; to add one: edgekit devices add NAME ssh://USER@HOST")
     else:
         table("", ["device", "address"], [[device.name, device.address] for device in found], words=2)
 

@@ -4,7 +4,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,12 +13,14 @@ from devices import Connection, connect
 from devices.local import find
 from edgekit.deploy.rates import StageRate, rates
 from edgekit.deploy.record import Record, find_record
-from edgekit.deploy.recording import Recorder, Recording
 from edgekit.deploy.slowing import Slow, Slowing
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.log import Event, event_of
 from edgekit.runtime.verbs import LogsReply, StageStatus
+
+if TYPE_CHECKING:
+    from edgekit.deploy.recording import Recording
 
 __all__ = ["Host", "Observer", "Status"]
 
@@ -95,12 +97,14 @@ class Observer:
                 found += [_event(line, name) for line in lines if line.strip()]
         return sorted(found, key=lambda event: event.time)
 
-    def watch(self, seconds: float) -> Recording:
+    def watch(self, seconds: float) -> "Recording":
         """What passes on all devices in so many seconds.
 
         Raises:
             DeviceError: one is out of reach.
         """
+        from edgekit.deploy.recording import Recorder
+
         connections = {device.name: self._connection(device) for device in self.record.devices}
         with Recorder(self.record.plan, self.record.release, connections) as recorder:
             time.sleep(seconds)

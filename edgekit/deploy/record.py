@@ -4,13 +4,12 @@
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgekit import folders
 from edgekit.cluster import Cluster
-from edgekit.deploy.pipeline import Pipeline
 from edgekit.device import Device
 from edgekit.errors import UsageError
 from edgekit.files import read, write
@@ -19,6 +18,9 @@ from edgekit.mistakes import guess
 from edgekit.plan import Plan
 from edgekit.runtime.verbs import Loaded, Transport
 from edgekit.trace import Equality
+
+if TYPE_CHECKING:
+    from edgekit.deploy.pipeline import Pipeline
 
 __all__ = ["DEPLOYED", "DEPLOYING", "Left", "Record", "deployed", "deployed_names", "find_record", "home_of", "only_deployed", "record"]
 
@@ -112,7 +114,7 @@ def find_record(home: Path) -> Record:
     return read(home / DEPLOYED, Record)
 
 
-def record(pipeline: Pipeline, path: Path, before: tuple[str, ...] = (), left: tuple[Left, ...] = ()) -> Record:
+def record(pipeline: "Pipeline", path: Path, before: tuple[str, ...] = (), left: tuple[Left, ...] = ()) -> Record:
     """Write a pipeline down."""
     addresses = tuple((*edge, *address) for edge, address in pipeline.addresses.items())
     loaded = tuple((*key, value) for key, value in pipeline.loaded.items())

@@ -25,7 +25,10 @@ def files(host: Host) -> list[str]:
 
 
 def test_before_any_device_is_added_every_command_says_what_to_do(lab: Bed) -> None:
-    for arguments in (("list",), ("check",), ("setup",), ("facts", "pi"), ("remove", "pi")):
+    listed = edgekit_run("devices", "list")
+    assert (listed.code, listed.out) == (0, "no device was added; to add one: edgekit devices add NAME ssh://USER@HOST\n")
+    assert json.loads(edgekit_run("devices", "list", "--json").out) == {"devices": []}
+    for arguments in (("check",), ("setup",), ("facts", "pi"), ("remove", "pi")):
         done = edgekit_run("devices", *arguments)
         assert (done.code, done.message) == (2, "error: no device is known yet; run: edgekit devices add NAME ssh://USER@HOST")
 
