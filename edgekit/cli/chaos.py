@@ -1,37 +1,39 @@
-"""The command that stands between two machines and does to their connection what the world does."""
+"""The proxy between two machines that does to their connection what bad networks do, for developers of edgekit."""
 
 import time
 from typing import Annotated
 
 import typer
 
-from edgekit.cli.app import command
+from edgekit.cli.app import command, group
 from edgekit.cli.console import progress
 
 __all__ = ["chaos"]
 
 LOOK_S = 0.2
 
+dev = group("dev", "Tools to test edgekit itself.")
 
-@command("chaos")
+
+@command("chaos", dev)
 def chaos(
-    target: Annotated[str, typer.Argument(help="HOST:PORT that is dialled for whoever dials this.")],
-    listen: Annotated[str, typer.Option(help="HOST:PORT to listen on; port 0: any that is free.")] = "127.0.0.1:0",
-    seconds: Annotated[float | None, typer.Option(help="How long; until Ctrl-C unless given.", min=0.0)] = None,
-    seed: Annotated[int, typer.Option(help="The same faults at the same places of a connection for one seed.")] = 0,
-    reset: Annotated[float, typer.Option(help="Share of chunks (16 KiB) at which the connection is reset.", min=0, max=1)] = 0.0,
-    half: Annotated[float, typer.Option(help="… of which half arrives, then a reset.", min=0, max=1)] = 0.0,
-    flip: Annotated[float, typer.Option(help="… in which one bit arrives otherwise.", min=0, max=1)] = 0.0,
-    stall: Annotated[float, typer.Option(help="… before which nothing moves for a while.", min=0, max=1)] = 0.0,
-    pieces: Annotated[float, typer.Option(help="… that arrive in small pieces.", min=0, max=1)] = 0.0,
-    stall_time: Annotated[str, typer.Option(help="How long a stall is, such as 500ms.")] = "500ms",
-    latency: Annotated[str | None, typer.Option(help="Each way, such as 20ms.")] = None,
-    jitter: Annotated[str | None, typer.Option(help="Up to so much more, each way.")] = None,
-    rate: Annotated[str | None, typer.Option(help="Each way, such as 5Mbit.")] = None,
-    cut_every: Annotated[str | None, typer.Option(help="Also reset all connections every so often, such as 2s.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    target: Annotated[str, typer.Argument(help="HOST:PORT to connect to, for each connection that comes in.")],
+    listen: Annotated[str, typer.Option(help="HOST:PORT to listen on; port 0 takes a free port.")] = "127.0.0.1:0",
+    seconds: Annotated[float | None, typer.Option(help="Stop after this time; without it, at Ctrl-C.", min=0.0)] = None,
+    seed: Annotated[int, typer.Option(help="The same seed puts the same faults at the same places.")] = 0,
+    reset: Annotated[float, typer.Option(help="Share of the chunks (16 KiB each) at which the connection is reset.", min=0, max=1)] = 0.0,
+    half: Annotated[float, typer.Option(help="Share of the chunks of which half arrives before a reset.", min=0, max=1)] = 0.0,
+    flip: Annotated[float, typer.Option(help="Share of the chunks in which one bit is flipped.", min=0, max=1)] = 0.0,
+    stall: Annotated[float, typer.Option(help="Share of the chunks before which nothing moves for --stall-time.", min=0, max=1)] = 0.0,
+    pieces: Annotated[float, typer.Option(help="Share of the chunks that arrive in small pieces.", min=0, max=1)] = 0.0,
+    stall_time: Annotated[str, typer.Option(help="How long a stall lasts, such as 500ms.")] = "500ms",
+    latency: Annotated[str | None, typer.Option(help="Delay in each direction, such as 20ms.")] = None,
+    jitter: Annotated[str | None, typer.Option(help="Random extra delay, up to this much in each direction.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Bits per second in each direction, such as 5Mbit.")] = None,
+    cut_every: Annotated[str | None, typer.Option(help="Reset all connections once in this time, such as 2s.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the counts of the faults as JSON.")] = False,
 ) -> None:
-    """A TCP proxy with faults: resets, half messages, flipped bits, stalls, delays; to see what a pipeline makes of them."""
+    """Run a TCP proxy with faults: resets, half messages, flipped bits, stalls and delays."""
     import msgspec
 
     from edgekit import api

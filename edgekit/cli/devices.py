@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgekit.cli.app import app, command
+from edgekit.cli.app import command, group
 from edgekit.cli.console import asked, mb, progress, table
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "calibrate", "check", "facts", "list_devices", "remove", "set_up"]
 
-devices = typer.Typer(no_args_is_help=True, help="Machines that are reached over SSH: add them once, set them up, look at them.")
-app.add_typer(devices, name="devices")
+devices = group("devices", "Add machines that are reached over SSH, set them up, look at them, remove them.")
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[names]...", help="Devices that were added; all, unless named.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

@@ -5,20 +5,31 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from edgekit import __version__
+from edgekit.cli.app import PANELS, ROAD, app
 from edgekit.errors import DeviceError, PromiseError, UsageError
 from tests.cli.bed import ROOT, edgekit_run
 
-COMMANDS = "chaos deploy devices doctor demo export inspect logs partition profile report rollback run status stop survey verify".split()
 
-
-def test_help_names_every_command_and_exit_code() -> None:
+def test_help_names_every_command_on_the_road_and_exit_code() -> None:
     outcome = edgekit_run("--help")
     assert outcome.code == 0
-    assert all(command in outcome.out for command in COMMANDS)
+    first = [line.split()[1] for line in outcome.out.splitlines() if line.startswith("│ ") and line[2] != " "]
+    commands = [word for word in first if not word.startswith("-")]
+    assert commands == [name for name in PANELS if name in commands], "in the order of the road"
+    assert set(commands) == set(get_command(app).commands) and "deploy" in commands
+    panels = [line.split(" ─")[0].removeprefix("╭─ ") for line in outcome.out.splitlines() if line.startswith("╭─ ")]
+    assert panels == ["Options", *ROAD]
     assert "0 done, 1 a promise was missed, 2 wrong use, 3 a device failed, 130 interrupted" in " ".join(outcome.out.split())
     assert edgekit_run("--version").out == f"edgekit {__version__}\n"
+
+
+@pytest.mark.parametrize("line", ["", "partition", "devices", "devices add", "dev", "dev chaos"])
+def test_a_short_option_asks_for_help_everywhere(line: str) -> None:
+    short, long = (edgekit_run(*line.split(), option) for option in ("-h", "--help"))
+    assert short.code == long.code == 0 and short.out == long.out and "Usage: " in short.out
 
 
 HEAVY = {"cryptography", "matplotlib", "msgspec", "numpy", "onnx", "onnxruntime", "paramiko", "scipy", "torch"}

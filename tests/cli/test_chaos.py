@@ -31,7 +31,18 @@ def test_a_proxy_with_faults_says_what_it_did() -> None:
         for run in (hear, talk):
             threading.Thread(target=run, daemon=True).start()
         outcome = edgekit_run(
-            "chaos", f"127.0.0.1:{there}", "--listen", f"127.0.0.1:{here}", "--pieces", "1", "--latency", "1ms", "--seconds", "1", "--json"
+            "dev",
+            "chaos",
+            f"127.0.0.1:{there}",
+            "--listen",
+            f"127.0.0.1:{here}",
+            "--pieces",
+            "1",
+            "--latency",
+            "1ms",
+            "--seconds",
+            "1",
+            "--json",
         )
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith(f"127.0.0.1:{here} leads to 127.0.0.1:{there}")
@@ -40,5 +51,5 @@ def test_a_proxy_with_faults_says_what_it_did() -> None:
 
 
 def test_an_address_that_is_none_is_told() -> None:
-    outcome = edgekit_run("chaos", "pi")
+    outcome = edgekit_run("dev", "chaos", "pi")
     assert outcome.code == 2 and "expected HOST:PORT, got 'pi'" in outcome.message
