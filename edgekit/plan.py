@@ -11,8 +11,9 @@ from edgekit.codec import OPSETS, STRAIGHT, Codec, carried, takes
 from edgekit.device import OF_FP32, Variant
 from edgekit.errors import PlanError
 from edgekit.graph import Graph, Tensor
-from edgekit.quantity import Badge, Bytes, Count, Name, Seconds, ms, three
+from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
 from edgekit.range import Range, misfit
+from edgekit.wording import ms, three
 
 __all__ = [
     "CLIENT",

@@ -1,6 +1,6 @@
-"""How numbers of things are said in messages and tables."""
+"""How quantities and counts are written in messages and tables."""
 
-__all__ = ["counted"]
+__all__ = ["counted", "mb", "ms", "three"]
 
 
 def counted(number: int, thing: str) -> str:
@@ -12,3 +12,32 @@ def counted(number: int, thing: str) -> str:
     if number == 1:
         return f"{number} {thing}"
     return f"{number} {thing}{'es' if thing.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
+
+
+def mb(nbytes: float) -> str:
+    """Bytes as kB or MB, of 1000 and 1000000 bytes.
+
+    >>> mb(3_100_000), mb(900)
+    ('3.1 MB', '0.9 kB')
+    """
+    return f"{nbytes / 1e6:.1f} MB" if nbytes >= 1e6 else f"{nbytes / 1e3:.1f} kB"
+
+
+def three(value: float) -> str:
+    """A number with three significant digits, and without an exponent where it is large.
+
+    >>> three(0.01234), three(56.04), three(1234.5)
+    ('0.0123', '56', '1234')
+    """
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def ms(seconds: float) -> str:
+    """Seconds as milliseconds, three significant digits.
+
+    >>> ms(0.0123456)
+    '12.3 ms'
+    >>> ms(1.5)
+    '1500 ms'
+    """
+    return f"{three(seconds * 1e3)} ms"

@@ -6,7 +6,7 @@ from edgekit.cluster import Cluster
 from edgekit.constraints import Constraints
 from edgekit.front import value
 from edgekit.plan import Cost, Plan
-from edgekit.quantity import mb
+from edgekit.wording import mb
 from partitioner.tabulating import cap
 
 __all__ = ["broken"]

@@ -10,7 +10,7 @@ from edgekit.constraints import Constraints
 from edgekit.front import value
 from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.plan import Cost
-from edgekit.quantity import mb
+from edgekit.wording import mb
 from partitioner.labels import Chain, Found, chains
 from partitioner.tables import Tables
 from partitioner.tabulating import cap

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from edgekit.quantity import mb, ms
+from edgekit.wording import mb, ms
 
 if TYPE_CHECKING:
     from rich.table import Table
