@@ -10,9 +10,13 @@ from edgekit.wording import mb, ms
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["asked", "drawn_table", "mb", "ms", "percent", "progress", "steps", "table"]
+__all__ = ["GAP", "asked", "drawn_table", "mb", "ms", "narrowest", "percent", "progress", "steps", "table"]
 
 Tell = Callable[[str], None]
+
+
+GAP = 2
+"""Spaces between two columns of a table."""
 
 
 def percent(share: float) -> str:
@@ -29,19 +33,46 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], wor
     from rich.console import Console
 
     console = Console()
-    Console(width=None if console.is_terminal else 160).print(drawn_table(title, columns, rows, words))
+    console = Console(width=None if console.is_terminal else 160)
+    console.print(drawn_table(title, columns, rows, words, console.width))
 
 
-def drawn_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> "Table":
-    """The same, to be printed by whoever asked for it."""
+def drawn_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1, width: int = 0) -> "Table":
+    """The same, to be printed by whoever asked for it; no word is broken where that fits ``width``."""
     from rich.table import Table
 
+    widths = _widths(columns, rows, width)
     drawn = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for index, name in enumerate(columns):
-        drawn.add_column(name, justify="left" if index < words else "right", overflow="fold")
+        justify = "left" if index < words else "right"
+        drawn.add_column(name, justify=justify, overflow="fold", width=widths[index])  # type: ignore[arg-type]
     for row in rows:
         drawn.add_row(*(cell.replace("[", r"\[") for cell in row))
     return drawn
+
+
+def narrowest(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """The length of the longest word of each column.
+
+    >>> narrowest(["stage", "peak memory"], [["stage 0@pi", "3.1 MB"]])
+    [5, 6]
+    """
+    cells = zip(columns, *rows, strict=True)
+    return [max(len(word) for cell in column for word in (cell or "-").split()) for column in cells]
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Sequence[int | None]:
+    """What each column gets of ``width``: what it asks for, less what the widest can do without; None: up to rich."""
+    least = narrowest(columns, rows)
+    cells = zip(columns, *rows, strict=True)
+    widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in cells]
+    room = width - GAP * (len(columns) - 1)
+    if sum(widths) <= room or sum(least) > room:
+        return [None] * len(columns)
+    while sum(widths) > room:
+        spare = [(wide - few, index) for index, (wide, few) in enumerate(zip(widths, least, strict=True))]
+        widths[max(spare)[1]] -= 1
+    return widths
 
 
 @contextmanager

@@ -2,17 +2,19 @@
 
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgekit.cli.app import command
-from edgekit.cli.console import drawn_table, mb, progress, table
+from edgekit.cli.console import GAP, drawn_table, mb, narrowest, progress, table
 from edgekit.cli.options import PipelineName
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from typing import NoReturn
 
     from rich.table import Table
 
@@ -22,16 +24,32 @@ __all__ = ["keep_recording", "logs", "status"]
 
 PAUSE_S = 1.0
 
+LEAST = ("process", "peak memory", "failed", "queue", "frames")
+"""Columns that are left out, in this order, where the terminal is too narrow for all."""
+
+MEANINGS = {
+    "frames/s": "frames per second since the look before",
+    "busy": "share of the time in which the stage computes",
+    "links": "data per second, from the client (client →) and to the next stage (→ 1)",
+    "queue": "frames that have arrived and wait",
+    "temp": "of the hottest sensor, and what slows the machine down",
+    "failed": "frames without a result",
+    "peak memory": "most memory that the stage's process has held",
+    "process": "its number on the device",
+}
+
 
 @command("status")
 def status(
     name: PipelineName = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines; with --watch a line each time.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
-    trace: Annotated[Path | None, typer.Option("--perfetto", help="Record which frame is where, as a trace for ui.perfetto.dev.")] = None,
-    seconds: Annotated[float, typer.Option(help="How long to record.", min=0.1)] = 10.0,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every second, until Ctrl-C.")] = False,
+    trace: Annotated[
+        Path | None, typer.Option("--perfetto", help="Record which frame is where; write a trace for ui.perfetto.dev.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="With --perfetto: how long to record.", min=0.1)] = 10.0,
 ) -> None:
-    """Show the stages of a deployed pipeline as they should be and as they are; exit code 3 where one is not serving."""
+    """Show each stage of a deployed pipeline; exit code 3 if one does not serve."""
     from edgekit import api
     from edgekit.errors import DeviceError
 
@@ -40,7 +58,7 @@ def status(
         _list(names, json)
         return
     name = api.pipeline_name(name)
-    with api.Observer(api.home_of(name)) as observer:
+    with _until_interrupted(watch), api.Observer(api.home_of(name)) as observer:
         if trace is not None:
             with progress("recording") as tell:
                 tell(f"{seconds:g} s")
@@ -73,7 +91,18 @@ def _list(names: "Sequence[str]", json: bool) -> None:
     print(f"to see one: edgekit status -n {names[0]}")
 
 
-def _watch(observer: "Observer", found: "Status", json: bool) -> NoReturn:
+@contextmanager
+def _until_interrupted(asked: bool) -> "Iterator[None]":
+    """Where it is asked for, Ctrl-C is how a command ends, and no error."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not asked:
+            raise
+        raise typer.Exit from None
+
+
+def _watch(observer: "Observer", found: "Status", json: bool) -> "NoReturn":
     """One look after the other: on a terminal each in the place of the one before, else below it."""
     if json or not sys.stdout.isatty():
         while True:
@@ -82,24 +111,25 @@ def _watch(observer: "Observer", found: "Status", json: bool) -> NoReturn:
             found = observer.status()
     from rich.live import Live
 
-    with Live(_table(found), auto_refresh=False, transient=True) as live:
+    with Live(auto_refresh=False, transient=True) as live:
         while True:
+            live.update(_table(found, live.console.width), refresh=True)
             time.sleep(PAUSE_S)
-            live.update(_table(observer.status()), refresh=True)
+            found = observer.status()
 
 
 @command("logs")
 def logs(
     name: PipelineName = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Print new lines as they come, until Ctrl-C.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines, an event a line.")] = False,
 ) -> None:
-    """Print the logs of a deployed pipeline's agents together, by their clocks."""
+    """Print the logs of all devices of a deployed pipeline, in the order of their clocks."""
     import msgspec
 
     from edgekit import api
 
-    with api.Observer(api.home_of(api.pipeline_name(name))) as observer:
+    with _until_interrupted(follow), api.Observer(api.home_of(api.pipeline_name(name))) as observer:
         while True:
             for event in observer.events():
                 print(msgspec.json.encode(event).decode() if json else _line(event), flush=follow)
@@ -144,49 +174,56 @@ def _show(status: "Status", json: bool) -> None:
     from rich.console import Console
 
     console = Console()
-    Console(width=None if console.is_terminal else 160).print(_table(status))
+    console = Console(width=None if console.is_terminal else 160)
+    console.print(_table(status, console.width))
     for host in status.hosts:
         if host.pages:
-            print(f"{host.device}: http://{host.pages}/metrics")
+            print(f"metrics of {host.device}: {host.seen_from_here(status.record.cluster.device(host.device))}")
     sys.stdout.flush()
 
 
-def _table(status: "Status") -> "Table":
+def _table(status: "Status", width: int) -> "Table":
     """A row for each replica of each stage; what is not known is a dash, and how fast it goes is known from the second look on."""
     hosts = {host.device: host for host in status.hosts}
     moving = any(rate.frames_per_s is not None for rate in status.rates)
     rows = []
     for stage, rate in zip(status.stages, status.rates, strict=True):
         host = hosts[stage.name.partition("@")[2]]
-        heat = _or_dash(host.temperature_c, "{:.0f} °C") + (f", {', '.join(host.throttled)}" if host.throttled else "")
-        rest = [heat, str(stage.frames), str(stage.failed), mb(stage.peak_bytes), str(stage.pid or "")]
+        temp = _or_dash(host.temperature_c, "{:.0f} °C") + (f", {', '.join(host.throttled)}" if host.throttled else "")
+        rest = [temp, str(stage.frames), str(stage.failed), mb(stage.peak_bytes), str(stage.pid or "")]
         rows.append([stage.name, stage.state, *(_moving(stage.stage, rate) if moving else ()), _or_dash(rate.queue, "{}"), *rest])
-    title = f"{status.record.plan.describe()}, release {status.record.release[:12]}"
-    columns = [
-        "stage",
-        "state",
-        *(("fps", "busy", "links") if moving else ()),
-        "queue",
-        "heat",
-        "frames",
-        "failed",
-        "peak memory",
-        "process",
-    ]
-    table = drawn_table(title, columns, rows, words=2)
-    table.caption, table.caption_justify = "\n".join(map(_slow, status.slow)) or None, "left"
+    title = f"{status.record.plan.describe()}; deployment {status.record.release[:12]}"
+    rates = ("frames/s", "busy", "links") if moving else ()
+    columns = ["stage", "state", *rates, "queue", "temp", "frames", "failed", "peak memory", "process"]
+    columns, rows = _fitting(columns, rows, width)
+    table = drawn_table(title, columns, rows, words=2, width=width)
+    legend = [f"{name}: {MEANINGS[name]}" for name in columns if name in MEANINGS]
+    table.caption = "\n".join([*map(_slow, status.slow), "; ".join(legend)])
+    table.caption_justify = "left"
     return table
+
+
+def _fitting(columns: list[str], rows: list[list[str]], width: int) -> tuple[list[str], list[list[str]]]:
+    """As many columns as fit without a broken word."""
+    for least in LEAST:
+        widths = narrowest(columns, rows)
+        if sum(widths) + GAP * (len(widths) - 1) <= width:
+            break
+        at = columns.index(least)
+        columns, *rows = ([*row[:at], *row[at + 1 :]] for row in (columns, *rows))
+    return columns, rows
 
 
 def _slow(stage: "Slow") -> str:
     return (
-        f"{stage.stage} has taken {stage.ratio:.1f} times as long for a frame as planned for {stage.seconds:.0f} s; "
-        "look for heat and for others at work, or plan anew: edgekit profile, edgekit partition, edgekit deploy"
+        f"slow: for {stage.seconds:.0f} s {stage.stage} has taken {stage.ratio:.1f} times as long for a frame as "
+        "planned; see whether its device is hot or busy with something else, or plan again: edgekit profile, "
+        "edgekit partition, edgekit deploy"
     )
 
 
 def _moving(stage: int, rate: "StageRate") -> list[str]:
-    links = ", ".join(f"{_end(link, stage)} {mb(link.bytes_per_s)}/s" for link in rate.links)
+    links = "\n".join(f"{_end(link, stage)} {mb(link.bytes_per_s)}/s" for link in rate.links)
     return [_or_dash(rate.frames_per_s, "{:.1f}"), _or_dash(rate.busy, "{:.0%}"), links or "-"]
 
 

@@ -31,12 +31,30 @@ SILENT_S = 10.0
 
 
 class Host(Struct, frozen=True):
-    """A device: how hot it is, what holds it back (None: it does not tell), and where its pages for monitors are."""
+    """A device: how hot it is, what slows it down (None: it does not tell), and where it serves its metrics."""
 
     device: str
     temperature_c: float | None = None
     throttled: tuple[str, ...] | None = None
     pages: str = ""
+
+    def seen_from_here(self, device: Device) -> str:
+        """How its metrics are read on this machine.
+
+        >>> Host("pi", pages="127.0.0.1:9464").seen_from_here(Device("pi", "ssh://pi@raspi"))
+        'http://127.0.0.1:9464/metrics, after: ssh -N -L 9464:127.0.0.1:9464 ssh://pi@raspi'
+        """
+        host, _, port = self.pages.rpartition(":")
+        if device.scheme != "ssh":
+            return f"http://{self.pages}/metrics"
+        if host in ("127.0.0.1", "[::1]", "localhost"):
+            return f"http://127.0.0.1:{port}/metrics, after: ssh -N -L {port}:{self.pages} {device.address}"
+        if host not in ("0.0.0.0", "[::]"):
+            return f"http://{self.pages}/metrics"
+        from devices.sshconfig import route
+
+        there = route(device.address)[-1].host
+        return f"http://{f'[{there}]' if ':' in there else there}:{port}/metrics"
 
 
 class Status(NamedTuple):

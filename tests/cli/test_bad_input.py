@@ -298,7 +298,7 @@ def test_an_interruption_has_its_own_exit_code(folder: Path, monkeypatch: pytest
 
     monkeypatch.setattr("edgekit.api.load", interrupt)
     outcome = edgekit_run("inspect", folder / "net.onnx")
-    assert (outcome.code, outcome.message) == (130, "interrupted; everything that was started has been stopped")
+    assert (outcome.code, outcome.message) == (130, "interrupted; what this command started has been stopped")
 
 
 def test_a_reader_that_goes_away_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

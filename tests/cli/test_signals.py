@@ -116,14 +116,14 @@ MOMENTS = [
 def test_an_interruption_stops_everything(place: Place, line: str, text: str, delay_s: float, number: signal.Signals) -> None:
     code, err = place.stopped(line, text, delay_s, number)
     assert code == 130, err
-    assert "interrupted; everything that was started has been stopped" in err.splitlines()
+    assert "interrupted; what this command started has been stopped" in err.splitlines()
 
 
 def test_an_interrupted_demo_stops_everything(place: Place, folder: Path) -> None:
     small = f"import edgekit.api.demo, sys\nsys.modules['edgekit.api.demo'].NETWORK = {str(folder / 'net.onnx')!r}"
     code, err = place.stopped(f"demo -o {place.temp}", "  near → middle", 0.2, signal.SIGINT, small)
     assert code == 130, err
-    assert "interrupted; everything that was started has been stopped" in err.splitlines()
+    assert "interrupted; what this command started has been stopped" in err.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """A pipeline at work, as it is watched: on a terminal, in lines, by machines; and what its devices have logged."""
 
+import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 import urllib.request
@@ -72,8 +76,8 @@ def looks(busy: Path, tmp_path: Path, count: int) -> list[dict[str, object]]:
         assert process.stdout is not None
         found = [json.loads(process.stdout.readline()) for _ in range(count)]
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
-    assert process.returncode == 130
+        assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == 0
     return found
 
 
@@ -95,11 +99,13 @@ def test_the_pages_of_every_agent_are_where_status_says(busy: Path) -> None:
             assert f'edgekit_frames_total{{stage="{number}"' in answer.read().decode()
         with urllib.request.urlopen(f"http://{host['pages']}/readyz", timeout=10) as answer:
             assert answer.read() == b"ready\n"
-    assert f"near: http://{shown['devices'][0]['pages']}/metrics" in edgekit_run("status").out.splitlines()
+    assert f"metrics of near: http://{shown['devices'][0]['pages']}/metrics" in edgekit_run("status").out.splitlines()
 
 
-def test_on_a_terminal_a_table_is_kept_up_to_date_and_gone_in_the_end(busy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", [80, 200])
+def test_on_a_terminal_a_table_is_kept_up_to_date_and_gone_in_the_end(busy: Path, tmp_path: Path, width: int) -> None:
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     try:
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", "from edgekit.cli import main\nmain()", "status", "--watch"],
@@ -107,19 +113,31 @@ def test_on_a_terminal_a_table_is_kept_up_to_date_and_gone_in_the_end(busy: Path
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(busy), "TERM": "xterm-256color", "COLUMNS": "200"},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(busy), "TERM": "xterm-256color"},
             start_new_session=True,
         )
         os.close(theirs)
-        seen = _read(ours, b"fps", 20)
+        seen = _read(ours, b"frames/s", 20)
         process.send_signal(signal.SIGINT)
-        seen += _read(ours, b"interrupted", 20)
-        assert process.wait(30) == 130
+        seen += _read(ours, b"\x1b[?25h", 20)
+        assert process.wait(30) == 0
     finally:
         os.close(ours)
-    shown, _, rest = seen.rpartition(b"process")
-    assert b"\x1b[?25l" in shown and "→ 1".encode() in rest
-    assert b"\x1b[?25h" in rest and b"\x1b[2K" in rest, "the cursor is back and the lines are taken away"
+    shown, _, rest = seen.rpartition(b"frames/s:")
+    assert b"\x1b[?25l" in shown and "→ 1".encode() in shown
+    assert b"\x1b[2K" in rest and b"interrupted" not in rest, "the cursor is back and the lines are taken away"
+    words = set(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", " ", shown.rpartition(b"deployment")[2].decode()).split())
+    assert {"stage", "state", "frames/s", "busy", "links", "temp", "0@near", "1@far", "serving"} <= words
+    assert ("process" in words) == (width == 200), "what is least needed is left out where the terminal is narrow"
+
+
+def test_logs_that_are_followed_end_in_silence(busy: Path, tmp_path: Path) -> None:
+    with started("logs", "-f", temp=tmp_path, state=busy) as process:
+        assert process.stdout is not None
+        assert ": " in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == 0
 
 
 def _read(terminal: int, until: bytes, within_s: float) -> bytes:
