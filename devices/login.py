@@ -30,6 +30,9 @@ KEEPALIVE_S = 10
 SILENCE_MS = 30_000
 """Time after which a connection whose bytes nobody acknowledges is given up."""
 
+TYPED = frozenset({"keyboard-interactive", "password"})
+"""Ways to log in by what somebody types."""
+
 WINDOW_BYTES = 16 * 1024 * 1024
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what it has to say comes as errors
@@ -151,22 +154,46 @@ def _dial(device: Device, hop: Hop, before: paramiko.Transport | None) -> "socke
 def _authenticate(device: Device, hop: Hop, transport: paramiko.Transport, ask: Ask | None) -> None:
     """Try what we have in the usual order: the agent's keys, key files, then what somebody types."""
     tried: list[str] = []
+    takes: frozenset[str] = TYPED
     try:
+        takes = _takes(hop, transport)
+        if transport.is_authenticated():
+            return
         for name, key in chain(_agent_keys(hop), _file_keys(hop, ask)):
             tried.append(name)
             with contextlib.suppress(paramiko.AuthenticationException):
                 transport.auth_publickey(hop.user, key)
                 if transport.is_authenticated():
                     return
-        if ask is not None and _typed(hop, transport, ask):
+        if ask is not None and _typed(hop, transport, takes, ask):
             return
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise DeviceError(f"{device.name}: {hop.name} ended the connection during login ({error}); see its sshd's log") from error
-    what = f"none of {', '.join(tried)}" if tried else "no key was found to offer"
-    raise DeviceError(
-        f"{device.name}: {hop.name} does not let {hop.user} in: {what}; check the user's name, or give it your key: "
-        f"ssh-copy-id -p {hop.port} {hop.user}@{hop.host}"
-    )
+    raise DeviceError(f"{device.name}: {hop.name} does not let {hop.user} in: {_refusal(hop, tried, bool(takes & TYPED))}")
+
+
+def _takes(hop: Hop, transport: paramiko.Transport) -> frozenset[str]:
+    """The ways in which a host lets somebody in."""
+    try:
+        transport.auth_none(hop.user)
+    except paramiko.BadAuthenticationType as error:
+        return frozenset(error.allowed_types)
+    except paramiko.AuthenticationException:
+        pass
+    return TYPED
+
+
+def _refusal(hop: Hop, tried: list[str], passwords: bool) -> str:
+    """Why nobody was let in, and what to do about it."""
+    what = f"none of {', '.join(dict.fromkeys(tried))} fits" if tried else "no key was found on this machine"
+    closed = "" if passwords else ", and it takes no passwords"
+    copy = f"ssh-copy-id -p {hop.port} {hop.user}@{hop.host}"
+    if not tried:
+        copied = copy if passwords else "let somebody who can log in add the new ~/.ssh/id_ed25519.pub to ~/.ssh/authorized_keys there"
+        return f"{what}{closed}; make one: ssh-keygen -t ed25519, then {copied}"
+    if passwords:
+        return f"{what}; check the user's name, or give it your key: {copy}"
+    return f"{what}{closed}; check the user's name, or let somebody who can log in add your key to ~/.ssh/authorized_keys there"
 
 
 def _agent_keys(hop: Hop) -> Iterator[tuple[str, paramiko.PKey]]:
@@ -185,11 +212,12 @@ def _file_keys(hop: Hop, ask: Ask | None) -> Iterator[tuple[str, paramiko.PKey]]
                     yield path, paramiko.PKey.from_path(path, ask(f"passphrase of {path}", True).encode())  # type: ignore[arg-type]
 
 
-def _typed(hop: Hop, transport: paramiko.Transport, ask: Ask) -> bool:
-    """Log in by what is typed; the host's own questions first."""
-    with contextlib.suppress(paramiko.AuthenticationException):
-        transport.auth_interactive(hop.user, lambda title, about, prompts: [ask(text, not echo) for text, echo in prompts])
-    if not transport.is_authenticated():
+def _typed(hop: Hop, transport: paramiko.Transport, takes: frozenset[str], ask: Ask) -> bool:
+    """Log in by what is typed, where the host takes that; its own questions first."""
+    if "keyboard-interactive" in takes:
+        with contextlib.suppress(paramiko.AuthenticationException):
+            transport.auth_interactive(hop.user, lambda title, about, prompts: [ask(text, not echo) for text, echo in prompts])
+    if "password" in takes and not transport.is_authenticated():
         with contextlib.suppress(paramiko.AuthenticationException):
             transport.auth_password(hop.user, ask(f"password of {hop.user}@{hop.host}", True), fallback=False)
     return transport.is_authenticated()

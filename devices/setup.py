@@ -18,8 +18,8 @@ from edgekit.runtime.verbs import Transport
 
 __all__ = ["Outcome", "State", "plan", "remove", "setup"]
 
-State = Literal["ok", "changed", "missing", "failed"]
-"""``missing`` is what would be changed, where one only looks."""
+State = Literal["ok", "warning", "changed", "missing", "failed"]
+"""``missing`` is what would be changed, where one only looks; ``warning``: it works, and may still surprise."""
 
 
 class Outcome(NamedTuple):
@@ -47,13 +47,16 @@ def setup(
     tell: Tell = _silent,
     pages: str | None = None,
     transports: tuple[Transport, ...] = (),
+    restart: bool = False,
 ) -> list[Outcome]:
     """Make the machine ready; the outcome of each step, up to the first that failed.
+
+    ``restart``: whether a change may interrupt stages that serve there; else it is refused.
 
     ``pages``: HOST:PORT where monitors are to find the agent from now on; loopback alone, unless it was ever told.
     ``transports``: what is to carry links from now on, besides sockets and what was ever told.
     """
-    site = Site(shell, machine, offline, tell, pages, transports)
+    site = Site(shell, machine, offline, tell, pages, transports, restart)
     outcomes: list[Outcome] = []
     try:
         if reason := refusal(machine, OLDEST_PYTHON):
@@ -96,11 +99,16 @@ def _take(step: Step, site: Site, found: Found, check_only: bool) -> tuple[Outco
     """One step, and what is there after it."""
     lacking = step.lacks(site, found)
     if lacking is None:
-        return Outcome(step.name, "ok", step.has(site, found)), found
+        doubt = step.doubts(site, found)
+        return Outcome(step.name, "warning" if doubt else "ok", doubt or step.has(site, found)), found
     if step.apply is None:
         return Outcome(step.name, "failed", f"{site.shell.name}: {lacking}"), found
     if check_only:
         return Outcome(step.name, "missing", lacking), found
+    if (serving := found["service"]["serving"]) and not site.restart:
+        which = f"{', '.join(serving)}, which serves there" if len(serving) == 1 else f"{', '.join(serving)}, which serve there"
+        why = f"{lacking}; to change that would interrupt {which}; add --restart to do it now"
+        return Outcome(step.name, "failed", f"{site.shell.name}: {why}"), found
     step.apply(site, found)
     found = _look(site)
     lacking = step.lacks(site, found)
@@ -108,6 +116,6 @@ def _take(step: Step, site: Site, found: Found, check_only: bool) -> tuple[Outco
         return Outcome(
             step.name,
             "failed",
-            f"{site.shell.name}: {lacking}, also after it was put right; see the log in its ~/.local/share/edgekit/agent",
+            f"{site.shell.name}: {lacking}, although it was just changed; see the log in its ~/.local/share/edgekit/agent",
         ), found
-    return Outcome(step.name, "changed", step.has(site, found)), found
+    return Outcome(step.name, "changed", step.doubts(site, found) or step.has(site, found)), found

@@ -12,6 +12,8 @@ from devices.shell import Shell
 from edgekit.errors import DeviceError
 from edgekit.machine import Machine
 from edgekit.runtime.needs import NEEDS
+from edgekit.runtime.pages import PAGES_PORT
+from edgekit.runtime.sockets import LOOPBACK
 from edgekit.runtime.verbs import Transport
 
 __all__ = ["REMOVE_S", "STEPS", "Found", "Site", "Step", "Tell"]
@@ -22,6 +24,7 @@ INSTALLED_BYTES = 400_000_000
 INSTALLED_GPU_BYTES = 1_500_000_000
 INSTALLED_TORCH_BYTES = 6_000_000_000
 SPARE_BYTES = 20_000_000
+USUAL_PAGES = f"{LOOPBACK}:{PAGES_PORT}"
 
 Tell = Callable[[str], None]
 Found = dict[str, Any]
@@ -39,15 +42,21 @@ class Site(NamedTuple):
     """HOST:PORT where monitors are to find the agent; None: where they do."""
     transports: tuple[Transport, ...] = ()
     """What is to carry links besides what did."""
+    restart: bool = False
+    """Whether stages that serve there may be interrupted."""
 
 
 class Step(NamedTuple):
-    """``lacks`` says what is not as it should be, ``has`` what there is; ``apply`` puts it right, where that can be done from here."""
+    """``lacks`` says what is missing, ``has`` what is there; ``apply`` puts it right, where that can be done from here.
+
+    ``doubts`` says what is there and may still surprise.
+    """
 
     name: str
     lacks: Callable[[Site, Found], str | None]
     has: Callable[[Site, Found], str]
     apply: Callable[[Site, Found], None] | None = None
+    doubts: Callable[[Site, Found], str | None] = lambda site, found: None
 
 
 def _python(found: Found) -> tuple[int, int]:
@@ -135,21 +144,39 @@ def _serve(site: Site, found: Found) -> None:
 
 def _unkept(site: Site, found: Found) -> str | None:
     if site.pages is not None and found["pages"] != site.pages:
-        return f"monitors find the agent at {found['pages'] or 'loopback'}, not at {site.pages}"
-    return None if found["service"]["ready"] else "nothing keeps the agent"
+        return f"the agent serves its metrics at {found['pages'] or USUAL_PAGES}, not at {site.pages}"
+    return None if found["service"]["ready"] else "nothing keeps the agent running"
 
 
 def _kept(site: Site, found: Found) -> str:
     service = found["service"]
     if service["kind"] == "systemd":
-        return "kept by systemd, also after a boot"
-    if service["reachable"]:
-        return f"kept by its pid file: systemd would end it with the last login, until: sudo loginctl enable-linger {site.machine.user}"
-    return f"kept by its pid file, {'by cron after a boot' if service['boots'] else 'after a boot started by the next deploy'}"
+        words = "systemd keeps the agent running and starts it after a boot"
+    elif service["boots"]:
+        words = "the agent runs in the background, and cron starts it after a boot"
+    else:
+        words = "the agent runs in the background"
+    return f"{words}; metrics at {service['pages']}" if service["pages"] else words
 
 
-def _greeting(found: Found) -> list[str]:
-    return found["service"]["greeting"] or ["nobody", ""]
+def _surprises(site: Site, found: Found) -> str | None:
+    """An agent that a boot ends, or one whose metrics are not where they were asked for."""
+    service, said = found["service"], []
+    if not service["boots"]:
+        systemd = f"sudo loginctl enable-linger {site.machine.user}"
+        remedy = systemd if service["reachable"] else "install cron there (sudo apt install cron)"
+        said = [f"after a boot it starts only at the next edgekit deploy; to change that: {remedy}, then set up again"]
+    wanted = (found["pages"] or USUAL_PAGES).rpartition(":")[2]
+    if service["pages"] and wanted not in ("0", service["pages"].rpartition(":")[2]):
+        said.append(f"port {wanted} was taken there; to have them at a port of your choice: --pages HOST:PORT")
+    return "; ".join([_kept(site, found), *said]) if said else None
+
+
+def _stranger(site: Site, found: Found) -> str | None:
+    answers = found["service"]["greeting"]
+    if answers is None:
+        return "no agent answers"
+    return None if answers[1] == agent_file().digest else f"the agent of another edgekit answers ({answers[0]})"
 
 
 STEPS = (
@@ -178,12 +205,7 @@ STEPS = (
         lambda site, found: f"edgekit {agent_file().version} ({agent_file().digest[:12]})",
         _put_agent,
     ),
-    Step("service", _unkept, _kept, _serve),
-    Step(
-        "answer",
-        lambda site, found: None if _greeting(found)[1] == agent_file().digest else f"{_greeting(found)[0]} answers",
-        lambda site, found: f"edgekit {_greeting(found)[0]} answers",
-        _serve,
-    ),
+    Step("service", _unkept, _kept, _serve, _surprises),
+    Step("answer", _stranger, lambda site, found: f"the agent of edgekit {agent_file().version} answers", _serve),
 )
 """In this order; each may rely on those before it."""

@@ -15,7 +15,19 @@ from typing import Any
 
 from devices.onsite.commands import Failed, must, quiet, text
 
-__all__ = ["allow_linger", "end", "end_agent", "greeting", "may_linger", "remove_cron", "remove_unit", "start", "state", "user_systemd"]
+__all__ = [
+    "allow_linger",
+    "answer_to",
+    "end",
+    "end_agent",
+    "greeting",
+    "may_linger",
+    "remove_cron",
+    "remove_unit",
+    "start",
+    "state",
+    "user_systemd",
+]
 
 ANSWER_S = 30.0
 STOP_S = 10.0
@@ -24,8 +36,12 @@ CRON_MARK = "# edgekit"
 
 
 def state(root: Path, unit: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """How the agent is kept (``kind``), whether all for that is in place (``ready``), and who answers."""
+    """How the agent is kept (``kind``), whether all for that is in place (``ready``), and who answers.
+
+    ``serving``: the stages that a restart would interrupt. ``pages``: HOST:PORT where the agent serves its metrics.
+    """
     services, lines, answer = user_systemd(), _cron_lines(), greeting(root)
+    told = answer_to(root, {"type": "logs"}) or {}
     systemd = services and may_linger()
     if systemd:
         pid = text(root / "agent" / "agent.pid").strip()
@@ -38,22 +54,30 @@ def state(root: Path, unit: Path, given: dict[str, Any]) -> dict[str, Any]:
         "boots": systemd or lines is not None,
         "reachable": services,
         "greeting": answer,
+        "serving": [each["name"] for each in told.get("stages", []) if each["state"] == "serving"],
+        "pages": told.get("pages", ""),
     }
 
 
 def greeting(root: Path) -> list[str] | None:
     """Version and digest of the agent that answers."""
+    found = answer_to(root, {"type": "greet"})
+    return [found["version"], found.get("digest", "")] if found and "version" in found else None
+
+
+def answer_to(root: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+    """What the agent answers; None: nothing, or nothing that is understood."""
     try:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(5)
             sock.connect(str(root / "agent" / "agent.sock"))
-            words = b'{"type":"greet"}'
+            words = json.dumps(request).encode()
             sock.sendall(struct.pack("!IQ", len(words), 0) + words)
             with sock.makefile("rb") as answer:
                 count, _ = struct.unpack("!IQ", answer.read(12))
                 found = json.loads(answer.read(count))
-        return [found["version"], found.get("digest", "")]
-    except (OSError, ValueError, KeyError, struct.error):
+        return found if isinstance(found, dict) else None
+    except (OSError, ValueError, struct.error):
         return None
 
 

@@ -109,11 +109,12 @@ def set_up(
     tell: Callable[[str], None] = lambda text: None,
     pages: str | None = None,
     transports: tuple[Transport, ...] = (),
+    restart: bool = False,
 ) -> list[Outcome]:
     """Make a device ready, or only look whether it is; the outcome of each step, up to the first that failed.
 
     ``pages``: HOST:PORT of the device where monitors are to find its agent from now on. ``transports``: what is to carry links
-    besides sockets and what was ever told, and so needs packages there.
+    besides sockets and what was ever told, and so needs packages there. ``restart``: a change may interrupt stages that serve there.
 
     Raises:
         UsageError: that is no such thing.
@@ -122,7 +123,7 @@ def set_up(
         address_from(pages)
     with login(device, ask) as shell:
         tell("looking at the machine")
-        return setup(shell, machine_of(shell), offline, check_only, tell, pages, transports)
+        return setup(shell, machine_of(shell), offline, check_only, tell, pages, transports, restart)
 
 
 def remove_device(device: Device, ask: Ask | None = None) -> None:

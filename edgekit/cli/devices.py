@@ -8,6 +8,7 @@ import typer
 
 from edgekit.cli.app import command, group
 from edgekit.cli.console import asked, mb, progress, table
+from edgekit.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,17 +20,18 @@ __all__ = ["add", "calibrate", "check", "facts", "list_devices", "remove", "set_
 
 devices = group("devices", "Add machines that are reached over SSH, set them up, look at them, remove them.")
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[names]...", help="Devices that were added; all, unless named.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Devices that were added; without a name, all of them.")]
+GOES_ON = "a device finishes the step that it has begun; run the same command again to do the rest"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 @command("add", devices)
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it from now on.")],
-    address: Annotated[str, typer.Argument(help="ssh://user@host:port, or ssh://alias of ~/.ssh/config.")],
-    fingerprint: Annotated[str | None, typer.Option(help="The SHA256:… of its host key, instead of being asked.")] = None,
+    name: Annotated[str, typer.Argument(help="A name for the device, used in all other commands.")],
+    address: Annotated[str, typer.Argument(help="ssh://USER@HOST[:PORT], or ssh://ALIAS from ~/.ssh/config.")],
+    fingerprint: Annotated[str | None, typer.Option(help="SHA256:… of its host key; then no question is asked.")] = None,
 ) -> None:
-    """Know a device by name, and its host by its key, which is shown first."""
+    """Add a device: remember its name, its address and its host key."""
     from edgekit.api import devices as api
     from edgekit.device import Device
 
@@ -41,7 +43,7 @@ def add(
 @command("list", devices)
 def list_devices(
     stock: Annotated[
-        bool, typer.Option("--stock", help="List the machines that need not be at hand, as their data sheets describe them.")
+        bool, typer.Option("--stock", help="List the boards that edgekit knows from data sheets, to plan without hardware.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -64,28 +66,30 @@ def list_devices(
 
 @command("check", devices)
 def check(names: Names = None, json: Json = False) -> None:
-    """See whether devices are ready, without changing anything; exit code 3 where one is not."""
+    """Check whether devices are set up; change nothing. Exit code 3 if one is not."""
     _all_set_up(names, True, False, json)
 
 
-@command("setup", devices)
+@command("setup", devices, GOES_ON)
 def set_up(
     names: Names = None,
-    check_only: Annotated[bool, typer.Option("--check", help="Only look.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Bring the packages from here: the device has no internet.")] = False,
+    check_only: Annotated[bool, typer.Option("--check", help="Change nothing, as edgekit devices check.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Send the packages from this machine: the device has no internet.")] = False,
     pages: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where monitors find /metrics from now on; at first 127.0.0.1:9464.")
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Serve metrics (Prometheus) at this address of the device; at first 127.0.0.1:9464."),
     ] = None,
-    transport: Annotated[str, typer.Option(help="What is to carry links from now on, besides sockets: grpc.")] = "socket",
+    transport: Annotated[str, typer.Option(help="Also install what this transport needs: grpc.")] = "socket",
+    restart: Annotated[bool, typer.Option("--restart", help="Allow to interrupt stages that serve on the device.")] = False,
     json: Json = False,
 ) -> None:
-    """Make devices ready: an environment of their own, the agent, and what keeps it running. A second time changes nothing."""
-    _all_set_up(names, check_only, offline, json, pages, transport)
+    """Install edgekit's agent on devices and keep it running. A second run changes nothing."""
+    _all_set_up(names, check_only, offline, json, pages, transport, restart)
 
 
 @command("facts", devices)
 def facts(names: Names = None, json: Json = False) -> None:
-    """Show what devices are."""
+    """Show the hardware and the software of devices."""
     from edgekit.api import devices as api
 
     found = {}
@@ -98,24 +102,24 @@ def facts(names: Names = None, json: Json = False) -> None:
         return
     for name, (machine, onnxruntime, providers) in found.items():
         rows = [*_facts(machine), ("onnxruntime", f"{onnxruntime} ({', '.join(providers)})" if onnxruntime else "not set up")]
-        table(name, ["", "is"], [[key, value] for key, value in rows if value], words=2)
+        table(name, ["fact", "value"], [[key, value] for key, value in rows if value], words=2)
 
 
 @command("calibrate", devices)
 def calibrate(
-    name: Annotated[str, typer.Argument(help="A device that was added, or local: for this machine.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the calibration, a .json.")],
-    threads: Annotated[int, typer.Option(help="Threads of the stages that it is for.", min=1)] = 1,
-    seconds: Annotated[float, typer.Option(help="Time for each of about forty micro-networks.", min=0.01)] = 0.3,
+    name: Annotated[str, typer.Argument(help="A device that was added, or local: (this machine).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write the calibration to (.json).")],
+    threads: Annotated[int, typer.Option(help="Threads that a stage will use.", min=1)] = 1,
+    seconds: Annotated[float, typer.Option(help="Time for each of about forty small networks.", min=0.01)] = 0.3,
     json: Json = False,
 ) -> None:
-    """Learn from a short run what kernels cost on a device, to predict any network for it while it is away."""
+    """Measure small networks on a device, to predict other networks for it later without it."""
     from edgekit.api import devices as api
     from edgekit.errors import UsageError
     from edgekit.files import encode, write
 
     if output.suffix != ".json":
-        raise UsageError(f"expected a place that ends in .json, got {output}; name it {output.with_suffix('.json')}")
+        raise UsageError(f"expected a file that ends in .json, got {output}; write {output.with_suffix('.json')}")
     with progress(f"calibrating {name}") as tell:
         found = api.calibrated(name, threads, seconds, tell=tell)
     write(output, found)
@@ -136,12 +140,12 @@ def calibrate(
     print(f'next: address = "sim:{output}" in cluster.toml')
 
 
-@command("remove", devices)
+@command("remove", devices, GOES_ON)
 def remove(
     name: Annotated[str, typer.Argument(help="A device that was added.")],
-    forget: Annotated[bool, typer.Option("--forget", help="Only forget it here; what is on the device stays.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Only forget it on this machine; leave the device as it is.")] = False,
 ) -> None:
-    """Leave a device as it was before it was set up, and forget it."""
+    """Remove all that edgekit installed on a device, and forget the device."""
     from edgekit.api import devices as api
 
     (device,) = api.known_devices([name])
@@ -151,7 +155,8 @@ def remove(
         with progress("removing") as tell:
             tell(name)
             api.remove_device(device, asked())
-    print(f"{name} is forgotten" if forget else f"{name} is as it was, and forgotten")
+    done = "forgotten here; what is installed on it stays" if forget else "as it was before its set-up, and forgotten"
+    print(f"{name} is {done}")
 
 
 def _boards(found: "dict[str, Board]") -> None:
@@ -171,13 +176,20 @@ def _boards(found: "dict[str, Board]") -> None:
                 ", ".join(field.removesuffix("_per_s") for field in unchecked),
             ]
         )
-    columns = ["address", "machine", "GMAC/s fp32 / fp16 / int8", "memory GB/s", "cache", "memory", "not read again"]
-    table(f"{len(found)} machines, spec: what their data sheets promise at best", columns, rows, words=2)
-    print('in cluster.toml: address = "sim:pi5", and variant = { threads = 4 } to have all of its cores; sources: --json')
+    columns = ["address", "machine", "GMAC/s fp32 / fp16 / int8", "memory GB/s", "cache", "memory", "unchecked"]
+    table(f"{counted(len(found), 'machine')}, as data sheets describe them (badge: spec)", columns, rows, words=2)
+    print("GMAC/s: billions of multiply-additions per second, at best; unchecked: figures whose source was not read again")
+    print('in cluster.toml: address = "sim:pi5", and variant = { threads = 4 } to use all of its cores; sources: --json')
 
 
 def _all_set_up(
-    names: list[str] | None, check_only: bool, offline: bool, json: bool, pages: str | None = None, transport: str = "socket"
+    names: list[str] | None,
+    check_only: bool,
+    offline: bool,
+    json: bool,
+    pages: str | None = None,
+    transport: str = "socket",
+    restart: bool = False,
 ) -> None:
     from edgekit.api import devices as api
     from edgekit.api import transport_of
@@ -188,24 +200,27 @@ def _all_set_up(
     for device in api.known_devices(names or ()):
         try:
             with progress(device.name) as tell:
-                found[device.name] = api.set_up(device, check_only, offline, asked(), tell, pages, transports)
+                found[device.name] = api.set_up(device, check_only, offline, asked(), tell, pages, transports, restart)
         except EdgekitError as error:  # the others can be set up none the less
             found[device.name] = [api.Outcome("login", "failed", str(error))]
         if not json:
             _show(device.name, found[device.name])
     if json:
         _print({name: [step._asdict() for step in steps] for name, steps in found.items()})
-    wrong = [name for name, steps in found.items() if any(step.state in ("failed", "missing") for step in steps)]
-    if wrong:
-        print(f"error: not ready: {', '.join(wrong)}; see above", file=sys.stderr)
+    failed = [name for name, steps in found.items() if any(step.state == "failed" for step in steps)]
+    lacking = [name for name, steps in found.items() if any(step.state == "missing" for step in steps) and name not in failed]
+    if failed or lacking:
+        said = [f"failed: {', '.join(failed)} (see above)"] if failed else []
+        said += [f"not set up: {', '.join(lacking)}; run: edgekit devices setup {' '.join(lacking)}"] if lacking else []
+        print(f"error: {'; '.join(said)}", file=sys.stderr)
         raise typer.Exit(3)
 
 
 def _show(name: str, outcomes: "list[Outcome]") -> None:
-    table(name, ["step", "", ""], [[step, state, text] for step, state, text in outcomes], words=3)
-    count = {state: sum(outcome.state == state for outcome in outcomes) for state in ("changed", "missing", "failed")}
-    print(f"{name}: {count['changed']} changed", end="")
-    print("".join(f", {count[state]} {state}" for state in ("missing", "failed") if count[state]))
+    table(name, ["step", "result", "what was found"], [[step, state, text] for step, state, text in outcomes], words=3)
+    states = [outcome.state for outcome in outcomes]
+    count = {state: states.count(state) for state in ("changed", "missing", "failed", "warning")}
+    print(f"{name}: {', '.join(f'{number} {state}' for state, number in count.items() if number) or 'ready'}")
 
 
 def _facts(machine: "Machine") -> list[tuple[str, str]]:
@@ -215,14 +230,14 @@ def _facts(machine: "Machine") -> list[tuple[str, str]]:
     return [
         ("board", machine.board or ""),
         ("processor", f"{machine.processor or machine.architecture}, {machine.cores} cores {', '.join(clocks)}".strip()),
-        ("features", " ".join(machine.features)),
+        ("instructions", " ".join(machine.features)),
         ("memory", f"{mb(machine.memory_bytes or 0)}, {mb(machine.available_bytes or 0)} available"),
         ("disk", f"{mb(machine.disk_free_bytes or 0)} free of {mb(machine.disk_bytes or 0)}"),
         ("system", f"{machine.system or '?'}, {machine.kernel or '?'}, {machine.libc or '?'}, Python {machine.python or '?'}"),
         ("network", ", ".join(nets)),
         ("clock", f"{machine.clock_offset_s:+.2f} s from here" if machine.clock_offset_s is not None else ""),
         ("temperature", f"{machine.temperature_c:.0f} °C" if machine.temperature_c is not None else ""),
-        ("held back by", ", ".join(machine.throttling.now) if machine.throttling else ""),
+        ("slowed down by", ", ".join(machine.throttling.now) if machine.throttling else ""),
         ("warning", f"Wi-Fi power save is on ({', '.join(saving)}): sudo iw dev {saving[0]} set power_save off" if saving else ""),
         ("power mode", (machine.jetson.power_mode or "") if machine.jetson else ""),
         ("GPUs", ", ".join(f"{each.name}, driver {each.driver or '?'}" for each in machine.gpus)),

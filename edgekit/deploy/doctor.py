@@ -79,13 +79,15 @@ def _device(device: Device, connections: dict[str, Connection], stack: ExitStack
                 yield Finding(device.name, check, "ok", f"{machine.board or machine.processor or machine.architecture}, {machine.system}")
                 yield from (Finding(device.name, each.check, "warning", each.text) for each in ailments(machine))
                 check = "set-up"
-                lacking = [step for step in plan(shell, machine) if step.state != "ok"]
+                steps = plan(shell, machine)
+                lacking = [step for step in steps if step.state not in ("ok", "warning")]
                 if lacking:
                     what = "; ".join(f"{step.step}: {step.text}" for step in lacking)
                     mend = "" if any(step.state == "failed" for step in lacking) else f"; run: edgekit devices setup {device.name}"
                     yield Finding(device.name, check, "failed", f"{what}{mend}")
                     return
                 yield Finding(device.name, check, "ok", "complete")
+                yield from (Finding(device.name, step.step, "warning", step.text) for step in steps if step.state == "warning")
         check = "agent"
         connections[device.name] = stack.enter_context(connect(device))
         facts = connections[device.name].facts()

@@ -30,7 +30,7 @@ from edgekit.runtime.journal import Journal
 from edgekit.runtime.lease import Lease
 from edgekit.runtime.monitoring import show
 from edgekit.runtime.notify import READY, STOPPING, keep_alive, notify
-from edgekit.runtime.pages import address_from
+from edgekit.runtime.pages import PAGES_PORT, address_from
 from edgekit.runtime.sockets import LOOPBACK, arrivals
 from edgekit.runtime.supervisor import Supervisor
 from edgekit.runtime.verbs import Alive, Claim, Done, Hold, Request, Stop
@@ -38,7 +38,6 @@ from edgekit.runtime.visiting import attach, visit
 
 __all__ = ["main", "serve"]
 
-PAGES_PORT = 9464
 """Where the agent that a device keeps is looked at; those of ``local:`` devices, of which there are several, take any port."""
 
 Farewell = SimpleQueue[Channel | None]

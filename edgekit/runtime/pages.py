@@ -17,7 +17,10 @@ from typing import Any, NamedTuple
 from edgekit.errors import UsageError
 from edgekit.runtime.sockets import hang_up
 
-__all__ = ["Page", "Pages", "address_from"]
+__all__ = ["PAGES_PORT", "Page", "Pages", "address_from"]
+
+PAGES_PORT = 9464
+"""Where an agent that stays is looked for, unless it was told another place."""
 
 MOST = 8
 WORD_S = 2.0

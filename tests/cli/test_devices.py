@@ -54,9 +54,12 @@ def test_a_device_is_added_by_the_fingerprint_of_its_key(lab: Bed) -> None:
     machine = json.loads(edgekit_run("devices", "facts", "pi", "--json").out)["pi"]
     assert (machine["machine"]["home"], machine["onnxruntime"]) == ("/mnt", "")
     checked = edgekit_run("devices", "check", "pi")
-    assert (checked.code, checked.message) == (3, "error: not ready: pi; see above")
+    assert (checked.code, checked.message) == (
+        3,
+        "error: not set up: pi; run: edgekit devices setup pi",
+    )
     assert files(host) == before
-    assert edgekit_run("devices", "remove", "pi", "--forget").out == "pi is forgotten\n"
+    assert edgekit_run("devices", "remove", "pi", "--forget").out == "pi is forgotten here; what is installed on it stays\n"
 
 
 def test_addresses_that_are_not_ssh_need_not_be_added(lab: Bed) -> None:
@@ -77,7 +80,7 @@ def test_stock_devices_are_listed_without_any_being_added() -> None:
 
 def test_a_calibration_is_written_to_a_json_file_only(tmp_path: Path) -> None:
     done = edgekit_run("devices", "calibrate", "local:", "-o", str(tmp_path / "here"))
-    assert (done.code, "expected a place that ends in .json" in done.message) == (2, True)
+    assert (done.code, "expected a file that ends in .json" in done.message) == (2, True)
 
 
 @pytest.mark.nightly  # it fetches onnxruntime
@@ -89,7 +92,7 @@ def test_a_bare_machine_is_set_up_used_and_left_as_it_was(lab: Bed, tmp_path: Pa
     first = json.loads(edgekit_run("devices", "setup", "bare", "--offline", "--json").out)["bare"]
     assert [step["step"] for step in first if step["state"] == "changed"] == ["venv", "packages", "agent", "service"]
     second = edgekit_run("devices", "setup", "bare", "--json")
-    assert (second.code, {step["state"] for step in json.loads(second.out)["bare"]}) == (0, {"ok"})
+    assert (second.code, {step["state"] for step in json.loads(second.out)["bare"]} - {"warning"}) == (0, {"ok"})
     assert json.loads(edgekit_run("devices", "facts", "bare", "--json").out)["bare"]["onnxruntime"]
     assert edgekit_run("devices", "remove", "bare").code == 0
     assert (files(host), host.processes()) == (before, [])

@@ -105,12 +105,19 @@ def test_a_key_that_is_not_known_there_is_refused_with_the_remedy(lab: Bed, host
     with only_key(lab, "-N", "") as path, pytest.raises(DeviceError) as caught:
         login(host.device())
     said = str(caught.value)
-    assert said.startswith(f"board: {host.ip} does not let root in: none of {path}; check the user's name, or give it your key: ")
-    assert said.endswith(f": ssh-copy-id -p 22 root@{host.ip}")
-    with only_key(lab), pytest.raises(DeviceError, match="does not let root in: no key was found to offer"):
+    assert said.startswith(f"board: {host.ip} does not let root in: none of {path} fits, and it takes no passwords; check the user's name")
+    assert said.endswith("or let somebody who can log in add your key to ~/.ssh/authorized_keys there")
+    with only_key(lab), pytest.raises(DeviceError, match="no key was found on this machine, and it takes no passwords") as caught:
         login(host.device())
-    with pytest.raises(DeviceError, match="does not let nobody-here in"):
-        login(Device("board", f"ssh://nobody-here@{host.ip}"))
+    assert "; make one: ssh-keygen -t ed25519, then let somebody who can log in add the new ~/.ssh/id_ed25519.pub" in str(caught.value)
+
+
+def test_a_host_that_takes_no_passwords_asks_for_none(host: Host) -> None:
+    def ask(question: str, hidden: bool) -> str:
+        raise AssertionError(question)
+
+    with pytest.raises(DeviceError, match="does not let nobody-here in: none of .*id_ed25519 fits, and it takes no passwords"):
+        login(Device("board", f"ssh://nobody-here@{host.ip}"), ask)
 
 
 def test_an_encrypted_key_is_opened_by_whoever_knows_its_passphrase(lab: Bed, host: Host) -> None:
@@ -234,7 +241,7 @@ def test_questions_are_passed_on(kinds: str, answers: list[str], asked: list[tup
         heard: list[tuple[str, bool]] = []
         login(device, lambda question, hidden: (heard.append((question, hidden)), answers[len(heard) - 1])[1]).close()
         assert heard == asked
-        with pytest.raises(DeviceError, match="gate: .* does not let ada in"):
+        with pytest.raises(DeviceError, match="gate: .* does not let ada in: .*: ssh-copy-id -p [0-9]+ ada@127.0.0.1$"):
             login(device, lambda question, hidden: "wrong")
 
 
