@@ -8,7 +8,7 @@ import typer
 from edgekit.cli.app import command
 from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import mb, ms, progress, steps, table
-from edgekit.cli.options import OptionalClusterFile, Twins
+from edgekit.cli.options import OptionalClusterFile, Twins, require
 from edgekit.cli.verdict import exit_code, print_trace
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ STOLEN_HINT = (
     "stolen: this is a virtual machine, and its host gave its processors to others meanwhile, so its times are too long; "
     "profile again when the host is less busy"
 )
+LEGEND = """\
+p10, p90: one run in ten is faster than p10, one in ten is slower than p90
+load peak, run peak: most memory that the process took while it loaded the network, and while it ran it
+kernels: what the runtime executes, one or more nodes each; mapped: share of them whose nodes are known"""
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -36,18 +41,19 @@ def profile(
     cluster: OptionalClusterFile = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for DEVICE.profile.json files.")] = None,
     devices: Annotated[list[str] | None, typer.Option("-d", "--device", help="Only this device; may be repeated.")] = None,
-    seconds: Annotated[float, typer.Option(help="Time for each of the two passes.", min=0.1)] = 2.0,
-    energy: Annotated[bool, typer.Option("--energy", help="Also joules, at rest and at work for ten seconds each.")] = False,
-    codecs: Annotated[bool, typer.Option("--codecs", help="Also what it takes to send tensors in fp16 and in eight bits.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Also measure the two parts at each of the sixteen cheapest cuts.")] = False,
+    seconds: Annotated[float, typer.Option(help="Time for each of the two measurements of a device.", min=0.1)] = 2.0,
+    energy: Annotated[bool, typer.Option("--energy", help="Also measure energy: ten seconds at rest, ten at work.")] = False,
+    codecs: Annotated[bool, typer.Option("--codecs", help="Also measure the time to convert tensors to fp16 and 8 bits.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also measure both halves at each of the sixteen cheapest cuts.")] = False,
     rate: Annotated[
-        float | None, typer.Option(help="Frames per second that come in; as fast as they are done, if not given.", min=0.01)
+        float | None, typer.Option(help="Frames per second that arrive; without it, the next frame starts at once.", min=0.01)
     ] = None,
     diff: Annotated[
         tuple[Path, Path] | None, typer.Option("--diff", metavar="BEFORE AFTER", help="Compare two profiles instead of measuring.")
     ] = None,
     learn: Annotated[
-        float | None, typer.Option("--learn", metavar="SECONDS", help="Sample kernels of one device, to predict networks from.", min=0.1)
+        float | None,
+        typer.Option("--learn", metavar="SECONDS", help="Measure kernels of one device so long, to predict networks.", min=0.1),
     ] = None,
     predict: Annotated[
         list[Path] | None,
@@ -55,12 +61,16 @@ def profile(
     ] = None,
     like: Annotated[
         Path | None,
-        typer.Option("--like", metavar="SAMPLES", help="Another device, sampled at length: ten networks of --predict's are then enough."),
+        typer.Option(
+            "--like",
+            metavar="SAMPLES",
+            help="Long samples of a similar device; then short ones of --predict are enough.",
+        ),
     ] = None,
     twins: Twins = None,
     json: Json = False,
 ) -> None:
-    """Measure what a network costs on each device, kernel by kernel and as a whole."""
+    """Measure the time and memory that a network takes on each device."""
     from edgekit import api
     from edgekit.cli.kernels import energy_line, print_difference
     from edgekit.cli.learning import learn as learn_device
@@ -74,8 +84,9 @@ def profile(
     if learn is not None:
         learn_device(cluster, devices, output, learn)
         return
-    if network is None or output is None or (cluster is None and not predict):
-        raise UsageError("expected a network, its cluster and a folder; run: edgekit profile net.onnx -c cluster.toml -o run")
+    given = {"NETWORK": network, "output": output} | ({} if predict else {"cluster": cluster})
+    require("edgekit profile NETWORK.onnx -c cluster.toml -o run", **given)
+    assert network is not None and output is not None
     if like is not None and not predict:
         raise UsageError("expected --predict beside --like: samples of the device to predict, ten networks of it are enough")
     graph, model = api.load(network, twins or ())
@@ -97,9 +108,10 @@ def profile(
         return
     table(
         f"{graph.name}, whole network in {graph.precision}",
-        ["device", "p50", "p10", "p90", "samples", "load peak", "run peak", "kernels", "mapped", "flags"],
+        ["device", "median", "p10", "p90", "runs", "load peak", "run peak", "kernels", "mapped", "remarks"],
         _profile_rows(every),
     )
+    print(LEGEND)
     for one in every:
         name = one.device
         if one.conditions.contended:
@@ -137,7 +149,7 @@ def _profile_rows(found: "list[Profile]") -> list[list[str]]:
 
 @command("report")
 def report(folder: Annotated[Path, typer.Argument(help="A run folder, with front.json and what else was kept.")]) -> None:
-    """Draw the Pareto scatter and the timeline of a run folder."""
+    """Draw the pictures of a run folder: the plans, and the timeline of a pipeline."""
     from edgekit import api
 
     for path in api.report(folder):
@@ -148,7 +160,7 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder, with front
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to keep the run in.")] = Path("runs/demo"),
 ) -> None:
-    """Split MobileNetV2 over three unequal devices on this machine, deploy the knee of the front, certify it."""
+    """Go the whole way on this machine, with MobileNetV2 on three emulated devices."""
     from edgekit import api
 
     with steps(6) as (step, tell):

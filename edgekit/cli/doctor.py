@@ -9,6 +9,7 @@ import typer
 from edgekit.cli.app import command
 from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import asked, progress, table
+from edgekit.wording import counted
 
 __all__ = ["doctor"]
 
@@ -18,7 +19,7 @@ def doctor(
     cluster: Annotated[Path | None, typer.Option("-c", "--cluster", help="Look at its devices; else at those that were added.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Check this machine, each device and each pair of devices; exit code 3 where something fails."""
+    """Check this machine, each device and each pair of devices, and say how to repair what fails."""
     import msgspec
 
     from edgekit import api
@@ -30,13 +31,14 @@ def doctor(
     if json:
         print(msgspec.json.encode({"version": 1, "findings": [each._asdict() for each in found]}).decode())
     else:
-        table("", ["where", "check", "", ""], [list(each) for each in found], words=4)
+        table("", ["where", "check", "result", "what was found, and what to do"], [list(each) for each in found], words=4)
     failed = [each for each in found if each.state == "failed"]
     warned = sum(each.state == "warning" for each in found)
     if failed:
         print(
-            f"error: {len(failed)} of {len(found)} checks failed, {warned} with a warning; what to do stands beside them", file=sys.stderr
+            f"error: {len(failed)} of {counted(len(found), 'check')} failed, {counted(warned, 'warning')}; see above",
+            file=sys.stderr,
         )
         raise typer.Exit(3)
     if not json:
-        print(f"all {len(found)} checks passed{f', {warned} with a warning' if warned else ''}")
+        print(f"all {counted(len(found), 'check')} passed{f', {warned} with a warning' if warned else ''}")

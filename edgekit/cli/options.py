@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Carrying", "ClusterFile", "Insecure", "OptionalClusterFile", "PipelineName", "Twins"]
+__all__ = ["Carrying", "ClusterFile", "Insecure", "OptionalClusterFile", "PipelineName", "Twins", "require"]
 
 _CLUSTER = typer.Option("-c", "--cluster", help="cluster.toml: devices and links, as docs/cluster.md describes it.")
 
@@ -18,15 +18,30 @@ PipelineName = Annotated[
 ]
 
 Twins = Annotated[
-    list[Path] | None, typer.Option("--twin", help="The same network in another precision, for stages to run in; may be repeated.")
+    list[Path] | None, typer.Option("--twin", help="The same network in another precision, which stages may use; may be repeated.")
 ]
 
 Carrying = Annotated[
     str,
     typer.Option(
         "--transport",
-        help="What carries the links: socket, grpc where grpcio is installed, or, to compare, torch where torch is (only --insecure).",
+        help="What carries the data: socket, grpc (needs grpcio), or torch (needs torch and --insecure; to compare).",
     ),
 ]
 
-Insecure = Annotated[bool, typer.Option("--insecure", help="Without TLS: what travels can be read and changed on its way.")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Send data without TLS: others on the network can read and change it.")]
+
+
+def require(command: str, **given: object) -> None:
+    """Name what was left out.
+
+    ``command``: how it is written in full. ``given``: each option, as it is written, and its value.
+
+    Raises:
+        UsageError: a value is None.
+    """
+    from edgekit.errors import UsageError
+
+    if missing := [name.replace("_", "-") for name, value in given.items() if value is None]:
+        names = " and ".join(name if name.isupper() else f"--{name}" for name in missing)
+        raise UsageError(f"{names} {'is' if len(missing) == 1 else 'are'} missing; write: {command}")

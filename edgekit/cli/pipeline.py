@@ -12,9 +12,10 @@ import typer
 from edgekit.cli.app import command
 from edgekit.cli.clusters import linked_cluster
 from edgekit.cli.console import progress
-from edgekit.cli.options import Carrying, ClusterFile, Insecure, OptionalClusterFile, PipelineName, Twins
+from edgekit.cli.options import Carrying, ClusterFile, Insecure, OptionalClusterFile, PipelineName, Twins, require
 from edgekit.cli.verdict import errors_of, exit_code, print_trace
 from edgekit.cli.watching import keep_recording
+from edgekit.wording import counted
 
 if TYPE_CHECKING:
     from collections import deque
@@ -65,7 +66,7 @@ def deploy(
         _OnLoss, typer.Option("--on-loss", help="When a device is gone for good: fail, or replan without it.")
     ] = _OnLoss.FAIL,
 ) -> None:
-    """Start a plan on its devices, compare it with the unsplit network, and leave it running.
+    """Start a plan on its devices, check its results, and leave it running.
 
     What was deployed before goes on to serve until the new stages have passed all checks; streams go over without a loss, and
     edgekit rollback brings it back. With --on-loss replan the next best plans without each of the devices are kept too: a
@@ -131,7 +132,7 @@ def _fallbacks(
 
 @command("rollback")
 def rollback(name: PipelineName = None) -> None:
-    """Bring back what was deployed before, as carefully as edgekit deploy does."""
+    """Go back to the plan that was deployed before this one."""
     from edgekit import api
 
     with progress("rolling back") as tell:
@@ -160,7 +161,8 @@ def run(
     window: Annotated[int, typer.Option(help="Frames in flight.", min=1)] = 8,
     trace: Annotated[Path | None, typer.Option("--perfetto", help="Record which frame is where, as a trace for ui.perfetto.dev.")] = None,
 ) -> None:
-    """Send inputs through a pipeline and keep the results."""
+    """Send inputs through a pipeline, and write the results."""
+    import time
     from collections import deque
 
     from edgekit import api
@@ -177,15 +179,18 @@ def run(
             stack.enter_context(_recorded(pipeline, client, trace))
         frames = api.read_frames(source, client.inputs)
         names: deque[str] = deque()
+        began_s = time.monotonic()
         try:
             for result in client.stream(_arrays(frames, names), window):
                 writer.write(names.popleft(), result)
                 count += 1
                 if count % 100 == 0:
-                    tell(f"{count} frames")
+                    tell(counted(count, "frame"))
         finally:
+            seconds = time.monotonic() - began_s
             writer.close()
-    typer.echo(f"{count} frames → {target}", err=True)
+    pace = f", {count / seconds:.1f} frames/s with {window} in flight" if count > 1 and seconds else ""
+    typer.echo(f"{counted(count, 'frame')} → {target}{pace}", err=True)
 
 
 @contextmanager
@@ -230,7 +235,7 @@ def verify(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write the trace.")] = None,
     json: Json = False,
 ) -> None:
-    """Certify a pipeline: latency alone, capacity, latency under load, against its prediction."""
+    """Measure a running plan, and compare it with its prediction."""
     from edgekit import api
     from edgekit.files import encode
 
@@ -252,7 +257,7 @@ def verify(
 
 @command("stop")
 def stop(name: PipelineName = None) -> None:
-    """End a deployed pipeline and its agents."""
+    """Stop a deployed pipeline on all of its devices."""
     from edgekit import api
 
     if name is None and not api.HERE.is_file() and not api.deployed_names():
@@ -287,14 +292,13 @@ def _pipeline(
 ) -> "Iterator[Pipeline]":
     """The deployed pipeline, or one that lives as long as the command where a plan is named."""
     from edgekit import api
-    from edgekit.errors import UsageError
 
     if plan is None:
         with api.attach(api.home_of(api.pipeline_name(name, cluster))) as pipeline:
             yield pipeline
         return
-    if network is None or cluster is None:
-        raise UsageError("a plan needs its network and its cluster; add -g net.onnx -c cluster.toml")
+    require(f"edgekit … {plan} -g NETWORK.onnx -c cluster.toml", graph=network, cluster=cluster)
+    assert network is not None and cluster is not None
     graph, model = api.load(network, twins or ())
     there = linked_cluster(cluster, graph, network)
     chosen, carried = _plan(plan, graph, there, profiles, pick), api.transport_of(transport)

@@ -17,20 +17,23 @@ if TYPE_CHECKING:
 
 __all__ = ["survey"]
 
+LEGEND = """\
+latency + rate: a message takes the latency, and its size divided by the rate; while computing: the same with busy processors
+largest message: time of the largest one that was sent; one in ten was faster, one in ten was slower
+sent again: packets that TCP repeated; medium: links of the same medium share its rate"""
+
 
 @command("survey")
 def survey(
     cluster: ClusterFile,
-    network: Annotated[Path | None, typer.Argument(help="An exported network, to measure at its cuts and while it is computed.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Only at rest, and only at the sizes of the network's cuts.")] = False,
-    replay: Annotated[
-        Path | None, typer.Option("--replay", help="Work the links out of a survey that was kept, instead of measuring.")
-    ] = None,
+    network: Annotated[Path | None, typer.Argument(help="An exported network: use its message sizes, and load.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure without load, with few sizes of messages.")] = False,
+    replay: Annotated[Path | None, typer.Option("--replay", help="Use this survey file instead of measuring.")] = None,
     transport: Carrying = "socket",
     insecure: Insecure = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Measure which device reaches which, how fast, at rest and under load, and what links share.
+    """Measure the links: which device reaches which, and how fast.
 
     The cluster file stays as it is. The links are kept beside it, in cluster.measured.json, where every command finds them; the
     samples that they come from in cluster.survey.json.
@@ -70,8 +73,9 @@ def _print(cluster: "Cluster", survey: "Survey") -> None:
         rows.append(
             [name, over, _rate(link), _spread(link), _computing(link), str(again.get((link.source, link.receiver), "")), *_notes(link)]
         )
-    columns = ["link", "interfaces", "latency, rate", "p10 to p90", "while computing", "sent again", "shares", "badge"]
+    columns = ["link", "interfaces", "latency + rate", "largest message", "while computing", "sent again", "medium", "badge"]
     table(f"links of {cluster.name}", columns, rows, words=2)
+    print(LEGEND)
     for way in survey.ways:
         if way.reason is not None:
             print(f"{way.source} does not reach {way.receiver}: {way.reason}")

@@ -9,11 +9,16 @@ from edgekit.cli.app import command
 from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import ms, progress, table
 from edgekit.cli.options import ClusterFile
+from edgekit.wording import counted
 
 if TYPE_CHECKING:
     from edgekit.tuning import Setting, SettingTime, Tuning
 
 __all__ = ["tune"]
+
+LEGEND = """\
+one run: median time of a batch; one frame: that, divided by the frames of the batch
+wall/CPU: above 1.1 with one thread, something else used the processor; efficiency: what a thread does, compared with one alone"""
 
 
 @command("tune")
@@ -22,13 +27,13 @@ def tune(
     cluster: ClusterFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for DEVICE.tuning.json files; what they hold already is kept.")],
     devices: Annotated[list[str] | None, typer.Option("-d", "--device", help="Only this device; may be repeated.")] = None,
-    batch: Annotated[str, typer.Option(help="How many frames to give it at once, with commas, such as 1,4,8.")] = "1",
+    batch: Annotated[str, typer.Option(help="Numbers of frames in one run, with commas, such as 1,4,8.")] = "1",
     seconds: Annotated[
         float, typer.Option(help="Time for each device; one round of all settings is measured in any case.", min=0.1)
     ] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Try every execution provider, number of threads and batch on each device, and say which is best.
+    """Find the fastest setting of each device: execution provider, threads, batch.
 
     The best variant of each device is kept beside the cluster file, in cluster.measured.json, and used for
     this network from now on, unless the cluster file itself gives the device a variant. A power mode is
@@ -65,18 +70,19 @@ def _print(title: str, tuning: "Tuning") -> None:
     marks = {tuning.quickest.setting: ["latency"]}
     marks.setdefault(tuning.most.setting, []).append("throughput")
     rows = [[*_words(time.setting), *_figures(tuning, time), _flags(tuning, time, marks.get(time.setting, []))] for time in tuning.times]
-    columns = ["setting", "batch", "run p50", "frame", "frames/s", "wall/CPU", "efficiency", "best for"]
+    columns = ["setting", "batch", "one run", "one frame", "frames/s", "wall/CPU", "efficiency", "best for"]
     table(f"{title}{f', power mode {mode}' if mode else ''}{' (emulated)' if tuning.emulated else ''}", columns, rows)
     for reason in dict.fromkeys(refusal.reason for refusal in tuning.refused):
         settings = [" ".join(_words(refusal.setting)) for refusal in tuning.refused if refusal.reason == reason]
         print(f"not measured: {settings[0]}{f' and {len(settings) - 1} more' if len(settings) > 1 else ''}: {reason}")
-    rounds = min(time.rounds for time in tuning.times)
-    print(f"{rounds} round{'s' * (rounds > 1)}; the default setting drifted by a factor of {tuning.drift:.2f}, which is taken out")
+    print(LEGEND)
+    rounds = counted(min(time.rounds for time in tuning.times), "round")
+    print(f"{rounds}; the pace of the device varied by a factor of {tuning.drift:.2f} meanwhile, which is corrected")
 
 
 def _words(setting: "Setting") -> list[str]:
     variant = setting.variant
-    threads = f"{variant.threads} thread{'s' * (variant.threads > 1)}"
+    threads = counted(variant.threads, "thread")
     return [f"{variant.precision}, {variant.provider.removesuffix('ExecutionProvider')}, {threads}", str(setting.batch)]
 
 
