@@ -18,7 +18,6 @@ from edgekit.measured import Measured, Tuned, with_measured
 from edgekit.mistakes import guess
 from edgekit.survey import Survey
 from edgekit.tuning import Tuning
-from profilers.links import with_links
 
 __all__ = ["HERE", "cluster_name", "keep_survey", "keep_tunings", "pipeline_name", "read_cluster"]
 
@@ -101,6 +100,8 @@ def keep_survey(path: str | Path, survey: Survey) -> None:
     Raises:
         DeviceError: the samples of a link say nothing of its rate.
     """
+    from profilers.links import with_links
+
     write(_beside(path, "survey"), survey)
     cluster = read_cluster(path, surveyed=False)
     ends = {(sample.source, sample.receiver) for sample in survey.samples}
