@@ -6,7 +6,7 @@ from edgekit.cluster import Cluster
 from edgekit.constraints import Constraints
 from edgekit.front import value
 from edgekit.plan import Cost, Plan
-from edgekit.wording import mb
+from edgekit.wording import counted, mb
 from partitioner.tabulating import cap
 
 __all__ = ["broken"]
@@ -42,7 +42,7 @@ def _placed(plan: Plan, constraints: Constraints) -> Iterator[str]:
     for name in sorted(set(constraints.required) - set(plan.devices)):
         yield f"{name} is to be used"
     if constraints.most_stages is not None and len(plan.stages) > constraints.most_stages:
-        yield f"it has {len(plan.stages)} stages, at most {constraints.most_stages} are allowed"
+        yield f"it has {counted(len(plan.stages), 'stage')}, at most {constraints.most_stages} are allowed"
 
 
 def _stage_of(plan: Plan, unit: int) -> int:

@@ -10,7 +10,7 @@ from edgekit.constraints import Constraints
 from edgekit.front import value
 from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.plan import Cost
-from edgekit.wording import mb
+from edgekit.wording import counted, mb
 from partitioner.labels import Chain, Found, chains
 from partitioner.tables import Tables
 from partitioner.tabulating import cap
@@ -28,7 +28,7 @@ def refusal(tables: Tables, constraints: Constraints, unsplit: Sequence[Cost], c
     if not len(_best(free, "latency").chains):
         return _too_large(tables, _best(free, "memory", capped=False).chains[0])
     if not len(_best(tables._replace(limits={}), "latency").chains):
-        return f"no plan has at most {tables.most_stages} stages and keeps all else; allow more"
+        return f"no plan has at most {counted(tables.most_stages, 'stage')} and keeps all else; allow more"
     told = [cost for cost in unsplit if cost.accuracy_loss is not None]
     fitting = [cost for cost in told if all(memory.nbytes <= cap(cluster, memory.host) for memory in cost.memory)]
     parts = []

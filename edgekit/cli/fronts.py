@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from edgekit.cli.console import mb, ms, table
+from edgekit.wording import counted
 
 if TYPE_CHECKING:
     from edgekit.api import Run
@@ -30,7 +31,7 @@ def print_front(front: "Front", run: "Run | None") -> None:
             marks = f"{cost.badge}{', emulated' if cost.emulated else ''}{' ← knee' if index == knee else ''}"
             figures = [ms(cost.latency_s), ms(cost.period_s), f"{1 / cost.period_s:.1f}", mb(cost.peak_memory_bytes)]
             rows.append([str(index), plan.describe(), *figures, *(_figure(cost, objective) for objective in more), marks])
-    count = f"{len(front.plans)} plan{'s' * (len(front.plans) != 1)}"
+    count = counted(len(front.plans), "plan")
     table(f"{count}, {_certified(front)}, predicted", ["", "plan", "latency", "period", "frames/s", "memory", *more, "badge"], rows, 2)
     if len(front.plans) > TABLE:
         print(f"… and {len(front.plans) - TABLE} more in the file; the knee is {knee}")

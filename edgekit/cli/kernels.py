@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.cli.console import mb, ms, table
+from edgekit.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,7 @@ def _print(profile: "Profile") -> None:
     )
     spread = ", ".join(f"{name} {ms(value)}" for name, value in named if value is not None)
     apart = f", halves {whole.repeatability:.1%} apart" if whole.repeatability is not None else ""
-    print(f"whole network: {spread}, MAD {ms(whole.mad_s)}, {whole.samples} samples{apart}", end="")
+    print(f"whole network: {spread}, MAD {ms(whole.mad_s)}, {counted(whole.samples, 'run')}{apart}", end="")
     print(f" | {profile.coverage:.0%} of the optimised nodes mapped, {profile.folded} original ones folded")
 
     print(_memory_line(profile))
@@ -93,7 +94,7 @@ def _print(profile: "Profile") -> None:
 
 def unsupported(profile: "Profile") -> str:
     """That a device lacks the kernels of a precision."""
-    return f"{profile.variant.precision} not supported: {profile.widened} kernels run in fp32"
+    return f"{profile.variant.precision} not supported: {counted(profile.widened, 'kernel')} in fp32 instead"
 
 
 def _memory_line(profile: "Profile") -> str:

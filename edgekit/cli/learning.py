@@ -4,6 +4,8 @@ from pathlib import Path
 
 from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import progress
+from edgekit.cli.options import require
+from edgekit.wording import counted
 
 __all__ = ["learn"]
 
@@ -13,19 +15,21 @@ def learn(cluster: Path | None, devices: list[str] | None, output: Path | None, 
     from edgekit import api
     from edgekit.errors import UsageError
 
-    if cluster is None or output is None or not devices or len(devices) != 1:
-        raise UsageError(
-            "expected a cluster, one device of it and a file; run: edgekit profile --learn 1700 -c cluster.toml -d pi -o pi.samples.json"
-        )
+    command = "edgekit profile --learn 1700 -c cluster.toml -d DEVICE -o DEVICE.samples.json"
+    require(command, cluster=cluster, device=devices or None, output=output)
+    assert cluster is not None and devices is not None and output is not None
+    if len(devices) > 1:
+        raise UsageError(f"expected one --device, got {', '.join(devices)}; run it once for each: {command}")
     with progress("sampling") as tell:
         samples = api.learn(read_cluster(cluster), devices[0], output, seconds, tell)
-    print(f"{samples.device}: {samples.kernel_count} kernels of {len(samples.networks)} networks in {samples.taken_s / 60:.1f} minutes")
+    taken = f"{counted(samples.kernel_count, 'kernel')} of {counted(len(samples.networks), 'network')}"
+    print(f"{samples.device}: {taken} in {samples.taken_s / 60:.1f} minutes")
     with progress("fitting") as tell:
         tell(str(output))
         error = api.read_predictor(output).error
     if error.networks:
         words = f"{error.within_10:.0%} within 10 %, {error.within_5:.0%} within 5 %, half within {error.p50:.1%}"
-        print(f"of networks left out: {words}")
+        print(f"predicted times of networks that were left out of the fit: {words} of the measured ones")
     else:
         print("few networks: add --like OTHER.samples.json, of a device that was sampled at length, to what is next")
     print(f"next: edgekit profile net.onnx --predict {output} -o run")

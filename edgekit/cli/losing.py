@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.cli.console import progress, table
+from edgekit.wording import counted
 
 if TYPE_CHECKING:
     from edgekit.api import Evaluated
@@ -78,4 +79,4 @@ def print_judged(judged: "Evaluated") -> None:
         for plan, estimate, loss in judged.losses
     ]
     if rows:
-        table(f"{len(rows)} plans run end to end", ["plan", "loss, summed", "measured"], rows[:TABLE])
+        table(f"{counted(len(rows), 'plan')} run end to end", ["plan", "loss, summed", "measured"], rows[:TABLE])

@@ -67,7 +67,7 @@ def _here(client: str) -> Iterator[Finding]:
 
 def _device(device: Device, connections: dict[str, Connection], stack: ExitStack, ask: Ask | None) -> Iterator[Finding]:
     if device.scheme == "sim":
-        yield Finding(device.name, "reach", "skipped", "it is only described")
+        yield Finding(device.name, "reach", "skipped", "a sim: device, which is only described")
         return
     check = "login"
     try:
@@ -115,7 +115,7 @@ def _pair(source: str, receiver: str, connections: dict[str, Connection]) -> Fin
 def _remedy(error: str, source: str, receiver: str, host: str) -> str:
     if host == LOOPBACK:
         return (
-            f"{receiver} can be dialled by its own machine alone: set `listen` of {receiver} in cluster.toml to an address that "
+            f"only the machine of {receiver} can connect to it: set `listen` of {receiver} in cluster.toml to an address that "
             f"{source} reaches, or `relay = true` of the link"
         )
     if re.search(r"unreachable|No route|Invalid argument", error):
@@ -126,4 +126,4 @@ def _remedy(error: str, source: str, receiver: str, host: str) -> str:
     if re.search(r"timed out|refused", error):
         allow = f"on {receiver}, sudo ufw allow proto tcp from the address of {source}"
         return f"a firewall may stand between them ({allow}), or {receiver} has no way back to {source}"
-    return "see both logs"
+    return "see the logs of both: edgekit logs"

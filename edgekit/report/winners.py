@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from edgekit.report.style import CYCLE, GREY, INK, figure, headline
 from edgekit.sweep import Knob, Sweep
+from edgekit.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,7 +96,8 @@ def _label(knob: Knob) -> str:
 
 
 def _beneath(sweep: Sweep, plans: int) -> str:
-    return f"predicted; {len(sweep.conditions)} conditions, each with its own exact front; {plans} plans win somewhere"
+    conditions = f"{counted(len(sweep.conditions), 'condition')}, each with its own exact front"
+    return f"predicted; {conditions}; {counted(plans, 'plan')} win{'s' * (plans == 1)} somewhere"
 
 
 def _legend(drawn: "Figure", shown: list[str], others: bool) -> None:

@@ -70,3 +70,11 @@ def test_an_error_is_one_line_unless_more_is_asked_for(monkeypatch: pytest.Monke
     outcome = edgekit_run("-v", "inspect", "net.onnx")
     assert outcome.code == code and "Traceback" in outcome.err
     assert outcome.message == "error: expected this, got that; do so"
+
+
+def test_stop_all_says_which_folders_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    assert edgekit_run("stop", "--all").out == "edgekit has no folder here\n"
+    (tmp_path / "XDG_CONFIG_HOME" / "edgekit").mkdir(parents=True)
+    assert edgekit_run("stop", "--all").out == f"to remove what edgekit has on this machine: rm -r {tmp_path}/XDG_CONFIG_HOME/edgekit\n"
