@@ -70,7 +70,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="On an error, show where it came from.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="On an error, also show the traceback of Python.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
     VERBOSE["on"] = verbose

@@ -139,7 +139,7 @@ def check_runs(folder: Path, *pipeline: object) -> None:
     assert close(np.load(folder / "one_y.npz")["y"], unsplit(net, 0))
     np.save(folder / "three.npy", np.stack(frames))
     outcome = done("run", *pipeline, "--input", folder / "three.npy", "--output", folder / "three_y.npz")
-    assert "3 frames → " in outcome.err
+    assert "3 frames → " in outcome.err and " frames/s with 8 in flight" in outcome.err
     assert all(close(y, unsplit(net, seed)) for seed, y in enumerate(np.load(folder / "three_y.npz")["y"]))
     (folder / "inputs").mkdir(exist_ok=True)
     for seed, frame in enumerate(frames):
