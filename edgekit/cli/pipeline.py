@@ -1,4 +1,4 @@
-"""Commands that put a plan in motion and use it: deploy, rollback, run, verify, stop."""
+"""Commands that put a plan in motion and use it: deploy, rollback, run, verify."""
 
 import sys
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, NDArray[np.generic]]
 
-__all__ = ["deploy", "rollback", "run", "stop", "verify"]
+__all__ = ["deploy", "rollback", "run", "verify"]
 
 PlanFile = Annotated[Path | None, typer.Argument(help="plan.json or front.json; without it, the deployed pipeline.")]
 Network = Annotated[Path | None, typer.Option("-g", "--graph", help="The exported network of the plan.")]
@@ -253,33 +253,6 @@ def verify(
     else:
         print_trace(trace)
     raise typer.Exit(exit_code(trace, within))
-
-
-@command("stop")
-def stop(
-    name: PipelineName = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Stop every pipeline, and say which folders edgekit has on this machine.")
-    ] = False,
-) -> None:
-    """Stop a deployed pipeline on all of its devices.
-
-    To remove all that edgekit left: edgekit stop --all, then edgekit devices remove NAME for each device, then the folders.
-    """
-    from edgekit import api, folders
-
-    if everything:
-        for each in api.deployed_names():
-            print(f"{each}: stopped {', '.join(api.end(api.home_of(each))) or 'nothing, as nothing was running'}")
-        there = [str(path) for path in (folders.config(), folders.cache(), folders.state()) if path.exists()]
-        print(f"to remove what edgekit has on this machine: rm -r {' '.join(there)}" if there else "edgekit has no folder here")
-        return
-    if name is None and not api.HERE.is_file() and not api.deployed_names():
-        print("nothing was running")
-        return
-    name = api.pipeline_name(name)
-    ended = api.end(api.home_of(name))
-    print(f"stopped {', '.join(ended)}" if ended else f"nothing was running for {name}")
 
 
 def _plan(plan: Path, graph: "Graph", cluster: "Cluster", profiles: Path | None, pick: str) -> "Plan":

@@ -18,6 +18,7 @@ import edgekit.cli.init
 import edgekit.cli.network
 import edgekit.cli.partition
 import edgekit.cli.pipeline
+import edgekit.cli.stop
 import edgekit.cli.survey
 import edgekit.cli.tuning
 import edgekit.cli.watching  # noqa: F401  # importing them registers their commands
