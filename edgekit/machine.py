@@ -132,3 +132,8 @@ class Machine(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format
     sensors: tuple[Sensor, ...] = ()
     missing: tuple[Missing, ...] = ()
     version: int = 1
+
+    def unknown(self, *fields: str) -> str:
+        """What to say of something that could not be looked at, with the reason that one of these fields is empty for."""
+        reasons = {each.field: each.reason for each in self.missing}
+        return f"unknown, because {next((reasons[field] for field in fields if field in reasons), 'the machine does not say')}"

@@ -228,22 +228,41 @@ def _facts(machine: "Machine") -> list[tuple[str, str]]:
     nets = [f"{each.name} {' '.join(each.addresses)}{' (wireless)' if each.wireless else ''}" for each in machine.interfaces if each.up]
     saving = [each.name for each in machine.interfaces if each.power_save]
     return [
-        ("board", machine.board or ""),
+        ("board", machine.board or machine.unknown("board")),
         ("processor", f"{machine.processor or machine.architecture}, {machine.cores} cores {', '.join(clocks)}".strip()),
-        ("instructions", " ".join(machine.features)),
-        ("memory", f"{mb(machine.memory_bytes or 0)}, {mb(machine.available_bytes or 0)} available"),
-        ("disk", f"{mb(machine.disk_free_bytes or 0)} free of {mb(machine.disk_bytes or 0)}"),
+        ("instructions", " ".join(machine.features) or machine.unknown("features")),
+        ("memory", _memory(machine)),
+        ("disk", _disk(machine)),
         ("system", f"{machine.system or '?'}, {machine.kernel or '?'}, {machine.libc or '?'}, Python {machine.python or '?'}"),
-        ("network", ", ".join(nets)),
-        ("clock", f"{machine.clock_offset_s:+.2f} s from here" if machine.clock_offset_s is not None else ""),
-        ("temperature", f"{machine.temperature_c:.0f} °C" if machine.temperature_c is not None else ""),
-        ("slowed down by", ", ".join(machine.throttling.now) if machine.throttling else ""),
+        ("network", ", ".join(nets) or machine.unknown("interfaces")),
+        ("clock", machine.unknown("clock_offset_s") if machine.clock_offset_s is None else f"{machine.clock_offset_s:+.2f} s from here"),
+        ("temperature", machine.unknown("temperature_c") if machine.temperature_c is None else f"{machine.temperature_c:.0f} °C"),
+        ("slowed down by", _held_back(machine)),
         ("warning", f"Wi-Fi power save is on ({', '.join(saving)}): sudo iw dev {saving[0]} set power_save off" if saving else ""),
-        ("power mode", (machine.jetson.power_mode or "") if machine.jetson else ""),
-        ("GPUs", ", ".join(f"{each.name}, driver {each.driver or '?'}" for each in machine.gpus)),
+        ("power mode", (machine.jetson.power_mode or machine.unknown("jetson.power_mode")) if machine.jetson else ""),
+        ("GPUs", ", ".join(f"{each.name}, driver {each.driver or '?'}" for each in machine.gpus) or machine.unknown("gpus")),
         ("CUDA", f"{machine.cuda}, TensorRT {machine.tensorrt or 'missing'}" if machine.cuda else ""),
-        ("power meters", ", ".join(f"{each.kind} ({', '.join(each.rails)})" for each in machine.sensors if each.reason is None)),
+        ("power meters", ", ".join(f"{each.kind} ({each.reason or ', '.join(each.rails)})" for each in machine.sensors)),
     ]
+
+
+def _memory(machine: "Machine") -> str:
+    if machine.memory_bytes is None:
+        return machine.unknown("memory_bytes")
+    free = machine.available_bytes
+    return f"{mb(machine.memory_bytes)}, available: {machine.unknown('available_bytes') if free is None else mb(free)}"
+
+
+def _disk(machine: "Machine") -> str:
+    if machine.disk_free_bytes is None:
+        return machine.unknown("disk_bytes")
+    return f"{mb(machine.disk_free_bytes)} free of {mb(machine.disk_bytes or 0)}"
+
+
+def _held_back(machine: "Machine") -> str:
+    if machine.throttling is not None:
+        return ", ".join(machine.throttling.now) or "nothing"
+    return machine.unknown("throttling") if machine.family == "raspberry-pi" else ""
 
 
 def _confirm(name: str, address: str) -> "Callable[[str], bool] | None":

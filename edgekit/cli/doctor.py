@@ -19,7 +19,10 @@ def doctor(
     cluster: Annotated[Path | None, typer.Option("-c", "--cluster", help="Look at its devices; else at those that were added.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Check this machine, each device and each pair of devices, and say how to repair what fails."""
+    """Check this machine, each device and each pair of devices, and say how to repair what fails.
+
+    What could not be looked at is unknown, with the reason, and does not count as passed.
+    """
     import msgspec
 
     from edgekit import api
@@ -41,4 +44,7 @@ def doctor(
         )
         raise typer.Exit(3)
     if not json:
-        print(f"all {counted(len(found), 'check')} passed{f', {warned} with a warning' if warned else ''}")
+        unknown = sum(each.state in ("unknown", "skipped") for each in found)
+        passed = f"{len(found) - unknown} of" if unknown else "all"
+        print(f"{passed} {counted(len(found), 'check')} passed{f', {warned} with a warning' if warned else ''}", end="")
+        print(f"; {unknown} could not be made, for the reasons above" if unknown else "")

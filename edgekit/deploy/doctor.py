@@ -18,20 +18,24 @@ from devices.facts import machine_of
 from devices.login import Ask, login
 from devices.setup import plan
 from edgekit import __version__
-from edgekit.deploy.health import ailments
+from edgekit.deploy.health import ailments, unknowns
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError
+from edgekit.machine import Machine
 from edgekit.runtime.facts import probe_facts
 from edgekit.runtime.sockets import LOOPBACK
 
 __all__ = ["Finding", "examine"]
 
-State = Literal["ok", "warning", "failed", "skipped"]
+State = Literal["ok", "warning", "failed", "skipped", "unknown"]
 Tell = Callable[[str], None]
 
 
 class Finding(NamedTuple):
-    """What one check of a machine, or of a pair of them, came to; where it is not ok, ``text`` says what to do."""
+    """What one check of a machine, or of a pair of them, came to; where it is not ok, ``text`` says what to do.
+
+    ``unknown``: it could not be looked at, for the reason in ``text``.
+    """
 
     subject: str
     check: str
@@ -62,7 +66,12 @@ def _here(client: str) -> Iterator[Finding]:
     yield Finding(
         client, "software", "ok", f"edgekit {__version__}, Python {sys.version.split()[0]}, onnxruntime {facts.onnxruntime} ({words})"
     )
-    yield from (Finding(client, each.check, "warning", each.text) for each in ailments(facts.machine))
+    yield from _health(client, facts.machine, clock=False)
+
+
+def _health(name: str, machine: Machine, clock: bool = True) -> Iterator[Finding]:
+    yield from (Finding(name, each.check, "warning", each.text) for each in ailments(machine))
+    yield from (Finding(name, each.check, "unknown", each.text) for each in unknowns(machine, clock))
 
 
 def _device(device: Device, connections: dict[str, Connection], stack: ExitStack, ask: Ask | None) -> Iterator[Finding]:
@@ -77,7 +86,7 @@ def _device(device: Device, connections: dict[str, Connection], stack: ExitStack
                 check = "facts"
                 machine = machine_of(shell)
                 yield Finding(device.name, check, "ok", f"{machine.board or machine.processor or machine.architecture}, {machine.system}")
-                yield from (Finding(device.name, each.check, "warning", each.text) for each in ailments(machine))
+                yield from _health(device.name, machine)
                 check = "set-up"
                 steps = plan(shell, machine)
                 lacking = [step for step in steps if step.state not in ("ok", "warning")]

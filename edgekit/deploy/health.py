@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from edgekit.machine import Machine
 
-__all__ = ["Ailment", "ailments"]
+__all__ = ["Ailment", "ailments", "unknowns"]
 
 LEAST_DISK_BYTES = 500_000_000
 LEAST_MEMORY_BYTES = 250_000_000
@@ -55,6 +55,28 @@ def ailments(machine: Machine) -> Iterator[Ailment]:
     if machine.load_average is not None and machine.load_average > BUSY * machine.cores:
         busy = f"{machine.load_average:.1f} of its {machine.cores} cores are busy"
         yield Ailment("load", f"{busy} with something else: end it before you measure")
+
+
+def unknowns(machine: Machine, clock: bool = True) -> Iterator[Ailment]:
+    """The checks that could not be made, each with the reason; ``clock``: whether its clock was to be compared with another."""
+    throttled = machine.family == "raspberry-pi" and machine.throttling is None
+    pinned = machine.jetson is not None and machine.jetson.clocks_pinned is None
+    governed = all(cluster.governor is not None for cluster in machine.clusters) and machine.clusters
+    saving = any(each.wireless and each.up and each.power_save is None for each in machine.interfaces)
+    for check, what, field, lacks in (
+        ("power and heat", "whether it is throttled", "throttling", throttled),
+        ("power and heat", "its temperature", "temperature_c", machine.temperature_c is None),
+        ("clocks", "its governor", "clusters.governor", not governed),
+        ("clocks", "whether its clocks are pinned", "jetson.clocks_pinned", pinned),
+        ("Wi-Fi", "whether it saves power", "interfaces.power_save", saving),
+        ("network", "its interfaces", "interfaces", not machine.interfaces),
+        ("clock", "how far its clock is off", "clock_offset_s", clock and machine.clock_offset_s is None),
+        ("disk", "what is free", "disk_bytes", machine.disk_free_bytes is None),
+        ("memory", "what is available", "available_bytes", machine.available_bytes is None),
+        ("load", "its load", "load_average", machine.load_average is None),
+    ):
+        if lacks:
+            yield Ailment(check, f"{what} is {machine.unknown(field)}")
 
 
 def _span(seconds: float) -> str:

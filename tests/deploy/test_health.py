@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from edgekit.deploy.health import ailments
-from edgekit.machine import CoreCluster, Interface, Jetson, Machine, Throttling
+from edgekit.deploy.health import ailments, unknowns
+from edgekit.machine import CoreCluster, Interface, Jetson, Machine, Missing, Throttling
 
 WELL = Machine(
     "aarch64",
@@ -47,3 +47,31 @@ def test_each_ailment_is_told_with_its_remedy(changes: dict[str, object], texts:
     found = [ailment.text for ailment in ailments(msgspec.structs.replace(WELL, **changes))]
     assert len(found) == len(texts)
     assert all(text in each for text, each in zip(texts, found, strict=True))
+
+
+def test_a_machine_that_is_well_and_says_so_has_nothing_unknown() -> None:
+    assert list(unknowns(WELL)) == []
+
+
+def test_what_could_not_be_looked_at_is_unknown_for_a_reason() -> None:
+    mute = Machine("aarch64", 4, family="raspberry-pi", jetson=Jetson(), missing=(Missing("throttling", "vcgencmd: Permission denied"),))
+    found = [each.text for each in unknowns(mute)]
+    assert found[0] == "whether it is throttled is unknown, because vcgencmd: Permission denied"
+    assert found[1] == "its temperature is unknown, because the machine does not say"
+    checks = [each.check for each in unknowns(mute)]
+    assert checks == ["power and heat", "power and heat", "clocks", "clocks", "network", "clock", "disk", "memory", "load"]
+    assert "clock" not in [each.check for each in unknowns(mute, clock=False)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"temperature_c": None}, "its temperature is unknown"),
+        ({"clusters": (CoreCluster((0,)),)}, "its governor is unknown"),
+        ({"interfaces": (Interface("wlan0", up=True, wireless=True),)}, "whether it saves power is unknown"),
+        ({"load_average": None}, "its load is unknown"),
+    ],
+)
+def test_each_thing_that_is_unknown_is_told_alone(changes: dict[str, object], text: str) -> None:
+    (found,) = unknowns(msgspec.structs.replace(WELL, **changes))
+    assert found.text.startswith(text)

@@ -144,6 +144,28 @@ def test_what_is_missing_has_a_reason(tmp_path: Path) -> None:
     assert reasons["temperature_c"] == "/sys/class/thermal: no zone that can be read"
 
 
+@pytest.mark.parametrize(
+    ("commands", "field", "reason"),
+    [
+        ({"vcgencmd get_throttled": "VCHI initialization failed"}, "throttling", "vcgencmd get_throttled: not understood: 'VCHI initial"),
+        ({"iw dev wlan0 get power_save": "nl80211 not found."}, "interfaces.power_save", "iw dev wlan0 get power_save: not understood"),
+    ],
+)
+def test_an_answer_that_is_not_understood_is_a_reason(commands: dict[str, str], field: str, reason: str, tmp_path: Path) -> None:
+    found = machine(tmp_path, RASPBERRY, RASPBERRY_COMMANDS | commands)
+    assert found.unknown(field).startswith(f"unknown, because {reason}")
+
+
+def test_a_command_that_may_not_be_run_says_so(tmp_path: Path) -> None:
+    (tmp_path / "vcgencmd").write_text("#!/bin/sh\necho no such device >&2\nexit 4\n")
+    here = Here()
+    assert here.command(f"{tmp_path}/vcgencmd", "throttling") is None
+    assert here.missing["throttling"].endswith("vcgencmd: Permission denied")
+    (tmp_path / "vcgencmd").chmod(0o755)
+    assert here.command(f"{tmp_path}/vcgencmd", "throttling") is None
+    assert here.missing["throttling"].endswith("vcgencmd: exit code 4: no such device")
+
+
 def test_a_meter_that_only_root_may_read_says_so(tmp_path: Path) -> None:
     files = {"sys/class/powercap/intel-rapl:0/name": "package-0\n"}
     assert machine(tmp_path, files, {}).sensors == (

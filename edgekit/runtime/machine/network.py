@@ -19,6 +19,8 @@ def interfaces(here: Here) -> list[dict[str, Any]]:
     """Every interface but the loopback."""
     addresses = _addresses(here)
     names = [path.rpartition("/")[2] for path in here.glob(NET + "/*")]
+    if not names:
+        here.lacks("interfaces", NET + ": nothing that can be read")
     return [_interface(here, name, addresses.get(name, [])) for name in names if name != "lo" and here.text(f"{NET}/{name}/mtu")]
 
 
@@ -55,6 +57,8 @@ def _interface(here: Here, name: str, addresses: list[str]) -> dict[str, Any]:
 def _power_save(here: Here, name: str) -> bool | None:
     said = here.command(f"iw dev {name} get power_save", "interfaces.power_save")
     if said is None or "Power save:" not in said:
+        if said is not None:
+            here.lacks("interfaces.power_save", f"iw dev {name} get power_save: not understood: {said[:40]!r}")
         return None
     return said.rpartition(":")[2].strip() == "on"
 

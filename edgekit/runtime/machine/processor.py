@@ -69,7 +69,7 @@ def instructions(here: Here) -> set[str]:
 def _blocks(here: Here) -> list[dict[str, str]]:
     """One dictionary for each processor of /proc/cpuinfo."""
     blocks: list[dict[str, str]] = []
-    for line in here.lines("/proc/cpuinfo"):
+    for line in here.lines("/proc/cpuinfo", "features"):
         name, _, value = line.partition(":")
         if name.strip() == "processor":
             blocks.append({})
@@ -115,7 +115,8 @@ def _clusters(here: Here, blocks: list[dict[str, str]]) -> list[dict[str, Any]]:
             found.append(_cluster(here, blocks, cores, policy))
     if found:
         return found
-    here.lacks("clusters.clock_hz", CPU + "/cpufreq: no policies; the clock is not this system's to set")
+    for field in ("clusters.clock_hz", "clusters.governor"):
+        here.lacks(field, CPU + "/cpufreq: no policies; the clock is not this system's to set")
     kinds: dict[Any, list[int]] = {}
     for core, block in enumerate(blocks):
         kinds.setdefault((block.get("CPU part"), here.number(f"{CPU}/cpu{core}/cpu_capacity")), []).append(core)
@@ -134,7 +135,7 @@ def _cluster(here: Here, blocks: list[dict[str, str]], cores: list[int], policy:
         "cores": cores,
         "part": PARTS.get(part, part) or None,
         "capacity": here.number(f"{CPU}/cpu{cores[0]}/cpu_capacity"),
-        "governor": here.text(policy + "/scaling_governor") if policy else None,
+        "governor": here.text(policy + "/scaling_governor", "clusters.governor") if policy else None,
         "clock_hz": hertz("scaling_cur_freq"),
         "least_hz": hertz("scaling_min_freq"),
         "most_hz": hertz("scaling_max_freq"),

@@ -46,9 +46,9 @@ class Here:
             self.lacks(field, f"{path}: not a number: {found[:40]!r}")
             return None
 
-    def lines(self, path: str) -> list[str]:
+    def lines(self, path: str, field: str = "") -> list[str]:
         """The lines of a file; none where there is no such file."""
-        return (self.text(path) or "").splitlines()
+        return (self.text(path, field) or "").splitlines()
 
     def glob(self, pattern: str) -> list[str]:
         """Paths of the machine that match, in order."""
@@ -64,11 +64,13 @@ class Here:
         try:
             done = subprocess.run(command.split(), stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_S, check=False)
         except (OSError, subprocess.SubprocessError) as error:
-            reason = "not found" if isinstance(error, FileNotFoundError) else f"not done after {COMMAND_S:g} s"
-            self.lacks(field, f"{command.split()[0]}: {reason}")
+            slow = isinstance(error, subprocess.TimeoutExpired)
+            reason = f"not done after {COMMAND_S:g} s" if slow else getattr(error, "strerror", None) or str(error)
+            self.lacks(field, f"{command.split()[0]}: {'not found' if isinstance(error, FileNotFoundError) else reason}")
             return None
         if done.returncode:
-            self.lacks(field, f"{command}: exit code {done.returncode}")
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            self.lacks(field, f"{command}: exit code {done.returncode}{': ' + said[-1][:80] if said else ''}")
             return None
         return done.stdout[:MOST_BYTES].decode("utf-8", "replace").strip()
 

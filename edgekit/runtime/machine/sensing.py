@@ -58,6 +58,8 @@ def throttling(here: Here) -> dict[str, Any] | None:
     said = here.command("vcgencmd get_throttled", "throttling")
     found = re.match(r"throttled=(0x[0-9a-fA-F]+)$", said or "")
     if not found:
+        if said is not None:
+            here.lacks("throttling", f"vcgencmd get_throttled: not understood: {said[:40]!r}")
         return None
     mask = int(found.group(1), 16)
     now = [name for bit, name in enumerate(BITS) if mask >> bit & 1]
@@ -66,7 +68,10 @@ def throttling(here: Here) -> dict[str, Any] | None:
 
 def _jetson(here: Here) -> dict[str, Any]:
     release = re.match(r"# R(\d+) \(release\), REVISION: ([\d.]+)", here.text("/etc/nv_tegra_release", "jetson.release") or "")
-    mode = re.search(r"NV Power Mode: *(\S+)", here.command("nvpmodel -q", "jetson.power_mode") or "")
+    said = here.command("nvpmodel -q", "jetson.power_mode")
+    mode = re.search(r"NV Power Mode: *(\S+)", said or "")
+    if said is not None and mode is None:
+        here.lacks("jetson.power_mode", f"nvpmodel -q: not understood: {said[:40]!r}")
     least = here.number("/sys/devices/system/cpu/cpufreq/policy0/scaling_min_freq", "jetson.clocks_pinned")
     most = here.number("/sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq", "jetson.clocks_pinned")
     return {
