@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from edgekit.device import Device
+from edgekit.runtime.frames import Layout
 from edgekit.runtime.verbs import (
     FactsReply,
     KernelTime,
@@ -21,7 +22,20 @@ from edgekit.runtime.verbs import (
     works,
 )
 
-__all__ = ["Connection", "FactsReply", "KernelTime", "Measure", "Measured", "Probe", "Probed", "Transport", "Work", "coding_works", "works"]
+__all__ = [
+    "Connection",
+    "FactsReply",
+    "KernelTime",
+    "Layout",
+    "Measure",
+    "Measured",
+    "Probe",
+    "Probed",
+    "Transport",
+    "Work",
+    "coding_works",
+    "works",
+]
 
 
 class Connection(Protocol):

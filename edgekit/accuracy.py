@@ -15,6 +15,9 @@ __all__ = ["Accuracy", "OutputDifference", "difference"]
 Arrays = Mapping[str, NDArray[np.generic]]
 Ratio = Annotated[float, Meta(ge=0)]
 
+STEADY = 1e-6
+"""An output that varies by no more of its magnitude is constant, but for rounding."""
+
 
 class OutputDifference(Struct, frozen=True, forbid_unknown_fields=True):
     """How one output differs over all samples.
@@ -22,7 +25,8 @@ class OutputDifference(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         largest: the largest difference of an element.
         relative: the same, over the largest magnitude of the output in fp32.
-        rms: root of the mean square of the differences, over that of the output in fp32.
+        rms: root of the mean square of the differences, over the standard deviation of the output in fp32; of an output
+            that never varies, over its magnitude.
         agreement: share of samples with the same largest element; None where the output does not look like class scores.
     """
 
@@ -68,10 +72,15 @@ def difference(name: str, got: Sequence[NDArray[np.generic]], want: Sequence[NDA
         raise GraphError(f"output {name} is no longer finite: a value is too large for this precision; keep the network in fp32")
     apart = np.abs(left[finite] - right[finite])
     scale = float(np.abs(right[finite]).max(initial=0.0)) or 1.0
-    power = float(np.sqrt(np.mean(right[finite] ** 2))) if finite.any() else 0.0
     largest = float(apart.max(initial=0.0))
-    rms = float(np.sqrt(np.mean(apart**2))) / (power or 1.0) if finite.any() else 0.0
+    rms = float(np.sqrt(np.mean(apart**2))) / _usual(right[finite]) if finite.any() else 0.0
     return OutputDifference(name, largest, largest / scale, rms, _agreement(left, right) if want[0].dtype.kind == "f" else None)
+
+
+def _usual(values: NDArray[np.float64]) -> float:
+    """By how much values usually differ from their mean: what an offset adds to all of them says nothing."""
+    deviation, power = float(values.std()), float(np.sqrt(np.mean(values**2)))
+    return deviation if deviation > STEADY * power else power or 1.0
 
 
 def _agreement(left: NDArray[np.float64], right: NDArray[np.float64]) -> float | None:

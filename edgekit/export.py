@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "network"]
 
-Inputs = Sequence[tuple[str | None, tuple[int, ...]]]
-"""Shapes of the arguments of ``forward``: those without a name in order, those with one by that name."""
+Inputs = Sequence[tuple[str | None, tuple[int, ...]] | tuple[str | None, tuple[int, ...], str | None]]
+"""Shapes of the arguments of ``forward``, perhaps with a type: those without a name in order, those with one by that name."""
 
 
 def export(target: "str | nn.Module", inputs: Inputs = ()) -> bytes:
     """The ONNX file of a torch network.
 
-    ``target`` is the network, or ``PACKAGE.MODULE:FACTORY`` as for ``network``. Without ``inputs`` its ``input_shape`` is taken.
+    ``target`` is the network, or ``PACKAGE.MODULE:FACTORY`` as for ``network``. Without ``inputs`` its ``input_shape`` is taken,
+    and for inputs without a type its ``input_dtype``, such as "int64", or else that of its weights.
 
     Raises:
         UsageError: torch is not installed, the factory cannot be had, or the inputs are not those of ``forward``.
@@ -87,7 +88,7 @@ def _exported(module: "nn.Module", inputs: Inputs) -> bytes:
     except Exception as error:
         raise GraphError(
             f"torch.onnx.export of {type(module).__name__} failed: {_one_line(_cause(error))}; "
-            "check the --input shapes, or export it yourself and pass the .onnx file"
+            "check the --input shapes (NAME:int64:1x16 for whole numbers), or export it yourself and pass the .onnx file"
         ) from error
     finally:
         for part, training in modes.items():
@@ -99,15 +100,20 @@ def _exported(module: "nn.Module", inputs: Inputs) -> bytes:
 
 
 def _arguments(module: "nn.Module", inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Random tensors for ``forward``, in the precision and place of the weights."""
+    """Random tensors for ``forward``, in the precision and place of the weights; of another type, zeros."""
     import torch
 
-    shapes = inputs or [(None, shape) for shape in (getattr(module, "input_shape", None),) if shape]
+    shapes: Inputs = inputs or [(None, shape) for shape in (getattr(module, "input_shape", None),) if shape]
     if not shapes:
         raise UsageError(f"{type(module).__name__} has no input_shape; pass one --input per argument, such as --input 1x3x224x224")
     like = next(module.parameters(), torch.empty(0))
     generator = torch.Generator().manual_seed(0)
-    drawn = [(name, torch.rand(shape, generator=generator).to(like)) for name, shape in shapes]
+    usual = getattr(module, "input_dtype", None)
+    drawn = []
+    for name, shape, *kind in shapes:
+        dtype = next((each for each in (*kind, usual) if each), None)
+        values = torch.rand(shape, generator=generator)
+        drawn.append((name, torch.zeros(shape, dtype=getattr(torch, dtype), device=like.device) if dtype else values.to(like)))
     positional, named = tuple(tensor for name, tensor in drawn if not name), {name: tensor for name, tensor in drawn if name}
     try:
         bound = signature(module.forward).bind(*positional, **named)

@@ -34,7 +34,7 @@ class Losses(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fie
 
     Attributes:
         measure: ``error``: by how much the share of wrong answers grows; ``disagreement``: share of samples whose largest output is
-            another one; ``rms``: root of the mean square of the differences of the outputs, over that of the outputs.
+            another one; ``rms``: root of the mean square of the differences of the outputs, over their standard deviation.
         tensors: those that can be sent so; what is not among them stays as it is.
         stages: units between two neighbouring cuts, of all units in each precision.
         ranges: of tensors that can be sent in u8c, as all samples together have them. Each sample was judged with those of others,

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from edgekit.errors import GraphError
 from edgekit.graph import Graph
 from edgekit.machine import Machine
-from edgekit.onnxio import Model, normalise, read
+from edgekit.onnxio import LARGE, Model, masking, normalise, read
+from edgekit.telemetry import decline
 
 __all__ = ["Scheme", "int8_scheme", "to_fp16", "to_int8"]
 
@@ -55,10 +56,12 @@ def int8_scheme(machines: Sequence[Machine]) -> Scheme:
 def to_int8(model: Model, frames: Iterable[Arrays], scheme: Scheme) -> bytes:
     """A normalised network with static QDQ quantization; ``frames`` are inputs as it will see them, which set the ranges.
 
+    Masks, and what else is far larger than the activations it is added to, stay in fp32 (see ``onnxio.masks``).
+
     Raises:
         GraphError: it is not in fp32, has nothing to quantize, or onnxruntime cannot quantize it.
     """
-    graph = _fp32(model)
+    graph, held = _fp32(model), list(frames)
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder, _apart():
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -70,7 +73,8 @@ def to_int8(model: Model, frames: Iterable[Arrays], scheme: Scheme) -> bytes:
             quantize_static(
                 prepared,
                 made,
-                _Reader(frames),
+                _Reader(held),
+                nodes_to_exclude=masking(prepared, _large(held)),
                 quant_format=QuantFormat.QDQ,
                 per_channel=graph.opset >= 13,  # before that a DequantizeLinear has one scale only
                 reduce_range=scheme.seven_bits,
@@ -103,6 +107,12 @@ def to_fp16(model: Model) -> bytes:
     return _of_precision("fp16", data, graph)
 
 
+def _large(frames: Sequence[Arrays]) -> set[str]:
+    """The inputs that hold values as large as those of masks."""
+    floats = ((name, values) for frame in frames for name, values in frame.items() if values.dtype.kind == "f" and values.size)
+    return {name for name, values in floats if not float(np.abs(values.astype(np.float64)).max()) < LARGE}
+
+
 class _Reader:
     """Frames one by one, as onnxruntime's calibration asks for them."""
 
@@ -131,11 +141,13 @@ def _of_precision(precision: str, data: bytes, source: Graph) -> bytes:
 
 @contextmanager
 def _apart() -> Iterator[None]:
-    """onnxruntime's tools log advice for whoever calls them by hand, and put a folder of theirs on the search path."""
+    """onnxruntime's tools log advice, warn of infinite values in masks, and put a folder of theirs on the search path."""
+    decline()
     before, disabled = list(sys.path), logging.root.manager.disable
     logging.disable()
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     finally:
         sys.path[:] = before
         logging.disable(disabled)

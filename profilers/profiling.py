@@ -1,6 +1,7 @@
 """Profiles a graph on a device: the whole with the profiler off, then kernel by kernel to know where the time goes."""
 
 import statistics
+from dataclasses import replace
 
 import msgspec
 
@@ -15,7 +16,7 @@ from profilers.conditions import conditions_of
 from profilers.kernels import map_kernels
 from profilers.pairing import as_units_of
 from profilers.rounds import AGREE, LEAST_BURSTS, MOST_BURSTS, repeatability, usual
-from profilers.segments import request_for, rests_at, summarize
+from profilers.segments import data_for, request_for, rests_at, summarize
 from profilers.widening import widened
 
 __all__ = ["profile_graph", "with_energy"]
@@ -41,12 +42,14 @@ def profile_graph(
         DeviceError: the device began or ceased to be throttled meanwhile, or its clocks were set otherwise.
     """
     if twin is not None:
-        other = read(twin)
+        other, twin = read(twin), replace(twin, frames=model.frames)
         return as_units_of(graph, other, profile_graph(other, twin, connection, variant, budget_s, rate_per_s))
     variant = (variant or connection.device.variant).on(graph.precision)
     count = len(graph.units)
     digest = connection.put(cut(model, graph, 0, count))
-    request = request_for(graph, graph.segment(0, count), digest, connection, variant, budget_s / LEAST_BURSTS, rate_per_s)
+    whole = graph.segment(0, count)
+    data = data_for(model, graph, whole, connection)
+    request = request_for(graph, whole, digest, connection, variant, budget_s / LEAST_BURSTS, rate_per_s, data)
     before = connection.facts()
     rested = msgspec.structs.replace(request, rests=rests_at(rate_per_s))
     bursts = [calm.measured(connection, rested)]
@@ -91,7 +94,9 @@ def with_energy(profile: Profile, graph: Graph, model: Model, connection: Connec
         return msgspec.structs.replace(profile, energy=Energy(reason="the machine only plays this device"))
     whole = graph.segment(0, len(graph.units))
     digest = connection.put(cut(model, graph, 0, len(graph.units), profile.variant.precision))
-    request = msgspec.structs.replace(request_for(graph, whole, digest, connection, profile.variant, 0.0), mode="energy")
+    data = data_for(model, graph, whole, connection)
+    request = request_for(graph, whole, digest, connection, profile.variant, 0.0, data=data)
+    request = msgspec.structs.replace(request, mode="energy")
     return msgspec.structs.replace(profile, energy=connection.measure(request)[0].energy)
 
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 import numpy as np
 
-from devices.connection import Connection, Measure, Measured, works
+from devices.connection import Connection, Layout, Measure, Measured, works
 from edgekit.device import Variant
 from edgekit.graph import Graph, Segment
-from edgekit.onnxio import Model, cut
+from edgekit.onnxio import Model, cut, frames, reaching
 from edgekit.profile import Profile, SegmentTime
 from profilers import calm
 from profilers.rounds import Settled, in_rounds, repeatability
 
-__all__ = ["BURST_S", "Range", "ends", "measure_segments", "request_for", "rests_at", "summarize"]
+__all__ = ["BURST_S", "Range", "data_for", "ends", "measure_segments", "request_for", "rests_at", "summarize"]
 
 Range = tuple[int, int]
 """Units ``[start, stop)``."""
@@ -31,9 +31,16 @@ CUTS = 16
 
 
 def request_for(
-    graph: Graph, segment: Segment, digest: str, connection: Connection, variant: Variant, budget_s: float, rate_per_s: float | None = None
+    graph: Graph,
+    segment: Segment,
+    digest: str,
+    connection: Connection,
+    variant: Variant,
+    budget_s: float,
+    rate_per_s: float | None = None,
+    data: str = "",
 ) -> Measure:
-    """The request that measures a segment as the device would run it in a pipeline."""
+    """The request that measures a segment as the device would run it in a pipeline; ``data`` as of ``data_for``."""
     device = connection.device
     return Measure(
         digest,
@@ -46,7 +53,21 @@ def request_for(
         budget_s=budget_s,
         works=works(graph, segment.start, segment.stop),
         rate_per_s=rate_per_s,
+        data=data,
     )
+
+
+def data_for(model: Model, graph: Graph, segment: Segment, connection: Connection) -> str:
+    """The digest of what a segment runs on, once it is on the device; empty: the device may make it up, or computes nothing.
+
+    Frames that were given, and whole numbers, which may be indices, come from here: what is before the segment has made them.
+    """
+    drawn = (tensor.dtype for tensor in segment.inputs if not tensor.dtype.startswith("float"))
+    indices = any(segment.start == 0 or dtype not in ("bool", "int8", "uint8") for dtype in drawn)
+    if connection.device.scheme == "sim" or not (indices or model.frames):
+        return ""
+    (frame,) = frames(model, 1)
+    return connection.put(Layout(segment.inputs).pack(reaching(model, graph, segment.start, frame)))
 
 
 def rests_at(rate_per_s: float | None) -> int:
@@ -81,10 +102,14 @@ def measure_segments(
     found = {(segment.start, segment.stop): segment for segment in profile.ranges}
     bursts: dict[Range, list[Measured]] = {}
     whole = graph.segment(0, len(graph.units))
+    inputs: dict[Range, str] = {}
 
     def measured(part: Segment, seconds: float, rests: int = 0) -> Measured:
         digest = connection.put(cut(model, graph, part.start, part.stop, profile.variant.precision))
-        request = request_for(graph, part, digest, connection, profile.variant, seconds, profile.conditions.rate_per_s)
+        if (key := (part.start, part.stop)) not in inputs:
+            inputs[key] = data_for(model, graph, part, connection)
+        rate_per_s = profile.conditions.rate_per_s
+        request = request_for(graph, part, digest, connection, profile.variant, seconds, rate_per_s, inputs[key])
         return calm.measured(connection, msgspec.structs.replace(request, least=LEAST_RUNS, rests=rests))
 
     def burst(key: Range) -> Sequence[float]:

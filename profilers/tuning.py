@@ -9,12 +9,14 @@ how those two compare with all of them.
 
 import random
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from devices.connection import Connection, Measured
 from edgekit.conditions import changes
@@ -24,7 +26,7 @@ from edgekit.graph import Graph
 from edgekit.onnxio import Model, batched, cut, load, read
 from edgekit.tuning import Refusal, Setting, SettingTime, Tuning
 from profilers.conditions import conditions_of
-from profilers.segments import request_for
+from profilers.segments import data_for, request_for
 
 __all__ = ["settings_for", "thread_counts", "tune_device"]
 
@@ -44,6 +46,7 @@ _REMOTE = frozenset({"AzureExecutionProvider"})
 
 Tell = Callable[[str], None]
 Keep = Callable[[Tuning], None]
+Frames = tuple[Mapping[str, NDArray[np.generic]], ...]
 
 
 class _Sample(NamedTuple):
@@ -129,12 +132,13 @@ class _Bench:
 
     def __init__(self, graph: Graph, model: Model, connection: Connection, settings: Sequence[Setting]):
         self._connection = connection
-        self._networks = {1: (graph, connection.put(_whole(model)))}
+        self._networks = {1: self._brought(graph, model)}
         self.refused: dict[Setting, str] = {}
         for batch in sorted({setting.batch for setting in settings} - {1}):
             try:
                 longer = load(batched(model, batch))
-                self._networks[batch] = (read(longer), connection.put(_whole(longer)))
+                longer = replace(longer, frames=_side_by_side(model.frames, batch))
+                self._networks[batch] = self._brought(read(longer), longer)
             except GraphError as error:
                 self.refused |= {setting: str(error) for setting in settings if setting.batch == batch}
 
@@ -155,9 +159,21 @@ class _Bench:
         return samples + [_Sample(default, mark, level) for mark, level in zip(marks, levels, strict=True)]
 
     def _measure(self, setting: Setting) -> Measured:
-        graph, digest = self._networks[setting.batch]
+        graph, digest, data = self._networks[setting.batch]
         whole = graph.segment(0, len(graph.units))
-        return self._connection.measure(request_for(graph, whole, digest, self._connection, setting.variant, MEASURE_S))[0]
+        request = request_for(graph, whole, digest, self._connection, setting.variant, MEASURE_S, data=data)
+        return self._connection.measure(request)[0]
+
+    def _brought(self, graph: Graph, model: Model) -> tuple[Graph, str, str]:
+        """A network, what it is called on the device, and so what it runs on."""
+        whole = graph.segment(0, len(graph.units))
+        return graph, self._connection.put(_whole(model)), data_for(model, graph, whole, self._connection)
+
+
+def _side_by_side(frames: Frames, batch: int) -> Frames:
+    """One frame of a longer network, of the frames that were given."""
+    chosen = [frames[number % len(frames)] for number in range(batch)] if frames else []
+    return ({name: np.concatenate([frame[name] for frame in chosen]) for name in chosen[0]},) if chosen else ()
 
 
 def _whole(model: Model) -> bytes:

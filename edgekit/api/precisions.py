@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from edgekit import onnxio
 from edgekit.accuracy import Accuracy, difference
+from edgekit.api.culprits import culprits
 from edgekit.cluster import Cluster
 from edgekit.deploy.frameio import read_frames
 from edgekit.deploy.opening import connect_all
 from edgekit.device import Variant
-from edgekit.errors import UsageError
+from edgekit.errors import PromiseError, UsageError
 from edgekit.files import write_bytes
 from edgekit.graph import Graph
 from edgekit.machine import Machine
@@ -34,16 +35,23 @@ PRECISIONS = ("int8", "fp16")
 KEEP_OUT = 5
 """Every so many frames one is kept out of the calibration, to compare outputs on."""
 
+MOST_LOST = 0.1
+"""Of an output's standard deviation."""
+
 Tell = Callable[[str], None]
 Frames = Sequence[Mapping[str, NDArray[np.generic]]]
 
 
 class Quantized(NamedTuple):
-    """The network that was written; how its outputs differ, where there was data to tell; and how 8 bits are used."""
+    """The network that was written; how its outputs differ, where there was data to tell; and how 8 bits are used.
+
+    ``loss``: what is lost, and where, if that is more than is usually allowed and was accepted.
+    """
 
     graph: Graph
     accuracy: Accuracy | None
     scheme: str
+    loss: str = ""
 
 
 def quantize(
@@ -53,6 +61,7 @@ def quantize(
     data: str | Path | None = None,
     cluster: Cluster | None = None,
     tell: Tell = lambda text: None,
+    accept: bool = False,
 ) -> Quantized:
     """Write a network in another precision, as a file like any other.
 
@@ -60,18 +69,20 @@ def quantize(
         data: inputs as the network will see them, as for ``edgekit run``: an .npz by input name with a leading axis of samples, or
             a folder of .npz. For int8 they set the ranges of activations; in both cases outputs are compared on them.
         cluster: the devices that int8 has to suit; without it, this machine.
+        accept: write the network also where an output differs by more than 10 % of its standard deviation.
 
     Raises:
         UsageError: another precision, or int8 without data.
         FrameError: the data does not fit the network's inputs.
         GraphError: the network is not in fp32, or has nothing to compute in that precision.
+        PromiseError: an output differs by too much; says at which tensors that happens. Nothing is written then.
     """
     from edgekit.quantize import int8_scheme, to_fp16, to_int8
 
     if precision not in PRECISIONS:
         raise UsageError(f"expected {' or '.join(PRECISIONS)}, got {precision!r}; change --precision")
     if data is None and precision == "int8":
-        raise UsageError("int8 needs inputs as the network will see them, to set the ranges of activations; add: --calibration data.npz")
+        raise UsageError("int8 needs inputs as the network will see them, to set the ranges of activations; add: --data x.npz")
     model = onnxio.load(network)
     graph = onnxio.read(model)
     frames = [frame for _, frame in read_frames(str(data), graph.cuts[0].tensors)] if data is not None else []
@@ -85,12 +96,29 @@ def quantize(
         calibrating, comparing = [], frames
         tell("converting")
         made = to_fp16(model)
-    accuracy = None
+    accuracy, loss = None, ""
     if comparing:
         tell(f"comparing outputs of {len(comparing)} frames")
         accuracy = _compare(model, made, len(calibrating), comparing, "estimated" if calibrating is comparing else "measured")
+        loss = _loss(accuracy, model, made, comparing)
+    if loss and not accept:
+        raise PromiseError(f"{loss}; give frames of more kinds, keep the network in fp32, or write it none the less with --accept")
     write_bytes(output, made)
-    return Quantized(onnxio.read(made), accuracy, scheme)
+    return Quantized(onnxio.read(made), accuracy, scheme, loss)
+
+
+def _loss(accuracy: Accuracy, model: Model, made: bytes, frames: Frames) -> str:
+    """What is lost beyond what is allowed, and at which tensors; empty: nothing is."""
+    worst = max(accuracy.outputs, key=lambda output: output.rms, default=None)
+    if worst is None or worst.rms <= MOST_LOST:
+        return ""
+    kept = "frame" if accuracy.samples == 1 else "frames"
+    kept += " kept out of the calibration" if accuracy.calibrated not in (0, accuracy.samples) else ""
+    where = ", ".join(map(str, culprits(model, onnxio.load(made), frames)))
+    return (
+        f"{model.name} in {accuracy.precision}: output {worst.name} differs by {worst.rms:.1%} of its standard deviation on "
+        f"{accuracy.samples} {kept}, expected at most {MOST_LOST:.0%}; most is lost at {where or 'its weights'}"
+    )
 
 
 def _machines(cluster: Cluster | None) -> list[Machine]:

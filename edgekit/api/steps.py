@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -10,7 +12,7 @@ from devices import Connection
 from edgekit import onnxio
 from edgekit.cluster import Cluster
 from edgekit.costs import Costs, nouns
-from edgekit.errors import PlanError
+from edgekit.errors import GraphError, PlanError
 from edgekit.files import read, write_bytes
 from edgekit.front import ANYHOW, Front, Question
 from edgekit.graph import Graph
@@ -19,7 +21,7 @@ from edgekit.objectives import USUAL, Objective
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
 from edgekit.profile import Profile, Profiles
-from edgekit.shapes import parse_shape
+from edgekit.shapes import InputShape, parse_input
 from partitioner.asking import minimised
 from partitioner.choosing import choose
 from partitioner.cost import price
@@ -55,30 +57,60 @@ def export(
     pixels: bool = False,
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
+    data: str | Path | None = None,
 ) -> Graph:
     """Write a network as a file that edgekit can profile and cut.
 
-    ``target`` is PACKAGE.MODULE:FACTORY (torch) or an .onnx file; ``inputs`` are shapes such as ``1x3x224x224``.
+    ``target`` is PACKAGE.MODULE:FACTORY (torch) or an .onnx file; ``inputs`` are shapes such as ``1x3x224x224``
+    or ``ids:int64:1x16``. The network is run once before it is written: on a frame of ``data`` (as for ``edgekit run``), or on made-up
+    values that its operators accept.
     ``pixels``: images come as pixels in uint8, which the network turns into ``(pixel / 255 - mean) / std`` itself.
 
     Raises:
-        GraphError: the network cannot be read, or a shape of it is not fixed.
+        GraphError: the network cannot be read, a shape of it is not fixed, or it does not run.
+        FrameError: the data does not fit the network's inputs.
         UsageError: torch is needed and not installed, or the factory is not there.
     """
-    shapes = [parse_shape(text) for text in inputs]
+    shapes = [parse_input(text) for text in inputs]
     if ":" in target and not Path(target).exists():
         from edgekit.export import export as export_torch
 
-        data = export_torch(target, shapes)
+        made = export_torch(target, shapes)
     else:
-        data = onnxio.normalise(target, dict(shapes))
-    write_bytes(output, onnxio.with_pixels(data, mean, std) if pixels else data)
+        made = onnxio.normalise(target, {name: shape for name, shape, _ in shapes})
+    made = onnxio.with_pixels(made, mean, std) if pixels else made
+    model = onnxio.load(made)
+    _check_types(onnxio.read(model), shapes)
+    onnxio.try_out(_on_frames(model, data))
+    write_bytes(output, made)
     return onnxio.read(output)
 
 
-def load(path: str | Path, twins: Iterable[str | Path] = ()) -> tuple[Graph, Model]:
-    """A Graph, and the model behind it to cut stages from; ``twins`` are the same network in other precisions, for stages to run in."""
-    model = onnxio.load(path)
+def _check_types(graph: Graph, shapes: Sequence[InputShape]) -> None:
+    for name, _, dtype in shapes:
+        for tensor in graph.cuts[0].tensors:
+            if dtype and tensor.name == (name or tensor.name) and tensor.dtype != dtype:
+                raise GraphError(f"--input {tensor.name}: expected {tensor.dtype}, as the network takes it, got {dtype}; leave it out")
+
+
+def _on_frames(model: Model, data: str | Path | None) -> Model:
+    """The model with frames to be tried on; of a large file only the first few."""
+    if data is None:
+        return model
+    from edgekit.deploy.frameio import read_frames
+    from edgekit.deploy.golden import FRAMES
+
+    held = islice(read_frames(str(data), onnxio.read(model).cuts[0].tensors), FRAMES)
+    return replace(model, frames=tuple(frame for _, frame in held))
+
+
+def load(path: str | Path, twins: Iterable[str | Path] = (), data: str | Path | None = None) -> tuple[Graph, Model]:
+    """A Graph, and the model behind it to cut stages from; ``twins`` are the same network in other precisions, for stages to run in.
+
+    ``data``: inputs as the network will see them, as for ``edgekit run``, to profile and to check deployments on; without it
+    they are made up.
+    """
+    model = _on_frames(onnxio.load(path), data)
     return onnxio.paired(onnxio.read(model), model, map(onnxio.load, twins))
 
 

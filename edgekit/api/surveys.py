@@ -17,7 +17,7 @@ from edgekit.onnxio import Model, cut
 from edgekit.runtime.verbs import Transport
 from edgekit.survey import Survey
 from profilers.links import LEAST_BYTES, SIZES, cut_sizes, with_links
-from profilers.segments import request_for
+from profilers.segments import data_for, request_for
 from profilers.sharing import Direction
 from profilers.surveying import Links, sample_links, sample_together
 
@@ -108,7 +108,8 @@ def _computing(cluster: Cluster, graph: Graph, model: Model) -> Iterator[None]:
 
     def compute(connection: Connection) -> None:
         segment = graph.segment(0, len(graph.units))
-        request = request_for(graph, segment, connection.put(whole), connection, connection.device.variant, COMPUTING_S)
+        digest, data = connection.put(whole), data_for(model, graph, segment, connection)
+        request = request_for(graph, segment, digest, connection, connection.device.variant, COMPUTING_S, data=data)
         while not over.is_set():
             try:
                 connection.measure(request)

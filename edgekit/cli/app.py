@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from edgekit import __version__
 from edgekit.errors import EdgekitError
 from edgekit.signals import delivered
+from edgekit.telemetry import decline
 
 __all__ = ["VERBOSE", "app", "command", "group", "main"]
 
@@ -73,6 +74,7 @@ def _options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="On an error, also show the traceback of Python.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
+    decline()
     VERBOSE["on"] = verbose
 
 

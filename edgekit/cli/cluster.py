@@ -8,7 +8,7 @@ import typer
 from edgekit.cli.app import command
 from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import mb, ms, progress, steps, table
-from edgekit.cli.options import OptionalClusterFile, Twins, require
+from edgekit.cli.options import Data, OptionalClusterFile, Twins, require
 from edgekit.cli.verdict import exit_code, print_trace
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def profile(
         ),
     ] = None,
     twins: Twins = None,
+    data: Data = None,
     json: Json = False,
 ) -> None:
     """Measure the time and memory that a network takes on each device."""
@@ -89,7 +90,7 @@ def profile(
     assert network is not None and output is not None
     if like is not None and not predict:
         raise UsageError("expected --predict beside --like: samples of the device to predict, ten networks of it are enough")
-    graph, model = api.load(network, twins or ())
+    graph, model = api.load(network, twins or (), data)
     predictors = []
     with progress("fitting") as tell:
         for path in predict or ():

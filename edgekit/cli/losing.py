@@ -18,7 +18,7 @@ TABLE = 20
 MEANINGS = {
     "error": "answers that are wrong on its account",
     "disagreement": "answers that are not those of the unsplit network",
-    "rms": "the outputs' rms that their differences have",
+    "rms": "the outputs' standard deviation that the rms of their differences has",
 }
 
 
@@ -30,7 +30,7 @@ def measure_losses(network: Path, twins: list[Path] | None, output: Path, data: 
     from edgekit.files import encode, write
 
     if data is None:
-        raise UsageError("losses need inputs as the network will see them; add: --calibration data.npz")
+        raise UsageError("losses need inputs as the network will see them; add: --data x.npz")
     graph, model = api.load(network, twins or ())
     with progress("measuring losses") as tell:
         found = api.measure_losses(api.Judge(graph, model, data, labels), tell=tell)

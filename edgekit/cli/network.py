@@ -1,5 +1,6 @@
 """Commands about the network alone: export, quantize, inspect."""
 
+import sys
 from collections import defaultdict
 from math import prod
 from pathlib import Path
@@ -11,7 +12,7 @@ from edgekit.cli.app import command
 from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import mb, progress, table
 from edgekit.cli.losing import measure_losses
-from edgekit.cli.options import Twins
+from edgekit.cli.options import Data, Twins
 
 if TYPE_CHECKING:
     from edgekit.accuracy import Accuracy
@@ -24,19 +25,20 @@ __all__ = ["export", "inspect", "quantize"]
 def export(
     network: Annotated[str, typer.Argument(help="PACKAGE.MODULE:FACTORY of a torch network, or an .onnx file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the network.")],
-    shapes: Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: 1x3x224x224 or NAME:1x3x224x224.")] = None,
+    shapes: Annotated[list[str] | None, typer.Option("--input", help="Of an input: 1x3x224x224, x:1x3x224x224 or ids:int64:1x16.")] = None,
     pixels: Annotated[bool, typer.Option("--pixels", help="Take images as pixels in uint8, and prepare them in the network.")] = False,
     mean: Annotated[str, typer.Option(help="With --pixels: of each channel, such as 0.485,0.456,0.406.")] = "",
     std: Annotated[str, typer.Option(help="With --pixels: of each channel, such as 0.229,0.224,0.225.")] = "",
+    data: Data = None,
 ) -> None:
-    """Write a network as a file with every shape fixed, ready to be profiled and cut."""
+    """Write a network as a file with every shape fixed, ready to be profiled and cut; it is run once to see that it can be."""
     from edgekit import api
     from edgekit.cli.amounts import numbers
     from edgekit.errors import UsageError
 
     if (mean or std) and not pixels:
         raise UsageError("--mean and --std say how pixels become the network's inputs; add --pixels")
-    graph = api.export(network, output, shapes or [], pixels, numbers(mean), numbers(std))
+    graph = api.export(network, output, shapes or [], pixels, numbers(mean), numbers(std), data)
     print(f"{output}: {len(graph.nodes)} nodes in {len(graph.units)} units, opset {graph.opset}, digest {graph.digest[:12]}")
     print(f"next: edgekit inspect {output}")
 
@@ -51,30 +53,34 @@ def quantize(
     labels: Annotated[Path | None, typer.Option(help="With --losses: what the frames are, an .npy of class numbers.")] = None,
     twins: Twins = None,
     precision: Annotated[str, typer.Option("-p", "--precision", help="int8 or fp16.")] = "int8",
-    calibration: Annotated[
+    data: Annotated[
         Path | None,
-        typer.Option("--calibration", help="Inputs as the network will see them: an .npz by input name with a leading axis, or a folder."),
+        typer.Option("--data", help="Inputs as the network will see them: an .npz by input name with a leading axis, or a folder."),
     ] = None,
     cluster: Annotated[
         Path | None, typer.Option("-c", "--cluster", help="The devices that int8 has to suit; without it, this machine.")
     ] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Write it also where outputs differ by over 10 % of their deviation.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print how the outputs differ as JSON.")] = False,
 ) -> None:
     """Write a network in another precision; inputs and outputs stay as they are.
 
     Where there are five frames or more, every fifth is kept out of the calibration, and the outputs are compared on those.
+    An rms of over 10 % of an output's standard deviation is refused, unless you --accept it.
     """
     from edgekit import api
     from edgekit.errors import UsageError
     from edgekit.files import encode
 
     if losses is not None:
-        measure_losses(network, twins, losses, calibration, labels, json)
+        measure_losses(network, twins, losses, data, labels, json)
         return
     if output is None:
         raise UsageError("expected -o, where to write the network, or --losses, where to write what codecs lose; give one of the two")
     with progress("quantizing") as tell:
-        made = api.quantize(network, output, precision, calibration, read_cluster(cluster) if cluster else None, tell)
+        made = api.quantize(network, output, precision, data, read_cluster(cluster) if cluster else None, tell, accept)
+    if made.loss:
+        print(f"warning: {made.loss}", file=sys.stderr)
     if json:
         print(encode(made.accuracy).decode() if made.accuracy else "null")
         return
@@ -84,7 +90,7 @@ def quantize(
     if made.accuracy is not None:
         _print_accuracy(made.accuracy)
     else:
-        print("its outputs were not compared with those in fp32; to do so, add: --calibration data.npz")
+        print("its outputs were not compared with those in fp32; to do so, add: --data x.npz")
     print(f"whether it is faster differs from device to device; next: edgekit profile {output} -c cluster.toml -o run")
 
 
@@ -101,7 +107,7 @@ def _print_accuracy(accuracy: "Accuracy") -> None:
     )
     told = f", {kept}" if accuracy.calibrated else ""
     title = f"against fp32 on {accuracy.samples} frames{told} ({accuracy.badge}{wide})"
-    table(title, ["output", "largest difference", "of the largest value", "rms", "same top-1"], rows)
+    table(title, ["output", "largest difference", "of the largest value", "rms, of the deviation", "same top-1"], rows)
 
 
 @command("inspect")

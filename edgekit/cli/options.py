@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Carrying", "ClusterFile", "Insecure", "OptionalClusterFile", "PipelineName", "Twins", "require"]
+__all__ = ["Carrying", "ClusterFile", "Data", "Insecure", "OptionalClusterFile", "PipelineName", "Twins", "require"]
 
 _CLUSTER = typer.Option("-c", "--cluster", help="cluster.toml: devices and links, as docs/cluster.md describes it.")
 
@@ -19,6 +19,11 @@ PipelineName = Annotated[
 
 Twins = Annotated[
     list[Path] | None, typer.Option("--twin", help="The same network in another precision, which stages may use; may be repeated.")
+]
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Inputs as the network will see them, as for edgekit run: .npz, .npy or a folder; else made up."),
 ]
 
 Carrying = Annotated[

@@ -110,7 +110,7 @@ def partition(
     if evolve and (data is None or network is None):
         raise UsageError("--evolve runs plans on frames; add the network and --data frames.npz")
     lost = read_losses(losses, codecs)
-    work = _from_costs(costs) if costs else _from_run(network, twins, cluster, profiles)
+    work = _from_costs(costs) if costs else _from_run(network, twins, cluster, profiles, data)
     graph = work.graph
     knobs = [knob(text, 25 if len(sweep) == 1 else 13) for text in sweep] if sweep else []
     machines = at_quantile(capped(work.cluster, max_memory), link_quantile)
@@ -179,11 +179,11 @@ def _from_costs(path: Path) -> _Work:
     return _Work(graph, None, cluster, profiles)
 
 
-def _from_run(network: Path | None, twins: list[Path] | None, cluster: Path | None, profiles: Path | None) -> _Work:
+def _from_run(network: Path | None, twins: list[Path] | None, cluster: Path | None, profiles: Path | None, data: Path | None) -> _Work:
     from edgekit import api
 
     assert network is not None and cluster is not None and profiles is not None
-    graph, model = api.load(network, twins or ())
+    graph, model = api.load(network, twins or (), data)
     return _Work(graph, model, linked_cluster(cluster, graph, network), api.Run(profiles).profiles())
 
 

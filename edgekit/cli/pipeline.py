@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 from edgekit.cli.app import command
 from edgekit.cli.clusters import linked_cluster
 from edgekit.cli.console import progress
-from edgekit.cli.options import Carrying, ClusterFile, Insecure, OptionalClusterFile, PipelineName, Twins, require
+from edgekit.cli.options import Carrying, ClusterFile, Data, Insecure, OptionalClusterFile, PipelineName, Twins, require
 from edgekit.cli.verdict import errors_of, exit_code, print_trace
 from edgekit.cli.watching import keep_recording
 from edgekit.wording import counted
@@ -39,6 +40,10 @@ Profiles = Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder 
 Pick = Annotated[str, typer.Option(help="Which plan of a front: its number, knee, latency, period, memory, or devices if latency<=0.05.")]
 
 
+MOST_FRAMES = 64
+"""Frames that are sent in turn to verify a pipeline, of a large file the first."""
+
+
 class _OnLoss(StrEnum):
     """What becomes of a pipeline when a device is gone for good."""
 
@@ -57,6 +62,7 @@ def deploy(
     profiles: Profiles = None,
     pick: Pick = "knee",
     twins: Twins = None,
+    data: Data = None,
     take_over: Annotated[bool, typer.Option("--take-over", help="End what others have deployed to the same devices.")] = False,
     insecure: Insecure = False,
     transport: Carrying = "socket",
@@ -75,7 +81,7 @@ def deploy(
     from edgekit import api
     from edgekit.errors import UsageError
 
-    graph, model = api.load(network, twins or ())
+    graph, model = api.load(network, twins or (), data)
     there = linked_cluster(cluster, graph, network)
     home = api.home_of(there.name)
     if any(device.scheme == "sim" for device in there.devices):
@@ -229,6 +235,7 @@ def verify(
     twins: Twins = None,
     insecure: Insecure = False,
     transport: Carrying = "socket",
+    data: Data = None,
     name: PipelineName = None,
     seconds: Annotated[float, typer.Option(help="Time for each phase.", min=0.1)] = 3.0,
     within: Annotated[float, typer.Option(help="Relative error of the prediction that is allowed.", min=0.0)] = 0.15,
@@ -241,9 +248,11 @@ def verify(
 
     with (
         progress("verifying") as tell,
-        _pipeline(plan, network, twins, cluster, profiles, pick, name, tell, insecure, transport) as pipeline,
+        _pipeline(plan, network, twins, cluster, profiles, pick, name, tell, insecure, transport, data) as pipeline,
     ):
-        trace = api.verify(pipeline, seconds=seconds, tell=tell)
+        frames = api.read_frames(str(data), pipeline.graph.cuts[0].tensors) if data is not None else ()
+        given = [frame for _, frame in islice(frames, MOST_FRAMES)]
+        trace = api.verify(pipeline, seconds=seconds, tell=tell, frames=given)
     if output:
         api.Run(output.parent).keep_trace(output, trace)
     if json:
@@ -276,6 +285,7 @@ def _pipeline(
     tell: "Callable[[str], None]",
     insecure: bool,
     transport: str,
+    data: Path | None = None,
 ) -> "Iterator[Pipeline]":
     """The deployed pipeline, or one that lives as long as the command where a plan is named."""
     from edgekit import api
@@ -286,7 +296,7 @@ def _pipeline(
         return
     require(f"edgekit … {plan} -g NETWORK.onnx -c cluster.toml", graph=network, cluster=cluster)
     assert network is not None and cluster is not None
-    graph, model = api.load(network, twins or ())
+    graph, model = api.load(network, twins or (), data)
     there = linked_cluster(cluster, graph, network)
     chosen, carried = _plan(plan, graph, there, profiles, pick), api.transport_of(transport)
     with api.deploy(chosen, graph, model, there, tell=tell, secure=not insecure, transport=carried) as pipeline:

@@ -9,7 +9,7 @@ import typer
 from edgekit.cli.app import command
 from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import ms, progress, table
-from edgekit.cli.options import Carrying, ClusterFile, Insecure
+from edgekit.cli.options import Carrying, ClusterFile, Data, Insecure
 
 if TYPE_CHECKING:
     from edgekit.cluster import Cluster, Link
@@ -31,6 +31,7 @@ def survey(
     replay: Annotated[Path | None, typer.Option("--replay", help="Use this survey file instead of measuring.")] = None,
     transport: Carrying = "socket",
     insecure: Insecure = False,
+    data: Data = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Measure the links: which device reaches which, and how fast.
@@ -42,7 +43,7 @@ def survey(
     from edgekit.files import encode, read
     from edgekit.survey import Survey
 
-    graph, model = api.load(network) if network is not None else (None, None)
+    graph, model = api.load(network, data=data) if network is not None else (None, None)
     written = read_cluster(cluster, graph, surveyed=False)
     if replay is not None:
         found = read(replay, Survey)

@@ -8,7 +8,7 @@ import typer
 from edgekit.cli.app import command
 from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import ms, progress, table
-from edgekit.cli.options import ClusterFile
+from edgekit.cli.options import ClusterFile, Data
 from edgekit.wording import counted
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def tune(
     seconds: Annotated[
         float, typer.Option(help="Time for each device; one round of all settings is measured in any case.", min=0.1)
     ] = 60.0,
+    data: Data = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Find the fastest setting of each device: execution provider, threads, batch.
@@ -42,7 +43,7 @@ def tune(
     from edgekit import api
     from edgekit.files import encode
 
-    graph, model = api.load(network)
+    graph, model = api.load(network, data=data)
     run = api.Run(output)
     with progress("tuning") as tell:
         found = api.tune(graph, model, read_cluster(cluster), devices, _batches(batch), seconds, run.tunings(), tell, run.keep_tuning)

@@ -1,7 +1,7 @@
 """Finding a pipeline again that stays: with the connections to its agents, or as a client alone."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from devices.local import find
@@ -10,8 +10,9 @@ from edgekit.deploy.following import restored
 from edgekit.deploy.opening import connect_all
 from edgekit.deploy.pipeline import Pipeline
 from edgekit.deploy.record import find_record, home_of, only_deployed
+from edgekit.deploy.release import kept_frames
 from edgekit.deploy.replanning import Coordinator
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, UsageError
 
 __all__ = ["attach", "connect"]
 
@@ -33,6 +34,8 @@ def attach(home: Path) -> Iterator[Pipeline]:
     with ExitStack() as stack:
         pipeline = restored(kept, connect_all(kept.devices, stack, home), home)
         pipeline.follow = Coordinator(home)
+        with suppress(UsageError):
+            pipeline.frames = kept_frames(kept.release, home)
         yield pipeline
 
 

@@ -60,15 +60,17 @@ def certify(
     seed: int = 0,
     tell: Callable[[str], None] = lambda text: None,
     fractions: Sequence[float] = FRACTIONS,
+    frames: Sequence[Arrays] = (),
 ) -> Trace:
     """The trace of a pipeline; each phase lasts about ``seconds`` but has at least 20 frames.
 
-    ``fractions``: shares of capacity at which latency under load is measured.
+    ``fractions``: shares of capacity at which latency under load is measured. ``frames``: what is sent, in turn; without any,
+    the frames that its deployment was checked on.
 
     Raises:
         StageError: a frame failed, or a stage was lost on the way.
     """
-    frames: list[Arrays] = [sample_inputs(pipeline.graph.cuts[0].tensors, seed + i) for i in range(4)]
+    frames = [*(frames or pipeline.frames)] or [sample_inputs(pipeline.graph.cuts[0].tensors, seed + i) for i in range(4)]
     with pipeline.client() as client:
         tell("latency of a frame alone")
         first = _drive(client, frames, WARM_UP * 2, 1)
@@ -103,7 +105,7 @@ def _badge(pipeline: Pipeline) -> Badge:
     return least(("certified", *(badge for badge in described if badge != "measured")))
 
 
-def _drive(client: Streaming, frames: list[Arrays], count: int, window: int, arrivals_s: list[float] | None = None) -> list[Result]:
+def _drive(client: Streaming, frames: Sequence[Arrays], count: int, window: int, arrivals_s: list[float] | None = None) -> list[Result]:
     results = []
     for result in client.stream(islice(cycle(frames), count), window, arrivals_s):
         result.value()
@@ -126,7 +128,7 @@ def _alone(pipeline: Pipeline, results: list[Result]) -> float:
 
 
 def _capacity(
-    pipeline: Pipeline, client: Streaming, frames: list[Arrays], seconds: float, latency_s: float
+    pipeline: Pipeline, client: Streaming, frames: Sequence[Arrays], seconds: float, latency_s: float
 ) -> tuple[int, float, dict[str, float], tuple[Span, ...]]:
     """The window beyond which throughput grows no more, the period there, and what the devices did."""
     best, period, window = 1, latency_s, 1
@@ -148,7 +150,7 @@ def _capacity(
     return best, period, busy, spans
 
 
-def _load_point(client: Streaming, frames: list[Arrays], fraction: float, period: float, count: int, seed: int) -> LoadPoint:
+def _load_point(client: Streaming, frames: Sequence[Arrays], fraction: float, period: float, count: int, seed: int) -> LoadPoint:
     rate = fraction / period
     gaps = np.random.default_rng(seed).exponential(1 / rate, count)
     results = _drive(client, frames, count, 1, np.cumsum(gaps).tolist())

@@ -21,10 +21,11 @@ from edgekit.cluster import Cluster, Shape
 from edgekit.deploy.checks import check, check_home, meeting
 from edgekit.deploy.client import Client, Follow, Streaming
 from edgekit.deploy.ends import Target
-from edgekit.deploy.equality import require, tolerance_of
+from edgekit.deploy.equality import Scale, require, tolerance_of
+from edgekit.deploy.magnitudes import QUANTIZED
 from edgekit.deploy.opening import connect_all
 from edgekit.deploy.parts import Part, client_ports
-from edgekit.deploy.release import Release, prepare
+from edgekit.deploy.release import Release, precisions, prepare
 from edgekit.deploy.transports import require_transport
 from edgekit.deploy.virtual import VirtualClient
 from edgekit.errors import DeviceError, UsageError
@@ -40,7 +41,7 @@ from edgekit.trace import Equality
 __all__ = ["Addresses", "Pipeline", "bring", "deploy"]
 
 MOST_GOLDEN = 64
-"""Golden frames that are sent through a pipeline at most."""
+"""How often each golden frame is sent through a pipeline at most."""
 
 Arrays = Mapping[str, NDArray[np.generic]]
 Tell = Callable[[str], None]
@@ -66,6 +67,8 @@ class Pipeline:
         self.addresses: Addresses = {}
         self.loaded: dict[tuple[int, int], Loaded] = {}
         self.equality: Equality | None = None
+        self.frames: tuple[Arrays, ...] = ()
+        """Inputs that it is known to answer rightly; empty: they are not kept any more."""
         self.follow: Follow | None = None
         """Knows what takes its place; None: nothing does."""
 
@@ -114,16 +117,15 @@ def deploy(
     model: Model,
     cluster: Cluster,
     home: Path | None = None,
-    golden: Arrays | None = None,
     tell: Tell = lambda text: None,
     secure: bool = True,
     transport: Transport = "socket",
 ) -> Iterator[Pipeline]:
     """A pipeline that serves while the context is open; with ``home`` it stays when the context is left.
 
-    Every stage answers the inputs that it would get for the golden frame before any is linked, and the linked
-    pipeline then answers the golden frame itself; both are compared with the unsplit run. ``transport`` carries the links, which are
-    encrypted where they are to be ``secure``.
+    Every stage answers the inputs that it would get for the first golden frame before any is linked, and the linked
+    pipeline then answers all golden frames; both are compared with the unsplit run. These are the model's frames, or
+    made up. ``transport`` carries the links, which are encrypted where they are to be ``secure``.
 
     Raises:
         PlanError: the plan does not fit the graph or the cluster.
@@ -134,7 +136,7 @@ def deploy(
     plan = validate(plan, graph)
     check(plan, graph, cluster)
     tell("cutting stages")
-    with bring(prepare(plan, graph, model, cluster, golden=golden), home, tell, secure=secure, transport=transport) as pipeline:
+    with bring(prepare(plan, graph, model, cluster), home, tell, secure=secure, transport=transport) as pipeline:
         yield pipeline
 
 
@@ -160,6 +162,7 @@ def bring(
             if home is not None:
                 pipeline.authority.keep(home, release.name)
         pipeline.transport = transport
+        pipeline.frames = tuple(golden.inputs for golden in release.golden)
         require_transport(transport, connections, cluster, secure)
         admit(pipeline)
         try:
@@ -178,8 +181,10 @@ def bring(
 
 def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
     """Load every part; compare each stage on the very inputs that the unsplit run would give it."""
-    known: dict[str, NDArray[np.generic]] = dict(release.golden)
+    golden = release.golden[0]
+    known: dict[str, NDArray[np.generic]] = dict(golden.inputs)
     worst, allowed = 0.0, _tolerance(release)
+    scales = (*golden.scales, *_in_steps(release))
     expected: dict[int, Arrays] = {}
     for spec, model in release.parts:
         connection = pipeline.connections[spec.device]
@@ -195,14 +200,21 @@ def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
         if loaded.build_s:
             tell(f"{spec.name}: loaded in {loaded.load_s:.1f} s the engine that took {loaded.build_s:.1f} s to build")
         got = Layout(spec.outputs).unpack(outputs)
-        what = f"{spec.name} on the inputs of stage {spec.stage}"
-        worst = max(worst, require(got, expected[spec.stage], what, allowed).worst)
+        what = f"{spec.name} on the inputs of stage {spec.stage} for 1 frame"
+        worst = max(worst, require(got, expected[spec.stage], what, allowed, scales).worst)
     return worst
 
 
 def _tolerance(release: Release) -> float:
-    codecs, precisions = ({each.codec for each in release.plan.transfers}, {stage.variant.precision for stage in release.plan.stages})
-    return tolerance_of(release.graph.precision, *codecs, *precisions)
+    return tolerance_of(*precisions(release.plan, release.graph))
+
+
+def _in_steps(release: Release) -> Iterator[Scale]:
+    """Of what travels in eight bits: it has as many steps as its range, however few of them one frame uses."""
+    for spec, _ in release.parts:
+        for tensor in spec.outputs:
+            if tensor.dtype in ("int8", "uint8") and tensor.name not in release.graph.outputs:
+                yield Scale(tensor.name, QUANTIZED)
 
 
 @contextmanager
@@ -295,12 +307,14 @@ def _lifeline(pipeline: Pipeline) -> tuple[Path, str] | None:
 
 
 def _check(pipeline: Pipeline, release: Release, worst_stage: float) -> Equality:
-    """The golden frame through the linked pipeline, against the unsplit run."""
-    turns = min(pipeline.turns, MOST_GOLDEN)  # every replica meets it
+    """The golden frames through the linked pipeline, each met by every replica, against the unsplit run."""
+    turns, allowed = min(pipeline.turns, MOST_GOLDEN), _tolerance(release)
+    golden = [each for each in release.golden for _ in range(turns)]
+    outcomes = []
     with pipeline.client() as client:
-        frames = [release.golden] * turns
-        allowed = _tolerance(release)
-        outcomes = [require(result.value(), release.expected, "the pipeline", allowed) for result in client.stream(frames)]
+        for number, (each, result) in enumerate(zip(golden, client.stream([each.inputs for each in golden]), strict=True), start=1):
+            what = f"the pipeline, frame {number} of {len(golden)}"
+            outcomes.append(require(result.value(), each.expected, what, allowed, each.scales))
     worst = max(outcomes, key=lambda outcome: outcome.worst)
     equal = all(outcome.bit_equal for outcome in outcomes)
-    return Equality(turns, equal, max(worst.worst, worst_stage), allowed, worst.tensor)
+    return Equality(len(golden), equal, max(worst.worst, worst_stage), allowed, worst.tensor)

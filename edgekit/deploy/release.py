@@ -2,7 +2,7 @@
 
 .releases/models/<digest>                 stages, by the digest of their bytes
 .releases/<release>/release.json          what was made of which plan for whom
-.releases/<release>/golden.npz            a frame, and what the unsplit network answers to it
+.releases/<release>/golden.npz            frames, and what the unsplit network answers to them
 """
 
 import shutil
@@ -17,17 +17,31 @@ from numpy.typing import NDArray
 
 from edgekit.cluster import Cluster
 from edgekit.deploy.composed import Composed, as_unsplit
+from edgekit.deploy.equality import Scale, tolerance_of
+from edgekit.deploy.golden import Golden, golden_frames
+from edgekit.deploy.magnitudes import rounding_of
 from edgekit.deploy.parts import Part, part
+from edgekit.device import Variant
 from edgekit.errors import UsageError
 from edgekit.files import encode, read, write, write_bytes
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import Plan
-from edgekit.runtime.executor import run_once, sample_inputs
+from edgekit.runtime.executor import open_session
 from edgekit.runtime.store import digest_of
 from edgekit.runtime.verbs import StageSpec
 
-__all__ = ["Fallback", "Release", "keep_only", "keep_release", "kept_fallbacks", "kept_release", "prepare"]
+__all__ = [
+    "Fallback",
+    "Release",
+    "keep_only",
+    "keep_release",
+    "kept_fallbacks",
+    "kept_frames",
+    "kept_release",
+    "precisions",
+    "prepare",
+]
 
 FOLDER = ".releases"
 MODELS = "models"
@@ -44,9 +58,9 @@ class Fallback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Release(NamedTuple):
-    """A plan with the models of its stages, a golden frame, and the unsplit network's answer to it.
+    """A plan with the models of its stages, and golden frames with the unsplit network's answers.
 
-    Where tensors are sent in codecs, or a stage runs in another precision, it is the answer of the stages one after the other,
+    Where tensors are sent in codecs, or a stage runs in another precision, they are the answers of the stages one after the other,
     as this machine computes them.
 
     ``name`` is what its stages are called by on the devices. It is another one each time, so that a release can be
@@ -58,8 +72,7 @@ class Release(NamedTuple):
     graph: Graph
     cluster: Cluster
     parts: tuple[Part, ...]
-    golden: Arrays
-    expected: Arrays
+    golden: tuple[Golden, ...]
     fallbacks: tuple[Fallback, ...] = ()
 
 
@@ -70,17 +83,40 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     cluster: Cluster
     specs: tuple[StageSpec, ...]
     fallbacks: tuple[Fallback, ...] = ()
+    scales: tuple[tuple[Scale, ...], ...] = ()
     version: int = 1
 
 
-def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, owner: str = "", golden: Arrays | None = None) -> Release:
-    """Cut a valid plan's stages out of the network, and have the whole answer the golden frame (a drawn one, unless given)."""
+def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, owner: str = "") -> Release:
+    """Cut a valid plan's stages out of the network, and have the whole answer golden frames.
+
+    Raises:
+        GraphError: the network does not run on them.
+    """
     graph = graph.in_order(plan.order)
-    golden = golden or sample_inputs(graph.cuts[0].tensors)
     name = digest_of(encode(plan) + str(time.time_ns()).encode())
-    parts = part(plan, graph, model, cluster, name, owner)
-    outputs = run_once(model.serialized, golden) if as_unsplit(plan, model) else Composed(parts).run(golden)
-    return Release(name, plan, graph, cluster, tuple(parts), golden, {output: outputs[output] for output in graph.outputs})
+    parts = tuple(part(plan, graph, model, cluster, name, owner))
+    unsplit = as_unsplit(plan, model)
+    session = open_session(model.serialized, Variant()) if unsplit else None
+    composed = None if unsplit else Composed(parts)
+
+    def run(frame: Arrays) -> Arrays:
+        if composed is not None:
+            return composed.run(frame)
+        assert session is not None
+        return dict(zip(graph.outputs, session.run(list(graph.outputs), dict(frame)), strict=True))
+
+    used = precisions(plan, graph)
+    crossing = (tensor.name for each in parts for tensor in each.spec.outputs)
+    exact = unsplit and graph.precision == "fp32"
+    golden = golden_frames(graph, model, run, crossing, tolerance_of(*used), rounding_of(*used), exact)
+    return Release(name, plan, graph, cluster, parts, golden)
+
+
+def precisions(plan: Plan, graph: Graph) -> tuple[str, ...]:
+    """All that a plan computes and sends in."""
+    codecs = {each.codec for each in plan.transfers}
+    return (graph.precision, *sorted(codecs | {stage.variant.precision for stage in plan.stages}))
 
 
 def keep_release(release: Release, home: Path) -> None:
@@ -91,11 +127,14 @@ def keep_release(release: Release, home: Path) -> None:
     for spec, model in release.parts:
         if not (models / spec.model).exists():
             write_bytes(models / spec.model, model)
-    arrays = {f"i{n}": release.golden[tensor.name] for n, tensor in enumerate(release.graph.cuts[0].tensors)}
-    arrays |= {f"o{n}": release.expected[output] for n, output in enumerate(release.graph.outputs)}
+    frames = release.golden
+    arrays = {f"i{n}": np.stack([each.inputs[t.name] for each in frames]) for n, t in enumerate(release.graph.cuts[0].tensors)}
+    arrays |= {f"o{n}": np.stack([each.expected[name] for each in frames]) for n, name in enumerate(release.graph.outputs)}
     np.savez(folder / "golden.npz", **arrays)  # type: ignore[arg-type]  # savez has an option besides arrays
     specs = tuple(spec for spec, _ in release.parts)
-    write(folder / "release.json", _Kept(release.name, release.plan, release.graph, release.cluster, specs, release.fallbacks))
+    scales = tuple(each.scales for each in frames)
+    kept = _Kept(release.name, release.plan, release.graph, release.cluster, specs, release.fallbacks, scales)
+    write(folder / "release.json", kept)
 
 
 def kept_release(name: str, home: Path) -> Release:
@@ -106,10 +145,26 @@ def kept_release(name: str, home: Path) -> Release:
     """
     folder, kept = home / FOLDER / name, _kept(name, home)
     parts = tuple(Part(spec, (home / FOLDER / MODELS / spec.model).read_bytes()) for spec in kept.specs)
-    with np.load(folder / "golden.npz") as arrays:
-        golden = {tensor.name: arrays[f"i{n}"] for n, tensor in enumerate(kept.graph.cuts[0].tensors)}
-        expected = {output: arrays[f"o{n}"] for n, output in enumerate(kept.graph.outputs)}
-    return Release(name, kept.plan, kept.graph, kept.cluster, parts, golden, expected, kept.fallbacks)
+    return Release(name, kept.plan, kept.graph, kept.cluster, parts, _golden(kept, folder), kept.fallbacks)
+
+
+def kept_frames(name: str, home: Path) -> tuple[Arrays, ...]:
+    """The golden frames of a release that was kept under ``home``.
+
+    Raises:
+        UsageError: it was not, or is no longer.
+    """
+    return tuple(each.inputs for each in _golden(_kept(name, home), home / FOLDER / name))
+
+
+def _golden(kept: _Kept, folder: Path) -> tuple[Golden, ...]:
+    with np.load(folder / "golden.npz") as held:
+        inputs = {tensor.name: held[f"i{n}"] for n, tensor in enumerate(kept.graph.cuts[0].tensors)}
+        expected = {output: held[f"o{n}"] for n, output in enumerate(kept.graph.outputs)}
+    return tuple(
+        Golden({name: each[n] for name, each in inputs.items()}, {name: each[n] for name, each in expected.items()}, known)
+        for n, known in enumerate(kept.scales)
+    )
 
 
 def kept_fallbacks(name: str, home: Path) -> tuple[Fallback, ...]:

@@ -9,9 +9,10 @@ from onnx import numpy_helper
 
 from edgekit.errors import GraphError
 from edgekit.onnxio.depends import constant_nodes
+from edgekit.onnxio.fixed import fixed_shape
+from edgekit.onnxio.legal import legal
 from edgekit.onnxio.loading import Model, load
 from edgekit.onnxio.normalise import normalise
-from edgekit.onnxio.shapes import fixed_shape
 from edgekit.onnxio.trial import feeds_of, opened
 from edgekit.onnxio.wire import join
 
@@ -80,7 +81,8 @@ def _alike(model: Model, data: bytes, times: int) -> bool:
     """Whether the longer network gives the outputs of the shorter one, one after the other."""
     many = load(data)
     short, long = opened(model.proto, model.payloads, ()), opened(many.proto, many.payloads, ())
-    feeds = [feeds_of(short, seed) for seed in range(times)]
+    bounds = legal(model)
+    feeds = [feeds_of(short, seed, bounds) for seed in range(times)]
     together = {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
     apart = zip(*(short.run(None, feed) for feed in feeds), strict=True)
     try:

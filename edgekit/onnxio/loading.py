@@ -1,6 +1,6 @@
 """Reading the bytes of an .onnx file, with the data that it keeps in other files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -9,7 +9,9 @@ from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto
 
 from edgekit.errors import GraphError
@@ -29,7 +31,7 @@ class Model:
     """A normalised model in memory, so that many stages can be cut without parsing it again.
 
     ``serialized`` is the file. In ``proto`` large weights are hollow; ``payloads`` holds where their bytes are in the file.
-    ``twins``: the same network in other precisions.
+    ``twins``: the same network in other precisions. ``frames``: inputs as it will see them, to be tried on; empty: made-up ones.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Model:
     payloads: Payloads
     serialized: bytes
     twins: "dict[str, Model]" = field(default_factory=dict)
+    frames: "tuple[Mapping[str, NDArray[np.generic]], ...]" = ()
 
     @cached_property
     def nodes(self) -> dict[str, Any]:

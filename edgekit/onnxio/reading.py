@@ -10,10 +10,10 @@ from edgekit.errors import GraphError
 from edgekit.graph import Graph, Node, Tensor
 from edgekit.grouping import group
 from edgekit.onnxio.depends import constant_nodes
+from edgekit.onnxio.fixed import fixed_shape
 from edgekit.onnxio.loading import Model, decode, file_bytes, load
 from edgekit.onnxio.macs import macs
 from edgekit.onnxio.names import reads
-from edgekit.onnxio.shapes import fixed_shape
 
 __all__ = ["element_type", "kernel_nodes", "read", "value_info"]
 

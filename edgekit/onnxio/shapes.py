@@ -7,19 +7,12 @@ import onnx
 from onnx import ModelProto, helper, shape_inference
 
 from edgekit.onnxio.depends import data_shaped
+from edgekit.onnxio.fixed import fixed_shape
 from edgekit.onnxio.names import all_graphs
 from edgekit.onnxio.trial import describe, observe
 from edgekit.onnxio.wire import SMALL, Payloads
 
-__all__ = ["fixed_shape", "settle"]
-
-
-def fixed_shape(kind: Any) -> tuple[int, ...] | None:
-    """The shape of an ONNX type, or None where any of it is open."""
-    if kind is None or not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
-        return None
-    dims = kind.tensor_type.shape.dim
-    return tuple(dim.dim_value for dim in dims) if all(dim.HasField("dim_value") for dim in dims) else None
+__all__ = ["settle"]
 
 
 def settle(proto: Any, payloads: Payloads) -> None:
@@ -103,7 +96,8 @@ def _ask(proto: Any, payloads: Payloads, types: dict[str, Any], inner: set[str])
     by_data = data_shaped(proto.graph, set(types) - set(open_) | inner)
     ends = {value.name for value in proto.graph.output}
     rankless = [name for name in open_ if name in ends and types[name] is not None and not types[name].tensor_type.HasField("shape")]
-    seen = observe(proto, payloads, [name for name in open_ if types[name] is not None and (name not in by_data or name in rankless)])
+    asked = [name for name in open_ if types[name] is not None and (name not in by_data or name in rankless)]
+    seen = observe(proto, payloads, asked, types)
     for name, sizes in seen.items():  # of what follows from the data, only the rank is taken: the format wants it for outputs
         sizes = (None,) * len(sizes) if name in by_data else sizes
         types[name] = helper.make_tensor_type_proto(types[name].tensor_type.elem_type, sizes)

@@ -1,13 +1,14 @@
 """Trying a model in onnxruntime: whether it knows the operators, and what types and shapes its tensors have."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
 
 from edgekit.errors import GraphError
+from edgekit.onnxio.legal import Bounds, bounds_of
 from edgekit.onnxio.wire import Payloads, join
 from edgekit.telemetry import decline
 
@@ -24,6 +25,9 @@ _ELEMENT = {
         for name in ("int4", "uint4", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz")
     },
 }
+
+
+_NUMPY = {"float": "float32", "double": "float64"}
 
 
 def describe(proto: Any, payloads: Payloads, names: Sequence[str]) -> dict[str, Any]:
@@ -43,19 +47,21 @@ def describe(proto: Any, payloads: Payloads, names: Sequence[str]) -> dict[str, 
     return {name: found[name] for name in names if name in found}
 
 
-def observe(proto: Any, payloads: Payloads, names: Sequence[str]) -> dict[str, tuple[int | None, ...]]:
+def observe(proto: Any, payloads: Payloads, names: Sequence[str], types: Mapping[str, Any]) -> dict[str, tuple[int | None, ...]]:
     """Shapes that tensors had in two runs on differing inputs, None for sizes that differed.
 
+    ``types``: what is known of tensors already; whole numbers keep to what the operators that read them take.
     A tensor is left out where its rank differed, or where the model refuses such inputs.
     """
     shapes: dict[str, tuple[int | None, ...]] = {}
+    bounds = bounds_of(proto, types)
     for first in range(0, len(names), _CHUNK):
         chunk = list(names[first : first + _CHUNK])
         session = opened(proto, payloads, chunk)
         runs: list[list[Any]] = []
         for seed in range(4):  # token ids, masks and lengths are not free: some choices fail, two have to pass
             try:
-                runs.append([np.shape(value) for value in session.run(chunk, feeds_of(session, seed))])
+                runs.append([np.shape(value) for value in session.run(chunk, feeds_of(session, seed, bounds))])
             except Exception:  # onnxruntime's errors share no base class
                 continue
             if len(runs) == 2:
@@ -126,15 +132,18 @@ def _type(text: str) -> Any:
     return helper.make_sequence_type_proto(inner) if outer == "seq" else helper.make_optional_type_proto(inner)
 
 
-def feeds_of(session: Any, seed: int) -> dict[str, Any]:
-    """Inputs of a session, drawn."""
+def feeds_of(session: Any, seed: int, bounds: Mapping[str, Bounds]) -> dict[str, Any]:
+    """Inputs of a session, drawn; whole numbers are all the same, and within bounds where some are known."""
     random = np.random.default_rng(seed)
     feeds = {}
     for value in session.get_inputs():
         kind = value.type.removeprefix("tensor(").removesuffix(")")
         shape = tuple(value.shape)
-        if kind in ("float", "double", "float16"):
-            feeds[value.name] = random.standard_normal(shape).astype({"float": "float32", "double": "float64"}.get(kind, kind))
+        if value.name in bounds and bounds[value.name] != (0, 2):
+            low, high = bounds[value.name]
+            feeds[value.name] = np.full(shape, low + seed % (high - low), dtype=_NUMPY.get(kind, kind))
+        elif kind in ("float", "double", "float16"):
+            feeds[value.name] = random.standard_normal(shape).astype(_NUMPY.get(kind, kind))
         elif kind == "string":
             feeds[value.name] = np.full(shape, "a b"[: 1 + 2 * (seed % 2)], dtype=object)
         else:

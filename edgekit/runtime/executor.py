@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from edgekit.device import Variant
 from edgekit.graph import Tensor
+from edgekit.inputs import sample_inputs
 from edgekit.runtime.backends import open_model
 from edgekit.runtime.engines import build
 from edgekit.runtime.pace import Pace
@@ -15,9 +16,6 @@ from edgekit.runtime.reference import slowness
 from edgekit.runtime.sessions import Arrays, open_session, session_options
 
 __all__ = ["Arrays", "Executor", "open_session", "run_once", "sample_inputs", "session_options"]
-
-DRAWN = 1 << 14
-"""Values of an input that are drawn at once."""
 
 WARM_UP, LEARNING = 10, 32
 """Runs before frames come, and where a slower machine is played; where a run is long, as many as there is time for."""
@@ -89,23 +87,3 @@ def run_once(model: Path | bytes, arrays: Arrays, variant: Variant | None = None
     wanted = {entry.name for entry in session.get_inputs()}
     values = session.run(names, {name: array for name, array in arrays.items() if name in wanted})
     return dict(zip(names, values, strict=True))
-
-
-def sample_inputs(tensors: tuple[Tensor, ...], seed: int = 0) -> dict[str, NDArray[np.generic]]:
-    """Seeded inputs for tensors of any type: standard normal, or 0 and 1 for integers and booleans."""
-    draw = np.random.default_rng(seed)
-    return {tensor.name: _normal(draw, tensor) if tensor.dtype.startswith("float") else _bits(draw, tensor) for tensor in tensors}
-
-
-def _normal(draw: np.random.Generator, tensor: Tensor) -> NDArray[np.generic]:
-    """In pieces: a draw is twice as wide as what is kept of it, and must not show in the memory that a model takes."""
-    values = np.empty(tensor.shape or (), tensor.dtype)
-    flat = values.reshape(-1)
-    for begin in range(0, flat.size, DRAWN):
-        piece = flat[begin : begin + DRAWN]
-        piece[:] = draw.standard_normal(piece.size)
-    return values
-
-
-def _bits(draw: np.random.Generator, tensor: Tensor) -> NDArray[np.generic]:
-    return draw.integers(0, 2, tensor.shape or ()).astype(tensor.dtype)

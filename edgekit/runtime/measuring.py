@@ -117,7 +117,7 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
         begin = time.perf_counter()
         session, saved = _profiled(model, request.variant, folder)
         load_s = time.perf_counter() - begin
-        inputs = sample_inputs(request.inputs)
+        inputs = _inputs(request, model)
         compared = _Compared(request.compared)
         end = time.perf_counter() + request.budget_s
         walls: list[float] = []
@@ -161,10 +161,17 @@ def _warm(request: Measure, model: Path, loaded: Callable[[], None] = lambda: No
     """A model that has run a few times, with inputs and room for its outputs; ``loaded`` is told before them."""
     executor = Executor(model, request.inputs, request.outputs, request.variant, request.speed)
     loaded()
-    inputs = sample_inputs(request.inputs)
+    inputs = _inputs(request, model)
     outputs = Layout(request.outputs).views(Layout(request.outputs).allocate())
     executor.warm_up(inputs, outputs)
     return executor, inputs, outputs
+
+
+def _inputs(request: Measure, model: Path) -> Arrays:
+    """What the model runs on: what was put beside it, or made-up values."""
+    if not request.data:
+        return sample_inputs(request.inputs)
+    return Layout(request.inputs).unpack((model.parent / request.data).read_bytes())
 
 
 def _opaque(backend: str, measured: Measured) -> Measured:

@@ -103,8 +103,10 @@ class Supervisor:
                 return PutReply(self._store.holds(digest), self._store.held_bytes(digest)), b""
             case Load(spec):
                 return self._load(request, spec, blob)
-            case Measure(model=model):
+            case Measure(model=model, data=data):
                 self._require(model, "to measure")
+                if data:
+                    self._require(data, "to measure on")
                 return self._once(request)
             case Probe(host=None):
                 return self._echo(request)

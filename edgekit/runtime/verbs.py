@@ -207,6 +207,7 @@ class Measure(Struct, frozen=True, tag="measure"):
     ``rate_per_s``: how often a frame comes in, as in a stream; None: one as soon as the one before is done.
     ``rests``: how many more runs follow, each after a pause, as far as the budget goes once more.
     ``compared``: whether other work, that is always the same, is done in between, to tell how fast the machine is just then.
+    ``data``: a digest in the agent's store of the inputs to run on, in their layout; empty: the device makes some up.
     """
 
     model: Name
@@ -222,6 +223,7 @@ class Measure(Struct, frozen=True, tag="measure"):
     rate_per_s: Rate | None = None
     rests: Count = 0
     compared: bool = False
+    data: str = ""
 
 
 class KernelTime(Struct, frozen=True):

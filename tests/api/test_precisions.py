@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_fifth_frame_is_kept_out_of_the_calibration_to_compare_outputs_on(folder: Path) -> None:
-    graph, accuracy, scheme = api.quantize(folder / "net.onnx", folder / "again.onnx", "int8", folder / "digits.npz")
+    graph, accuracy, scheme, _ = api.quantize(folder / "net.onnx", folder / "again.onnx", "int8", folder / "digits.npz")
     assert (folder / "again.onnx").read_bytes() == (folder / "net.int8.onnx").read_bytes()
     assert accuracy is not None and "activations" in scheme
     assert (accuracy.graph, accuracy.source, accuracy.precision) == (graph.digest, network().graph.digest, "int8")
@@ -39,13 +39,13 @@ def test_every_fifth_frame_is_kept_out_of_the_calibration_to_compare_outputs_on(
 
 def test_with_too_few_frames_they_are_compared_on_what_was_calibrated_with_and_badged_so(folder: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", x=digits()[0][:4, None])  # as frames, not as samples
-    _, accuracy, _ = api.quantize(folder / "net.onnx", tmp_path / "q.onnx", "int8", tmp_path / "few.npz")
+    _, accuracy, *_ = api.quantize(folder / "net.onnx", tmp_path / "q.onnx", "int8", tmp_path / "few.npz")
     assert accuracy is not None and (accuracy.calibrated, accuracy.samples, accuracy.badge) == (4, 4, "estimated")
 
 
 def test_fp16_needs_no_data_and_is_compared_on_all_that_is_there(folder: Path, tmp_path: Path) -> None:
     assert api.quantize(folder / "net.onnx", tmp_path / "h.onnx", "fp16").accuracy is None
-    graph, accuracy, _ = api.quantize(folder / "net.onnx", tmp_path / "h.onnx", "fp16", folder / "digits.npz")
+    graph, accuracy, *_ = api.quantize(folder / "net.onnx", tmp_path / "h.onnx", "fp16", folder / "digits.npz")
     assert graph.precision == "fp16" and accuracy is not None
     assert (accuracy.calibrated, accuracy.samples) == (0, 60)
     assert accuracy.badge == ("estimated" if accuracy.widened else "measured")
@@ -73,7 +73,7 @@ def test_what_cannot_be_done_is_said_before_it_is_begun(folder: Path, tmp_path: 
     net, made = folder / "net.onnx", tmp_path / "q.onnx"
     with pytest.raises(UsageError, match="expected int8 or fp16, got 'int4'; change --precision"):
         api.quantize(net, made, "int4")
-    with pytest.raises(UsageError, match="int8 needs inputs as the network will see them, .*; add: --calibration"):
+    with pytest.raises(UsageError, match="int8 needs inputs as the network will see them, .*; add: --data"):
         api.quantize(net, made, "int8")
     with pytest.raises(FrameError, match=r"none.npz: expected a file, a folder or -, found nothing there"):
         api.quantize(net, made, "int8", tmp_path / "none.npz")

@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_way_to_a_pipeline_with_codecs(folder: Path) -> None:
     net, cluster, run = folder / "net.onnx", folder / "cluster.toml", folder / "run"
-    data = ("--calibration", folder / "digits.npz", "--labels", folder / "labels.npy")
+    data = ("--data", folder / "digits.npz", "--labels", folder / "labels.npy")
     outcome = edgekit_run("quantize", net, "--losses", folder / "net.losses.json", *data)
     assert outcome.code == 0 and "answers that are wrong on its account" in outcome.out and "next: edgekit profile" in outcome.out
     assert "has a range, seen on others than those it was judged on" in outcome.out
@@ -78,7 +78,7 @@ def test_the_way_to_a_pipeline_with_codecs(folder: Path) -> None:
     ("command", "words"),
     [
         (["quantize", "net.onnx"], "expected -o, where to write the network, or --losses"),
-        (["quantize", "net.onnx", "--losses", "x.json"], "losses need inputs as the network will see them; add: --calibration"),
+        (["quantize", "net.onnx", "--losses", "x.json"], "losses need inputs as the network will see them; add: --data"),
         (["partition", "net.onnx", "-c", "cluster.toml", "-p", "run", "-o", "f.json", "--codecs", "u8"], "--codecs chooses among --losses"),
         (["partition", "net.onnx", "-c", "cluster.toml", "-p", "run", "-o", "f.json", "--evolve", "9"], "--evolve runs plans on frames"),
         (

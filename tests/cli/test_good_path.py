@@ -169,7 +169,7 @@ def test_a_network_is_shown(folder: Path) -> None:
 
 def test_a_network_is_quantized_and_its_outputs_compared(folder: Path) -> None:
     np.savez(folder / "frames.npz", x=np.concatenate([serial(3).inputs(seed)["x"] for seed in range(10)]))
-    net, made, data = folder / "net.onnx", folder / "net.int8.onnx", ("--calibration", folder / "frames.npz")
+    net, made, data = folder / "net.onnx", folder / "net.int8.onnx", ("--data", folder / "frames.npz")
     outcome = done("quantize", net, "-o", made, *data)
     assert "net.int8.onnx: int8, " in outcome.out and "on 2 frames, calibrated with 8 others" in outcome.out
     assert "int8" in done("inspect", made).out

@@ -12,6 +12,7 @@ from edgekit.errors import GraphError, UsageError  # noqa: E402
 from edgekit.export import export, network  # noqa: E402
 from edgekit.networks.mobilenetv2 import mobilenetv2  # noqa: E402
 from edgekit.networks.vit import vit_tiny  # noqa: E402
+from edgekit.onnxio import legal, load, read, try_out  # noqa: E402
 
 NETWORKS = """
 import torch
@@ -27,6 +28,18 @@ class Odd(nn.Module):
     input_shape = (1, 3)
     def forward(self, x):
         return x if x.sum() > 0 else -x
+
+class Tokens(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.last = nn.Embedding(50, 8), nn.Linear(8, 4)
+    def forward(self, ids):
+        return self.last(self.table(ids))
+
+def tokens():
+    network = Tokens()
+    network.input_shape, network.input_dtype = (1, 6), "int64"
+    return network
 
 def scaled():
     network = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.9))
@@ -152,3 +165,16 @@ def test_without_torch_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UsageError, match=r"pip install 'edgekit\[torch\]'"):
         network("edgekit.networks.resnet:resnet18")
+
+
+def test_whole_numbers_are_given_by_their_type_or_carried_by_the_factory(bench):
+    for target, inputs in ((f"{bench}:Tokens", [("ids", (1, 6), "int64")]), (f"{bench}:tokens", ())):
+        model = load(export(target, inputs))
+        assert [(each.name, each.shape, each.dtype) for each in read(model).cuts[0].tensors] == [("ids", (1, 6), "int64")]
+        assert legal(model) == {"ids": (0, 50)}
+        try_out(model)
+
+
+def test_floats_in_the_place_of_whole_numbers_are_told_how_to_give_them(bench):
+    with pytest.raises(GraphError, match="NAME:int64:1x16 for whole numbers"):
+        export(f"{bench}:Tokens", [(None, (1, 6))])

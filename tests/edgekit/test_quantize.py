@@ -143,3 +143,10 @@ def test_outputs_differ_by_what_they_differ() -> None:
     assert difference("y", [np.float32(1)], [np.float32(1)]).agreement is None
     with pytest.raises(GraphError, match="output y is no longer finite"):
         difference("y", [np.full_like(scores, np.inf)], [scores])
+
+
+def test_an_offset_of_an_output_hides_no_difference() -> None:
+    want = [np.array([[1000.0, 1001.0, 999.0]])]
+    found = difference("y", [want[0] + np.array([[0.4, -0.4, 0.4]])], want)
+    assert found.relative < 1e-3 and found.rms == pytest.approx(0.4 / np.std(want))
+    assert difference("y", [np.array([[5.5]])], [np.array([[5.0]])]).rms == pytest.approx(0.1)  # it never varies

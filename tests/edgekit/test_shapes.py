@@ -3,7 +3,7 @@
 import pytest
 
 from edgekit.errors import UsageError
-from edgekit.shapes import parse_shape
+from edgekit.shapes import InputShape, parse_input, parse_shape
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,17 @@ def test_a_shape_may_carry_the_name_of_its_input(text, shape):
 def test_what_is_no_shape_is_refused_with_an_example(text):
     with pytest.raises(UsageError, match="such as 1x3x224x224"):
         parse_shape(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ids:int64:1x16", InputShape("ids", (1, 16), "int64")),
+        ("int64:1x16", InputShape(None, (1, 16), "int64")),
+        ("x:0:bool:4", InputShape("x:0", (4,), "bool")),
+        ("x:1x3", InputShape("x", (1, 3))),
+        ("int:1x3", InputShape("int", (1, 3))),
+    ],
+)
+def test_a_shape_may_carry_the_type_of_its_input(text: str, found: InputShape) -> None:
+    assert parse_input(text) == found
