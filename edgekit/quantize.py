@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,10 +142,15 @@ def _of_precision(precision: str, data: bytes, source: Graph) -> bytes:
 
 @contextmanager
 def _apart() -> Iterator[None]:
-    """onnxruntime's tools log advice, warn of infinite values in masks, and put a folder of theirs on the search path."""
+    """onnxruntime's tools log advice, warn of infinite values in masks, and need a folder of theirs on the search path.
+
+    They put it there once, when the first of them is imported; the next one may be imported after it was taken off again.
+    """
     decline()
     before, disabled = list(sys.path), logging.root.manager.disable
     logging.disable()
+    tools = find_spec("onnxruntime.transformers")
+    sys.path += list(tools.submodule_search_locations or ()) if tools else []
     try:
         with np.errstate(all="ignore"):
             yield

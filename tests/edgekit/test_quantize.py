@@ -1,6 +1,8 @@
 """Networks in other precisions: what they compute, that they are files like any other, and what is refused."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from edgekit.quantize import Scheme, int8_scheme, to_fp16, to_int8
 from edgekit.runtime.executor import open_session, run_once
 from tests.digits import digits, network
 from tests.models import CONV, Net, draw, paired, skipping
+
+ROOT = Path(__file__).parents[2]
 
 SEVEN_BITS = Scheme(False, True, "")
 
@@ -150,3 +154,12 @@ def test_an_offset_of_an_output_hides_no_difference() -> None:
     found = difference("y", [want[0] + np.array([[0.4, -0.4, 0.4]])], want)
     assert found.relative < 1e-3 and found.rms == pytest.approx(0.4 / np.std(want))
     assert difference("y", [np.array([[5.5]])], [np.array([[5.0]])]).rms == pytest.approx(0.1)  # it never varies
+
+
+def test_int8_may_come_after_fp16_in_a_process_of_its_own() -> None:
+    script = (
+        "from edgekit.quantize import Scheme, to_fp16, to_int8; from tests.models import skipping; made = skipping(); "
+        "to_fp16(made.model); to_int8(made.model, [made.inputs()], Scheme(False, True, ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
