@@ -81,8 +81,8 @@ class Pace:
 class Lines:
     """A ``Tell`` that writes a line when a step begins, and then at most one every few seconds."""
 
-    def __init__(self, title: str, write: Write, clock: Clock = time.monotonic):
-        self._title, self._write, self._clock = title, write, clock
+    def __init__(self, write: Write, clock: Clock = time.monotonic):
+        self._write, self._clock = write, clock
         self._pace = Pace(clock)
         self._written_s = -math.inf
         self._last = ""
@@ -95,4 +95,4 @@ class Lines:
         self._last, self._written_s = text, now
         left_s = self._pace.left_s()
         left = f", {about(left_s)} left" if left_s is not None else ""
-        self._write(f"{self._title}: {text}{left}")
+        self._write(f"{text}{left}")

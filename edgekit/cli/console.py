@@ -2,17 +2,16 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from edgekit.progress import Tell, prefixed
 from edgekit.wording import mb, ms
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["GAP", "asked", "drawn_table", "mb", "ms", "narrowest", "percent", "progress", "steps", "table"]
-
-Tell = Callable[[str], None]
 
 
 GAP = 2
@@ -77,36 +76,31 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -
 
 @contextmanager
 def progress(title: str) -> Iterator[Tell]:
-    """What a long command is doing, on one line of the terminal; plain lines where there is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda text: print(f"{title}: {text}", file=sys.stderr, flush=True)
-        return
-    from rich.console import Console
+    """What a long command is doing: a bar on a terminal, a few plain lines where there is none."""
+    from edgekit.api.display import bar, lines, on_terminal
 
-    with Console(stderr=True).status(title) as status:
-        yield lambda text: status.update(f"{title}: {text}")
+    with bar(title) if on_terminal() else nullcontext(lines()) as tell:
+        yield prefixed(tell, title)
 
 
 @contextmanager
-def steps(total: int) -> Iterator[tuple[Tell, Tell]]:
-    """A bar over ``total`` steps: one function begins the next step, the other tells details of it."""
-    if not sys.stderr.isatty():
-        say: Tell = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731  # two plain printers
-        yield say, lambda text: say(f"  {text}")
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+def steps(total: int) -> Iterator[tuple[Callable[[str], None], Tell]]:
+    """A bar for each of ``total`` steps: one function begins a step, the other tells details."""
+    from edgekit.api.display import bar, lines, on_terminal
 
-    columns = (BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.description} [dim]{task.fields[detail]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total, detail="")
-        started = [-1]
+    with bar("") if on_terminal() else nullcontext(lines()) as show:
+        title, number = "", 0
 
         def begin(text: str) -> None:
-            started[0] += 1
-            bar.update(task, completed=started[0], description=text, detail="")
+            nonlocal title, number
+            number += 1
+            title = f"{text} ({number} of {total})"
+            show(title)
 
-        yield begin, lambda text: bar.update(task, detail=text)
+        def tell(text: str, done: float | None = None, of: float | None = None) -> None:
+            show(f"{title}: {text}", done, of)
+
+        yield begin, tell
 
 
 def asked() -> Callable[[str, bool], str] | None:

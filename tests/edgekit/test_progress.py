@@ -92,7 +92,7 @@ def test_a_finished_step_takes_no_more_time() -> None:
 def written(told: Sequence[tuple[float, str, float | None, float | None]]) -> list[str]:
     clock = Clock()
     lines: list[str] = []
-    tell = Lines("surveying", lines.append, clock=clock)
+    tell = Lines(lines.append, clock)
     for after_s, text, done, total in told:
         clock.now_s = 100.0 + after_s
         tell(text, done, total)
@@ -101,23 +101,23 @@ def written(told: Sequence[tuple[float, str, float | None, float | None]]) -> li
 
 def test_a_hundred_parts_in_ten_seconds_are_three_lines() -> None:
     assert written([(n / 10, f"link {n + 1} of 100", n, 100) for n in range(101)]) == [
-        "surveying: link 1 of 100",
-        f"surveying: link {EVERY_S * 10 + 1:.0f} of 100, a few seconds left",
-        "surveying: link 101 of 100, a few seconds left",
+        "link 1 of 100",
+        f"link {EVERY_S * 10 + 1:.0f} of 100, a few seconds left",
+        "link 101 of 100, a few seconds left",
     ]
 
 
 def test_each_step_has_a_line_however_short_it_is() -> None:
     told = [(0, "cutting", None, None), (0.1, "connecting", None, None)]
     assert written([*told, (0.2, "connecting", None, None)]) == [
-        "surveying: cutting",
-        "surveying: connecting",
+        "cutting",
+        "connecting",
     ]
 
 
 def test_a_line_says_about_how_long_it_still_takes() -> None:
     lines = written([(0, "link 1 of 12", 0, 12), (9, "link 2 of 12", 1, 12)])
-    assert lines[-1] == "surveying: link 2 of 12, about 2 min left"
+    assert lines[-1] == "link 2 of 12, about 2 min left"
 
 
 def test_a_prefix_passes_the_numbers_on() -> None:
