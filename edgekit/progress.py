@@ -10,7 +10,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-__all__ = ["Tell", "of_text", "part_of", "prefixed", "shares", "silent"]
+__all__ = ["Listener", "Tell", "at_once", "in_turn", "of_text", "part_of", "prefixed", "silent"]
+
+
+Listener = Callable[[str], object]
+"""What a caller passes: any function of a text; see ``of_text``."""
 
 
 class Tell(Protocol):
@@ -28,7 +32,7 @@ def silent(text: str, done: float | None = None, total: float | None = None) -> 
     """Tell nobody."""
 
 
-def of_text(tell: Callable[[str], object]) -> Tell:
+def of_text(tell: Listener) -> Tell:
     """A ``Tell`` from any function of a text, such as ``print``.
 
     One that has parameters called ``done`` and ``total`` is told those too.
@@ -78,8 +82,13 @@ def part_of(tell: Tell, before: float, size: float, whole: float) -> Tell:
     return told
 
 
-def shares(tell: Tell, sizes: Sequence[float]) -> list[Tell]:
-    """One ``Tell`` for each part of a step; the parts may run at once, and their work is summed."""
+def in_turn(tell: Tell, sizes: Sequence[float]) -> list[Tell]:
+    """One ``Tell`` for each part of a step, where one part follows the other."""
+    return [part_of(tell, sum(sizes[:index]), size, sum(sizes)) for index, size in enumerate(sizes)]
+
+
+def at_once(tell: Tell, sizes: Sequence[float]) -> list[Tell]:
+    """One ``Tell`` for each part of a step, where the parts run at once: their work is summed."""
     whole, parts, lock = sum(sizes), [0.0] * len(sizes), threading.Lock()
 
     def share(index: int) -> Tell:

@@ -20,6 +20,7 @@ import numpy as np
 
 from edgekit.errors import UsageError
 from edgekit.files import write_bytes
+from edgekit.progress import Tell, silent
 from partitioner.dominance import front
 
 __all__ = ["Choice", "Evaluate", "Found", "Space", "evolve"]
@@ -57,7 +58,7 @@ def evolve(
     workers: int = 1,
     ray: str | None = None,
     memory: Path | None = None,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = silent,
 ) -> list[Found]:
     """The best choices of ``evaluations`` different ones, sorted by the first objective.
 
@@ -88,7 +89,8 @@ def evolve(
             asked.set("F", np.array([[IMPOSSIBLE] * objectives if cost is None else cost for cost in costs], np.float64))
             algorithm.tell(infills=asked)
             stale = 0 if len(remembered.known) > before else stale + 1
-            tell(f"{len(remembered.known)} choices of {evaluations} or a few more, the best {len(remembered.best())} kept")
+            count = len(remembered.known)
+            tell(f"{count} choices of {evaluations} or a few more, the best {len(remembered.best())} kept", count, evaluations)
     return remembered.best()
 
 

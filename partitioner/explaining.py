@@ -1,6 +1,6 @@
 """Why a plan is on the front, what holds it up, and which change of the cluster would help most: each is solved for anew."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -13,12 +13,12 @@ from edgekit.graph import Graph
 from edgekit.objectives import Objective
 from edgekit.plan import Plan
 from edgekit.profile import Profiles
+from edgekit.progress import Tell, silent
 from partitioner.exact import solve
 from partitioner.whatif import faster
 
 __all__ = ["explain"]
 
-Tell = Callable[[str], None]
 TIMES = 2.0
 """By how much a link or a device is made faster."""
 
@@ -29,7 +29,7 @@ def explain(
     graph: Graph,
     cluster: Cluster,
     profiles: Profiles,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
 ) -> Explanation:
     """Explain a plan against a front, which these profiles and this cluster gave: what was asked then is asked again.
 
@@ -47,8 +47,9 @@ def explain(
     now = {objective: value(cost_of(front.best(objective)), objective) for objective in front.objectives}
     helps = []
     asked = front.question
-    for change, other, times, rules in _changes(plan, cluster, profiles, asked.constraints):
-        tell(change)
+    changes = list(_changes(plan, cluster, profiles, asked.constraints))
+    for done, (change, other, times, rules) in enumerate(changes):
+        tell(f"change {done + 1} of {len(changes)}: {change}", done, len(changes))
         try:
             then = solve(graph, other, times, front.objectives, replace(asked, constraints=rules))
         except PlanError:  # without that device there is no plan

@@ -3,7 +3,7 @@
 The front under one condition is where the search under the next begins: its plans, priced anew, tell which labels lead nowhere.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 from msgspec.structs import replace
@@ -16,14 +16,13 @@ from edgekit.graph import Graph
 from edgekit.objectives import USUAL, Objective
 from edgekit.plan import Plan
 from edgekit.profile import Profile, Profiles, variants
+from edgekit.progress import Tell, silent
 from edgekit.sweep import Condition, Knob, Sweep, Winner
 from partitioner.asking import minimised
 from partitioner.choosing import choose
 from partitioner.exact import solve
 
 __all__ = ["faster", "sweep"]
-
-Tell = Callable[[str], None]
 
 
 def sweep(
@@ -33,7 +32,7 @@ def sweep(
     knobs: Sequence[Knob],
     objectives: Sequence[Objective] = USUAL,
     question: Question = ANYHOW,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
 ) -> Sweep:
     """The front at every combination of the knobs' values, and the plans that win there.
 
@@ -44,11 +43,13 @@ def sweep(
     conditions = []
     objectives = minimised(objectives, question.losses)
     picks = ("knee", *objectives)
-    for at in product(*(knob.values for knob in knobs)):
+    grid = list(product(*(knob.values for knob in knobs)))
+    for done, at in enumerate(grid):
         changed, times = cluster, profiles
         for knob, amount in zip(knobs, at, strict=True):
             changed, times = _set(changed, times, knob.name, amount)
-        tell(", ".join(f"{knob.name} {amount:.4g}" for knob, amount in zip(knobs, at, strict=True)))
+        words = ", ".join(f"{knob.name} {amount:.4g}" for knob, amount in zip(knobs, at, strict=True))
+        tell(f"condition {done + 1} of {len(grid)}: {words}", done, len(grid))
         try:
             front = solve(graph, changed, times, objectives, question, known)
         except PlanError:

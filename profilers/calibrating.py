@@ -1,7 +1,7 @@
 """Calibrates the description of a machine: measures micro-networks on it, and fits what each kind of kernel costs."""
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from edgekit.calibration import Calibration, Fitted, KindCost
 from edgekit.device import Variant
 from edgekit.kinds import KINDS
 from edgekit.onnxio import cut, draft, load, read
+from edgekit.progress import Tell, silent
 from profilers.conditions import conditions_of
 from profilers.micro import Micro, micro_networks
 from profilers.segments import request_for
@@ -48,7 +49,7 @@ def calibrate(
     connection: Connection,
     variant: Variant | None = None,
     budget_s: float = 0.3,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = silent,
     networks: Iterable[Micro] | None = None,
 ) -> Calibration:
     """What a machine's kernels cost in a variant, from about forty micro-networks, each measured for ``budget_s``.
@@ -59,8 +60,9 @@ def calibrate(
     variant = variant or connection.device.variant
     before = connection.facts()
     samples, bursts = [], []
-    for micro in micro_networks() if networks is None else networks:
-        tell(micro.name)
+    chosen = list(micro_networks() if networks is None else networks)
+    for done, micro in enumerate(chosen):
+        tell(f"{done + 1} of {len(chosen)}: {micro.name}", done, len(chosen))
         sample, measured = _measure(micro, connection, variant, budget_s)
         samples.append(sample)
         bursts.append(measured)

@@ -11,6 +11,7 @@ from edgekit.energy import Energy
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut, kernel_nodes, read
 from edgekit.profile import Kernel, Profile
+from edgekit.progress import Tell, silent
 from profilers import calm
 from profilers.conditions import conditions_of
 from profilers.kernels import map_kernels
@@ -30,6 +31,7 @@ def profile_graph(
     budget_s: float = 2.0,
     rate_per_s: float | None = None,
     twin: Model | None = None,
+    tell: Tell = silent,
 ) -> Profile:
     """The kernel pass: seconds of every kernel, mapped to units, and of the whole graph measured before and after.
 
@@ -43,7 +45,7 @@ def profile_graph(
     """
     if twin is not None:
         other, twin = read(twin), replace(twin, frames=model.frames)
-        return as_units_of(graph, other, profile_graph(other, twin, connection, variant, budget_s, rate_per_s))
+        return as_units_of(graph, other, profile_graph(other, twin, connection, variant, budget_s, rate_per_s, tell=tell))
     variant = (variant or connection.device.variant).on(graph.precision)
     count = len(graph.units)
     digest = connection.put(cut(model, graph, 0, count))
@@ -52,9 +54,14 @@ def profile_graph(
     request = request_for(graph, whole, digest, connection, variant, budget_s / LEAST_BURSTS, rate_per_s, data)
     before = connection.facts()
     rested = msgspec.structs.replace(request, rests=rests_at(rate_per_s))
+    tell("whole network, run 1 of 2", 0, 2 * LEAST_BURSTS)
     bursts = [calm.measured(connection, rested)]
+    tell("kernels", 1, 2 * LEAST_BURSTS)
     timed, optimized = connection.measure(msgspec.structs.replace(request, mode="kernels", budget_s=budget_s))
     while not _repeats(kept := _counting(bursts, connection)) and len(bursts) < MOST_BURSTS:
+        made, most = len(bursts), "2" if len(bursts) < LEAST_BURSTS else f"at most {MOST_BURSTS}"
+        done = LEAST_BURSTS + made
+        tell(f"whole network, run {made + 1} of {most}", done, max(done + 1, 2 * LEAST_BURSTS))
         bursts.append(calm.measured(connection, rested))
     conditions = conditions_of(connection, before, connection.facts(), kept, variant)
     kernels, folded, coverage = _kernels(graph, timed, optimized)

@@ -14,10 +14,12 @@ far bursts of one thing are apart, over all things: a machine that wanders is lo
 import random
 import statistics
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Sized
 from itertools import pairwise
 from math import ceil
 from typing import NamedTuple, TypeVar
+
+from edgekit.progress import Tell, silent
 
 __all__ = ["AGREE", "DRIFT", "LEAST_BURSTS", "MOST_BURSTS", "Settled", "in_rounds", "repeatability", "usual", "wandering"]
 
@@ -45,8 +47,6 @@ NORMAL_PAIR = 0.954
 BLOCK = 6
 """Bursts between two sentinels."""
 
-Tell = Callable[[str], None]
-
 
 class Settled(NamedTuple):
     """The bursts of one thing, as indices into what was measured of it, and how far its two halves are apart."""
@@ -62,7 +62,7 @@ def in_rounds(
     settled: Callable[[Key, Settled], None],
     most_s: float = float("inf"),
     seed: int = 0,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Measure every key until it repeats, at least twice and at most six times, or until ``most_s`` are over.
@@ -77,14 +77,16 @@ def in_rounds(
     bursts: dict[Key, list[Samples]] = {key: [] for key in waiting}
     steady: dict[Key, list[int]] = {key: [] for key in waiting}
     draw, end = random.Random(seed), clock() + most_s
-    total, turn = len(waiting), 0
+    total, turn, typical = len(waiting), 0, LEAST_BURSTS + 1 if sentinel else MOST_BURSTS
     quickest = before = sentinel() if sentinel and waiting else 0.0
     while waiting:
         turn += 1
         order = draw.sample(waiting, len(waiting))
-        for block in (order[i : i + BLOCK] for i in range(0, len(order), BLOCK)):
-            tell(f"round {turn}: {total - len(waiting)} of {total} settled")
-            for key in block:
+        for first in range(0, len(order), BLOCK):
+            block = order[first : first + BLOCK]
+            for number, key in enumerate(block, start=first + 1):
+                told = f"round {turn}, {number} of {len(order)}; {total - len(waiting)} of {total} settled"
+                tell(told, *_spent(bursts, waiting, typical))
                 bursts[key].append(burst(key))
             after = sentinel() if sentinel else 0.0
             quickest = min(quickest, after)
@@ -100,6 +102,12 @@ def in_rounds(
                 if state is not None:
                     settled(key, state)
                     waiting.remove(key)
+
+
+def _spent(bursts: Mapping[Key, Sized], waiting: Sequence[Key], typical: int) -> tuple[int, int]:
+    """Bursts made, and those that it will take if each key that waits needs so many of them."""
+    made = sum(map(len, bursts.values()))
+    return made, made + sum(max(typical - len(bursts[key]), 1) for key in waiting)
 
 
 def _state(bursts: list[Samples], steady: list[int], last: bool) -> Settled | None:

@@ -19,6 +19,7 @@ from edgekit.device import Variant
 from edgekit.errors import DeviceError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut, kernel_nodes, load, normalise, read
+from edgekit.progress import Tell
 from edgekit.samples import SampledNetwork, Samples
 from profilers.conditions import conditions_of
 from profilers.describing import Timed, timed, timed_by_unit
@@ -28,7 +29,6 @@ from profilers.stacks import draw_stack
 
 __all__ = ["sample_device", "sample_network"]
 
-Tell = Callable[[str], None]
 Keep = Callable[[Samples], None]
 
 SENTINEL, SENTINEL_EVERY = 23, 20
@@ -71,7 +71,8 @@ def sample_device(
         if len(samples.networks) >= SENTINEL_EVERY * len(samples.sentinel_s):
             sentinel = _sample(SENTINEL, connection, variant, kernels=False)[0].p10_s
             samples = msgspec.structs.replace(samples, sentinel_s=(*samples.sentinel_s, sentinel))
-        tell(f"{samples.kernel_count} kernels of {len(samples.networks)} stacks, {samples.taken_s:.0f} of {budget_s:.0f} s")
+        count = f"{samples.kernel_count} kernels of {len(samples.networks)} stacks"
+        tell(f"{count}, {samples.taken_s:.0f} of {budget_s:.0f} s", samples.taken_s, budget_s)
         network, whole = _sample(seed, connection, variant)
         networks = [*samples.networks, network]
         for place in (len(networks) - 1 - back for back in LATER):

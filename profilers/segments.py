@@ -11,6 +11,7 @@ from edgekit.device import Variant
 from edgekit.graph import Graph, Segment
 from edgekit.onnxio import Model, cut, frames, reaching
 from edgekit.profile import Profile, SegmentTime
+from edgekit.progress import Tell, prefixed, silent
 from profilers import calm
 from profilers.rounds import Settled, in_rounds, repeatability
 
@@ -89,7 +90,7 @@ def measure_segments(
     ranges: Iterable[Range],
     burst_s: float = BURST_S,
     most_s: float = float("inf"),
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = silent,
     keep: Callable[[Profile], None] = lambda profile: None,
 ) -> Profile:
     """The profile with units ``[start, stop)`` of each range measured; what was measured before is kept.
@@ -127,7 +128,9 @@ def measure_segments(
         profile = msgspec.structs.replace(profile, segments=(*(found[key] for key in sorted(found)), *others))
         keep(profile)
 
-    in_rounds([key for key in ranges if key not in found], burst, None if profile.emulated else sentinel, settled, most_s, tell=tell)
+    still = [key for key in ranges if key not in found]
+    told = prefixed(tell, "segments")
+    in_rounds(still, burst, None if profile.emulated else sentinel, settled, most_s, tell=told)
     return profile
 
 

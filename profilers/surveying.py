@@ -16,6 +16,7 @@ from devices.shaper import Route, open_routes
 from edgekit.cluster import Cluster, Shape
 from edgekit.errors import DeviceError
 from edgekit.machine import Interface
+from edgekit.progress import Tell, silent
 from edgekit.survey import Condition, Sample, Way
 from profilers.sharing import Direction, trials
 
@@ -59,7 +60,6 @@ APART = re.compile(r"cannot be reached at")
 STARVED = re.compile(r"cannot be reached at|did not answer the greeting|went away")
 
 Open = Callable[[str], Connection]
-Tell = Callable[[str], None]
 
 
 class Links(NamedTuple):
@@ -94,17 +94,16 @@ def sample_links(
     connections: Mapping[str, Connection],
     pairs: Iterable[Direction],
     sizes: tuple[int, ...],
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
     condition: Condition = "idle",
     transport: Transport = "socket",
     secure: bool = True,
 ) -> Links:
     """Samples of the links of ``pairs``, one after the other. ``connections`` holds one for every name, the client too."""
     ways, samples, interfaces = [], list[Sample](), dict[str, tuple[Interface, ...]]()
-    for source, receiver in pairs:
-        if cluster.link(source, receiver) is None and cluster.links:
-            continue
-        tell(f"{source} → {receiver}{' while both compute' if condition == 'computing' else ''}")
+    there = [pair for pair in pairs if cluster.link(*pair) is not None or not cluster.links]
+    for done, (source, receiver) in enumerate(there):
+        tell(f"link {done + 1} of {len(there)}: {source} → {receiver}", done, len(there))
         try:
             lane = _lay(cluster, source, receiver, connections, transport, secure)
             sizes_, probed = _patiently(lane, sizes)
@@ -129,7 +128,7 @@ def sample_together(
     connections: Mapping[str, Connection],
     links: Collection[Direction],
     opened: Open,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
     transport: Transport = "socket",
     secure: bool = True,
 ) -> tuple[Sample, ...]:
@@ -137,21 +136,24 @@ def sample_together(
 
     If all of them at once are no slower than each alone, nothing is shared and nothing more is tried.
     """
-    lanes = {}
+    lanes, groups = {}, trials(links)
+    whole = len(links) + len(groups)
     for link in sorted(links):
         dialler = link[1] if link[1] == cluster.client else link[0]
-        tell(f"opening a lane from {link[0]} to {link[1]}")
+        tell(f"opening a lane from {link[0]} to {link[1]}", 0, whole)
         lanes[link] = _lay(cluster, *link, {**connections, dialler: opened(dialler)}, transport, secure)
     found: list[Sample] = []
     nbytes = {}
-    for link, lane in lanes.items():
-        tell(f"{link[0]} → {link[1]} alone")
+    for done, (link, lane) in enumerate(lanes.items()):
+        tell(f"link {done + 1} of {len(links)} alone: {link[0]} → {link[1]}", done, whole)
         small, large = TOGETHER_BYTES
         trip_s = float(np.median(lane.probe((large,), 3, 0.0).round_trips_s[0]))
         nbytes[link] = large if trip_s < LONG_S else small
         found += _at_once({link: lane}, nbytes)
-    for group in trials(links):
-        tell(" and ".join(f"{source} → {receiver}" for source, receiver in group) if len(group) < 4 else f"{len(group)} links at once")
+    for done, group in enumerate(groups):
+        names = " and ".join(f"{source} → {receiver}" for source, receiver in group)
+        at_once = names if len(group) < 4 else f"{len(group)} links"
+        tell(f"group {done + 1} of {len(groups)} at once: {at_once}", len(links) + done, whole)
         found += _at_once({link: lanes[link] for link in group}, nbytes)
         if len(group) == len(lanes) and not _slowed(found, group):
             break

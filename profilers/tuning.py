@@ -24,6 +24,7 @@ from edgekit.device import Device, Variant
 from edgekit.errors import EdgekitError, GraphError, UsageError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, batched, cut, load, read
+from edgekit.progress import Tell, part_of, prefixed, silent
 from edgekit.tuning import Refusal, Setting, SettingTime, Tuning
 from profilers.conditions import conditions_of
 from profilers.segments import data_for, request_for
@@ -44,7 +45,6 @@ _THREADED = ("ACL", "ArmNN", "CPU", "Dnnl", "OpenVINO", "Xnnpack")
 _REMOTE = frozenset({"AzureExecutionProvider"})
 """Providers that compute elsewhere."""
 
-Tell = Callable[[str], None]
 Keep = Callable[[Tuning], None]
 Frames = tuple[Mapping[str, NDArray[np.generic]], ...]
 
@@ -84,7 +84,7 @@ def tune_device(
     batches: Sequence[int] = (),
     budget_s: float = 60.0,
     before: Tuning | None = None,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
     keep: Keep = lambda tuning: None,
 ) -> Tuning:
     """Measure every setting that ``before`` lacks, in one round at least, then in more while the time budget lasts.
@@ -109,17 +109,20 @@ def tune_device(
     bench = _Bench(graph, model, connection, left)
     samples: list[_Sample] = []
     order = random.Random(0)
-    began = monotonic()
+    began, rounds = monotonic(), ROUNDS
     for number in range(1, ROUNDS + 1 if left else 1):
         began_round = monotonic()
         order.shuffle(left)
         left = [setting for setting in left if setting not in bench.refused]
-        samples += bench.round(default, left, lambda text, number=number: tell(f"round {number}: {text}"))  # type: ignore[misc]
+        told = part_of(prefixed(tell, f"round {number} of {rounds}"), number - 1, 1, rounds)
+        samples += bench.round(default, left, told)
         found = _told(found, known, default, samples, bench.refused)
         found = msgspec.structs.replace(found, conditions=conditions_of(connection, facts, connection.facts(), (), default.variant))
         keep(found)
-        if monotonic() - began + (monotonic() - began_round) > budget_s:
+        round_s, spent_s = monotonic() - began_round, monotonic() - began
+        if spent_s + round_s > budget_s:
             break
+        rounds = min(number + int((budget_s - spent_s) / round_s), ROUNDS)
     return found
 
 
@@ -148,7 +151,7 @@ class _Bench:
         found: list[tuple[Setting, Measured, int]] = []
         for start in range(0, len(settings), EVERY):
             for number, setting in enumerate(settings[start : start + EVERY], start=start + 1):
-                tell(f"setting {number} of {len(settings)}")
+                tell(f"setting {number} of {len(settings)}", number - 1, len(settings))
                 try:
                     found.append((setting, self._measure(setting), len(marks)))
                 except EdgekitError as error:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from edgekit.api.fallbacks import fallbacks
     from edgekit.api.losses import Evaluated, Judge, evaluate, measure_losses
     from edgekit.api.memory import needs
+    from edgekit.api.pipelines import deploy, deploy_to_stay, roll_back, verify
     from edgekit.api.precisions import Quantized, quantize
     from edgekit.api.predictors import learn, predict_profiles, read_predictor
     from edgekit.api.runs import Run, report
@@ -32,18 +33,17 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from edgekit.api.surveys import survey, take_survey
     from edgekit.api.tunings import tune
     from edgekit.deploy.attaching import attach, connect
-    from edgekit.deploy.certify import certify as verify
     from edgekit.deploy.client import Streaming
     from edgekit.deploy.doctor import examine
     from edgekit.deploy.frameio import ResultWriter, read_frames
     from edgekit.deploy.observing import Observer, Status
     from edgekit.deploy.perfetto import clock_words, trace_events
-    from edgekit.deploy.pipeline import Pipeline, deploy
+    from edgekit.deploy.pipeline import Pipeline
     from edgekit.deploy.rates import LinkRate, StageRate
     from edgekit.deploy.record import deployed, deployed_names, find_record, home_of
     from edgekit.deploy.recording import Recorder, Recording
     from edgekit.deploy.slowing import Slow
-    from edgekit.deploy.standing import deploy_to_stay, end, roll_back
+    from edgekit.deploy.standing import end
     from edgekit.deploy.submitting import Submitting
     from edgekit.deploy.transports import transport_of
     from edgekit.front import Question

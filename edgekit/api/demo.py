@@ -14,6 +14,7 @@ from edgekit.files import write
 from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.plan import Plan
+from edgekit.progress import Tell
 from edgekit.trace import Trace
 
 __all__ = ["CLUSTER", "NETWORK", "Demo", "demo"]
@@ -60,7 +61,7 @@ class Demo:
         self.pictures = pictures
 
 
-def demo(folder: Path, step: Callable[[str], None], tell: Callable[[str], None]) -> Demo:
+def demo(folder: Path, step: Callable[[str], None], tell: Tell) -> Demo:
     """Export, survey, profile, partition, deploy the knee, verify, report; ``step`` and ``tell`` hear how it goes.
 
     Raises:

@@ -15,6 +15,7 @@ from edgekit.calibration import Calibration
 from edgekit.device import Device, Variant
 from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
+from edgekit.progress import Tell, silent
 from edgekit.runtime.pages import address_from
 from edgekit.runtime.verbs import Transport
 
@@ -51,7 +52,7 @@ def calibrated(
     threads: int = 1,
     budget_s: float = 0.3,
     cores: tuple[int, ...] | None = None,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = silent,
 ) -> Calibration:
     """What kernels cost on a device that was added, or on this machine (``local:``), fitted to micro-networks that run there."""
     from edgekit.deploy.opening import connect_all

@@ -1,18 +1,24 @@
 """Shows the progress of a long step: a bar on a terminal, a line in a notebook, plain lines."""
 
+import inspect
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import copy_context
+from functools import wraps
 from importlib import import_module
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from edgekit.pace import Lines, Pace, about
-from edgekit.progress import Tell, of_text, prefixed, silent
+from edgekit.progress import Listener, Tell, of_text, prefixed, silent
 
-__all__ = ["bar", "lines", "on_terminal", "shown"]
+__all__ = ["bar", "lines", "on_terminal", "showing", "showing_start", "shown"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Opens = Callable[P, AbstractContextManager[R]]
 
 WIDTH = 16
 """Characters of a bar."""
@@ -22,7 +28,7 @@ REFRESH_S = 0.5
 
 
 @contextmanager
-def shown(title: str, tell: Callable[[str], object] | None = None) -> Iterator[Tell]:
+def shown(title: str, tell: Listener | None = None) -> Iterator[Tell]:
     """Whom a step tells: the function that was given, or what suits the place where it runs.
 
     Without a function a terminal gets a bar and a notebook a line; a script, a test or a pipe
@@ -38,6 +44,46 @@ def shown(title: str, tell: Callable[[str], object] | None = None) -> Iterator[T
             yield prefixed(told, title)
     else:
         yield silent
+
+
+def showing(title: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A function with a ``tell``: where it is given none, it shows its progress (see ``shown``)."""
+
+    def decorated(step: Callable[P, R]) -> Callable[P, R]:
+        @wraps(step)
+        def shows(*args: P.args, **kwargs: P.kwargs) -> R:
+            with _bound(title, step, *args, **kwargs) as begin:
+                return begin()
+
+        return shows
+
+    return decorated
+
+
+def showing_start(title: str) -> Callable[[Opens[P, R]], Opens[P, R]]:
+    """The same for a context, which shows its progress until it has been entered."""
+
+    def decorated(opens: Opens[P, R]) -> Opens[P, R]:
+        @wraps(opens)
+        @contextmanager
+        def shows(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+            with ExitStack() as stack:
+                with _bound(title, opens, *args, **kwargs) as begin:
+                    opened = stack.enter_context(begin())
+                yield opened
+
+        return shows
+
+    return decorated
+
+
+@contextmanager
+def _bound(title: str, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Iterator[Callable[[], R]]:
+    """A call of a function that will tell what suits."""
+    given = inspect.signature(step).bind(*args, **kwargs)
+    with shown(title, given.arguments.get("tell")) as tell:
+        given.arguments["tell"] = tell
+        yield lambda: step(*given.args, **given.kwargs)
 
 
 def on_terminal() -> bool:
@@ -68,7 +114,8 @@ def bar(title: str) -> Iterator[Tell]:
         TextColumn("{task.description}", markup=False, table_column=cut_off),
     )
     console = Console(file=sys.stderr)  # also while sys.stderr is redirected
-    with Progress(*columns, console=console, expand=True, transient=True) as progress:
+    look = Progress(*columns, console=console, expand=True, transient=True, refresh_per_second=4)
+    with look as progress:
         task = progress.add_task(title, total=None, times=times)
 
         def tell(text: str, done: float | None = None, total: float | None = None) -> None:

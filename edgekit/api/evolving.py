@@ -1,6 +1,6 @@
 """Plans judged end to end and bred from there: what a plan loses does not add up, so the exact front is where the search begins."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from edgekit.graph import Graph
 from edgekit.objectives import Objective
 from edgekit.plan import Plan, Stage, chain, ranged, validate
 from edgekit.profile import Profiles, variants
+from edgekit.progress import Tell, silent
 from edgekit.runtime.store import digest_of
 from partitioner.dominance import parted
 from partitioner.evolve import Choice, Space, evolve
@@ -127,7 +128,7 @@ def evolved(
     workers: int = 1,
     ray: str | None = None,
     memory: Path | None = None,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = silent,
 ) -> Front:
     """The front with what was bred from its chains, each plan judged end to end; what it had stays unless something beats it.
 

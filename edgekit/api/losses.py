@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edgekit.accuracy import difference
+from edgekit.api.display import showing
 from edgekit.api.ranges import Spread, everywhere, observe
 from edgekit.cluster import Cluster
 from edgekit.codec import CODECS, OPSETS, Codec, takes
@@ -23,6 +24,7 @@ from edgekit.graph import Graph
 from edgekit.losses import Losses, StageLoss, TensorLoss
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, Stage, Transfer, chain, ranged, validate
+from edgekit.progress import Tell, silent
 from edgekit.runtime.executor import open_session
 from partitioner.dominance import parted
 
@@ -30,7 +32,6 @@ __all__ = ["Evaluated", "Judge", "evaluate", "loss_of", "measure_losses"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 Run = Callable[[Arrays], Arrays]
-Tell = Callable[[str], None]
 Measure = Literal["error", "disagreement", "rms"]
 
 HERE, BETWEEN, THERE = "here", "between", "there"
@@ -102,7 +103,8 @@ def _labels(path: str | Path, count: int) -> NDArray[np.int64]:
     return held.astype(np.int64)
 
 
-def measure_losses(judge: Judge, codecs: Sequence[Codec] = CODECS[1:], tell: Tell = lambda text: None) -> Losses:
+@showing("measuring losses")
+def measure_losses(judge: Judge, codecs: Sequence[Codec] = CODECS[1:], tell: Tell = silent) -> Losses:
     """The loss of every tensor that can cross a cut, in every codec, and of units in the precisions of twins, each alone.
 
     In u8c each frame is judged with ranges that other frames gave, where there are five or more.
@@ -113,13 +115,14 @@ def measure_losses(judge: Judge, codecs: Sequence[Codec] = CODECS[1:], tell: Tel
     spreads = _spreads(judge, tell) if "u8c" in able and graph.candidates else {}
     sent = [each for each in _sent(graph, able) if each[1] != "u8c" or each[0] in spreads]
     run = list(_run(graph))
+    count = len(sent) + len(run)
     for number, (tensor, codec, plan) in enumerate(sent):
-        tell(f"{number} of {len(sent) + len(run)}: {tensor} in {codec}")
+        tell(f"{number + 1} of {count}: {tensor} in {codec}", number, count)
         loss = _ranged_loss(plan, spreads[tensor], judge) if codec == "u8c" else judge.loss(_composed(plan, judge))
         if loss is not None:
             tensors.append(TensorLoss(tensor, codec, loss))
     for number, (start, stop, precision, plan) in enumerate(run, len(sent)):
-        tell(f"{number} of {len(sent) + len(run)}: units [{start}, {stop}) in {precision}")
+        tell(f"{number + 1} of {count}: units [{start}, {stop}) in {precision}", number, count)
         if (loss := judge.loss(_composed(plan, judge))) is not None:
             stages.append(StageLoss(start, stop, precision, loss))
     ranges = [spreads[each.tensor].range for each in tensors if each.codec == "u8c"]
@@ -183,7 +186,8 @@ class Evaluated(NamedTuple):
     losses: tuple[tuple[Plan, float | None, float | None], ...]
 
 
-def evaluate(front: Front, judge: Judge, tell: Tell = lambda text: None) -> Evaluated:
+@showing("running plans")
+def evaluate(front: Front, judge: Judge, tell: Tell = silent) -> Evaluated:
     """Run every plan with codecs or other precisions end to end, and leave on the front what is still not dominated.
 
     A plan whose outputs are no longer finite is dropped, and one that loses more than was allowed.
@@ -195,7 +199,7 @@ def evaluate(front: Front, judge: Judge, tell: Tell = lambda text: None) -> Eval
     known: dict[object, float | None] = {}
     plans, told = [], []
     for number, plan in enumerate(front.plans):
-        tell(f"plan {number} of {len(front.plans)}")
+        tell(f"plan {number + 1} of {len(front.plans)}", number, len(front.plans))
         key = (plan.order, tuple((stage.stop, stage.variant.precision) for stage in plan.stages), plan.transfers)
         if key not in known:
             known[key] = loss_of(plan, judge)

@@ -19,12 +19,12 @@ from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.profile import Profile, Profiles, variants
+from edgekit.progress import Tell, at_once, prefixed
 from profilers.conditions import require_valid
 from profilers.segments import Range, measure_segments
 
 __all__ = ["measure_front"]
 
-Tell = Callable[[str], None]
 Keep = Callable[[Profile], None]
 Order = tuple[int, ...]
 Missing = dict[str, dict[tuple[Variant, Order], list[Range]]]
@@ -55,6 +55,7 @@ def measure_front(
     known = {(name, profile.variant): profile for name in profiles for profile in variants(profiles, name)}
 
     def solved() -> Front:
+        tell("searching for the front")
         return search(_by_device(known))
 
     def hopeful() -> Front:
@@ -90,10 +91,16 @@ class _Bench:
         self._graph, self._model, self._cluster = graph, model, cluster
         self._profiles, self._stack, self._tell, self._keep = profiles, stack, tell, keep
         self._connections: dict[str, Connection] = {}
+        self._told: dict[tuple[str, Variant, Order], Tell] = {}
+        self._passes = 0
 
     def measure(self, missing: Missing, most_s: float = float("inf")) -> None:
         """Add segments to the profiles."""
         self._connect(missing)
+        self._passes += 1
+        counts = {(name, *key): len(ranges) for name, each in missing.items() for key, ranges in each.items()}
+        parts = at_once(prefixed(self._tell, f"pass {self._passes}"), tuple(counts.values()))
+        self._told = dict(zip(counts, parts, strict=True))
         by_machine: dict[str, list[str]] = defaultdict(list)
         for name in missing:
             by_machine[_machine(self._cluster.device(name))].append(name)
@@ -125,10 +132,8 @@ class _Bench:
             self._profiles[name, variant] = before.with_segments(profile, order)
             self._keep(self._profiles[name, variant])
 
-        def tell(text: str) -> None:
-            self._tell(f"{name}: {text}")
-
         graph, profile = self._graph.in_order(order), before.in_order(order)
+        tell = prefixed(self._told[name, variant, order], name)
         measure_segments(graph, self._model, self._connections[name], profile, ranges, most_s=most_s, tell=tell, keep=keep)
 
     def _connect(self, missing: Missing) -> None:

@@ -1,7 +1,7 @@
 """A network in another precision, and how its outputs then differ."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgekit import onnxio
 from edgekit.accuracy import Accuracy, difference
 from edgekit.api.culprits import culprits
+from edgekit.api.display import showing
 from edgekit.cluster import Cluster
 from edgekit.deploy.frameio import read_frames
 from edgekit.deploy.opening import connect_all
@@ -22,6 +23,7 @@ from edgekit.files import write_bytes
 from edgekit.graph import Graph
 from edgekit.machine import Machine
 from edgekit.onnxio import Model
+from edgekit.progress import Tell, in_turn, prefixed, silent
 from edgekit.quantity import Badge
 from edgekit.runtime.executor import open_session, session_options
 from edgekit.runtime.machine.probing import probe
@@ -38,8 +40,8 @@ KEEP_OUT = 5
 MOST_LOST = 0.1
 """Of an output's standard deviation."""
 
-Tell = Callable[[str], None]
-Frames = Sequence[Mapping[str, NDArray[np.generic]]]
+Arrays = Mapping[str, NDArray[np.generic]]
+Frames = Sequence[Arrays]
 
 
 class Quantized(NamedTuple):
@@ -54,13 +56,14 @@ class Quantized(NamedTuple):
     loss: str = ""
 
 
+@showing("quantizing")
 def quantize(
     network: str | Path,
     output: str | Path,
     precision: str,
     data: str | Path | None = None,
     cluster: Cluster | None = None,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
     accept: bool = False,
 ) -> Quantized:
     """Write a network in another precision, as a file like any other.
@@ -89,17 +92,17 @@ def quantize(
     scheme = ""
     if precision == "int8":
         calibrating, comparing = _divided(frames)
-        tell(f"calibrating with {len(calibrating)} frames")
+        tell("looking at the machines")
         chosen = int8_scheme(_machines(cluster))
-        made, scheme = to_int8(model, calibrating, chosen), chosen.reason
+        made, scheme = to_int8(model, _counted(calibrating, prefixed(tell, "calibrating")), chosen), chosen.reason
     else:
         calibrating, comparing = [], frames
         tell("converting")
         made = to_fp16(model)
     accuracy, loss = None, ""
     if comparing:
-        tell(f"comparing outputs of {len(comparing)} frames")
-        accuracy = _compare(model, made, len(calibrating), comparing, "estimated" if calibrating is comparing else "measured")
+        told = prefixed(tell, "comparing outputs")
+        accuracy = _compare(model, made, len(calibrating), comparing, "estimated" if calibrating is comparing else "measured", told)
         loss = _loss(accuracy, model, made, comparing)
     if loss and not accept:
         raise PromiseError(f"{loss}; give frames of more kinds, keep the network in fp32, or write it none the less with --accept")
@@ -136,18 +139,25 @@ def _divided(frames: Frames) -> tuple[Frames, Frames]:
     return [frame for index, frame in enumerate(frames, start=1) if index % KEEP_OUT], frames[KEEP_OUT - 1 :: KEEP_OUT]
 
 
-def _compare(model: Model, made: bytes, calibrated: int, frames: Frames, badge: Badge) -> Accuracy:
+def _counted(frames: Frames, tell: Tell) -> Iterator[Arrays]:
+    for done, frame in enumerate(frames):
+        tell(f"frame {done + 1} of {len(frames)}", done, len(frames))
+        yield frame
+
+
+def _compare(model: Model, made: bytes, calibrated: int, frames: Frames, badge: Badge, tell: Tell) -> Accuracy:
     """Outputs of both networks, on this machine."""
     graph = onnxio.read(made)
     names = [tensor.name for tensor in graph.cuts[-1].tensors if tensor.travels]
-    want, _ = _outputs(model.serialized, names, frames)
-    got, optimized = _outputs(made, names, frames)
+    before, after = in_turn(tell, [1, 1])
+    want, _ = _outputs(model.serialized, names, _counted(frames, before))
+    got, optimized = _outputs(made, names, _counted(frames, after))
     outputs = tuple(difference(name, got[name], want[name]) for name in names)
     wide = widened(graph, onnxio.kernel_nodes(optimized))
     return Accuracy(graph.digest, model.digest, graph.precision, calibrated, len(frames), outputs, "estimated" if wide else badge, wide)
 
 
-def _outputs(data: bytes, names: list[str], frames: Frames) -> tuple[dict[str, list[NDArray[np.generic]]], bytes]:
+def _outputs(data: bytes, names: list[str], frames: Iterable[Arrays]) -> tuple[dict[str, list[NDArray[np.generic]]], bytes]:
     """Each output for all frames, and the network as it was optimised for that."""
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
         options = session_options(Variant())

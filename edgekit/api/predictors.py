@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+from edgekit.api.display import showing
 from edgekit.cluster import Cluster
 from edgekit.deploy.opening import connect_all
 from edgekit.errors import UsageError
@@ -11,6 +12,7 @@ from edgekit.files import read, write
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.profile import Profile
+from edgekit.progress import Tell, silent
 from edgekit.samples import Samples
 from profilers.adapting import adapt
 from profilers.predicting import predict_profile
@@ -20,7 +22,8 @@ from profilers.sampling import sample_device
 __all__ = ["learn", "predict_profiles", "read_predictor"]
 
 
-def learn(cluster: Cluster, device: str, path: Path, budget_s: float, tell: Callable[[str], None]) -> Samples:
+@showing("sampling")
+def learn(cluster: Cluster, device: str, path: Path, budget_s: float, tell: Tell = silent) -> Samples:
     """Samples of a device's kernels, ``budget_s`` seconds of them in all; the file grows as they are taken, and is gone on with.
 
     Raises:

@@ -5,11 +5,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from devices import Connection
 from edgekit import onnxio
+from edgekit.api.display import showing
 from edgekit.cluster import Cluster
 from edgekit.costs import Costs, nouns
 from edgekit.errors import GraphError, PlanError
@@ -21,6 +23,7 @@ from edgekit.objectives import USUAL, Objective
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
 from edgekit.profile import Profile, Profiles
+from edgekit.progress import Tell, in_turn, prefixed, silent
 from edgekit.shapes import InputShape, parse_input
 from partitioner.asking import minimised
 from partitioner.choosing import choose
@@ -38,12 +41,7 @@ __all__ = [
     "read_profile",
 ]
 
-Tell = Callable[[str], None]
 Keep = Callable[[Profile], None]
-
-
-def _silent(text: str) -> None:
-    pass
 
 
 def _forget(profile: Profile) -> None:
@@ -153,13 +151,14 @@ def _holds_front(path: Path) -> bool:
     return isinstance(raw, dict) and raw.get("format") == "edgekit.front"
 
 
+@showing("profiling")
 def profile(
     graph: Graph,
     model: Model,
     cluster: Cluster,
     devices: Iterable[str] | None = None,
     budget_s: float = 2.0,
-    tell: Tell = _silent,
+    tell: Tell = silent,
     keep: Keep = _forget,
     energy: bool = False,
     full: bool = False,
@@ -176,40 +175,66 @@ def profile(
     ``keep`` gets each profile as soon as it is there, so that nothing is lost where a later device fails.
     """
     from edgekit.deploy.opening import connect_all
-    from profilers.coding import time_codecs
-    from profilers.profiling import profile_graph, with_energy
 
     found: dict[str, Profile | tuple[Profile, ...]] = {}
-    for device in [cluster.device(name) for name in devices] if devices else cluster.devices:
-        tell(device.name)
+    chosen = [cluster.device(name) for name in devices] if devices else cluster.devices
+    asked = _Asked(budget_s, rate_per_s, codecs, full, energy)
+    turns = in_turn(tell, [1.0] * len(chosen))
+    for number, (device, turn) in enumerate(zip(chosen, turns, strict=True), start=1):
+        of_all = f" ({number} of {len(chosen)})" if len(chosen) > 1 else ""
+        here = prefixed(turn, f"{device.name}{of_all}")
+        here("connecting")
         with ExitStack() as stack:
             connection = connect_all((device,), stack, purpose="a profile")[device.name]
-            made: list[Profile] = []
-            for network in (None, *model.twins.values()):
-                each = profile_graph(graph, model, connection, None, budget_s, rate_per_s, network)
-                if codecs:
-                    tell(f"{device.name}: codecs")
-                    each = msgspec.structs.replace(each, codecs=made[0].codecs if made else time_codecs(connection, each.variant))
-                if full:
-                    each = _with_ends(graph, model, connection, each, tell, keep)
-                if energy:
-                    tell(f"{device.name}: energy")
-                    each = with_energy(each, graph, model, connection)
-                keep(each)
-                made.append(each)
-        found[device.name] = made[0] if len(made) == 1 else tuple(made)
+            made = _profile_device(graph, model, connection, asked, here, keep)
+        found[device.name] = made[0] if len(made) == 1 else made
     return found
 
 
-def _with_ends(graph: Graph, model: Model, connection: Connection, found: Profile, tell: Tell, keep: Keep) -> Profile:
+class _Asked(NamedTuple):
+    """How each device is profiled."""
+
+    budget_s: float
+    rate_per_s: float | None
+    codecs: bool
+    full: bool
+    energy: bool
+
+    def sizes_s(self, graph: Graph) -> tuple[float, ...]:
+        """About how long the whole network with its kernels, codecs, ends and energy take."""
+        from profilers.rounds import LEAST_BURSTS
+        from profilers.segments import BURST_S, ends
+
+        bursts = LEAST_BURSTS * len(ends(graph))
+        wanted = (True, self.codecs, self.full, self.energy)
+        return tuple(a * b for a, b in zip(wanted, (2 * self.budget_s + 1, 5, 2 * BURST_S * bursts, 20), strict=True))
+
+
+def _profile_device(graph: Graph, model: Model, connection: Connection, asked: _Asked, tell: Tell, keep: Keep) -> tuple[Profile, ...]:
+    """The profiles of a device, of the network itself and of each twin."""
+    from profilers.coding import time_codecs
+    from profilers.profiling import profile_graph, with_energy
     from profilers.segments import ends, measure_segments
 
-    def named(text: str) -> None:
-        tell(f"{found.device}: {text}")
+    made: list[Profile] = []
+    networks = (None, *model.twins.values())
+    for network, turn in zip(networks, in_turn(tell, [1.0] * len(networks)), strict=True):
+        whole, codecs, full, energy = in_turn(turn, asked.sizes_s(graph))
+        each = profile_graph(graph, model, connection, None, asked.budget_s, asked.rate_per_s, network, whole)
+        if asked.codecs:
+            codecs("codecs")
+            each = msgspec.structs.replace(each, codecs=made[0].codecs if made else time_codecs(connection, each.variant))
+        if asked.full:
+            each = measure_segments(graph, model, connection, each, ends(graph), tell=full, keep=keep)
+        if asked.energy:
+            energy("energy, ten seconds at rest and ten at work")
+            each = with_energy(each, graph, model, connection)
+        keep(each)
+        made.append(each)
+    return tuple(made)
 
-    return measure_segments(graph, model, connection, found, ends(graph), tell=named, keep=keep)
 
-
+@showing("partitioning")
 def partition(
     graph: Graph,
     model: Model | None,
@@ -219,7 +244,7 @@ def partition(
     question: Question = ANYHOW,
     measure: bool = False,
     doubt_s: float = 0.0,
-    tell: Tell = _silent,
+    tell: Tell = silent,
     keep: Keep = _forget,
 ) -> tuple[Front, Profiles]:
     """The front that answers a question, and the profiles behind it; see ``partitioner.exact.solve``.
@@ -242,6 +267,7 @@ def partition(
         from edgekit.api.measuring import measure_front
 
         return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep)
+    tell("searching for the front")
     return search(profiles), dict(profiles)
 
 

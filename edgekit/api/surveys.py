@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import permutations
 
 from devices import Connection, connect
+from edgekit.api.display import showing
 from edgekit.cluster import Cluster
 from edgekit.deploy.opening import connect_all
 from edgekit.deploy.transports import require_transport
@@ -14,6 +15,7 @@ from edgekit.device import Device
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut
+from edgekit.progress import Tell, in_turn, prefixed, silent
 from edgekit.runtime.verbs import Transport
 from edgekit.survey import Survey
 from profilers.links import LEAST_BYTES, SIZES, cut_sizes, with_links
@@ -23,13 +25,17 @@ from profilers.surveying import Links, sample_links, sample_together
 
 __all__ = ["survey", "take_survey"]
 
-Tell = Callable[[str], None]
-
 COMPUTING_SIZES = (LEAST_BYTES, 16_000, 256_000, 1_000_000)
 COMPUTING_S = 1.0
 
 
-def survey(cluster: Cluster, graph: Graph, tell: Tell = lambda text: None, transport: Transport = "socket") -> Cluster:
+@showing("surveying")
+def survey(
+    cluster: Cluster,
+    graph: Graph,
+    tell: Tell = silent,
+    transport: Transport = "socket",
+) -> Cluster:
     """The cluster with its links measured at rest, at the sizes that this graph's cuts will send, over what will carry them.
 
     Among ``sim:`` devices there is nothing to measure: their links stay as described.
@@ -41,12 +47,13 @@ def survey(cluster: Cluster, graph: Graph, tell: Tell = lambda text: None, trans
     return with_links(cluster, take_survey(cluster, graph, thorough=False, tell=tell, transport=transport))
 
 
+@showing("surveying")
 def take_survey(
     cluster: Cluster,
     graph: Graph | None = None,
     model: Model | None = None,
     thorough: bool = True,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
     transport: Transport = "socket",
     secure: bool = True,
 ) -> Survey:
@@ -68,22 +75,26 @@ def take_survey(
     cuts = cut_sizes(graph) if graph is not None else ()
     sizes = tuple(sorted({*SIZES, *cuts})) if thorough or graph is None else cuts
     devices = (*cluster.devices, Device(cluster.client))
+    loaded = thorough and graph is not None and model is not None
     with ExitStack() as stack:
+        at_rest, computing, at_once = in_turn(tell, _phases(cluster, pairs, thorough, loaded))
+        computing = prefixed(computing, "while both compute")
+        at_rest("connecting")
         connections = connect_all(devices, stack, purpose="a survey")
         require_transport(transport, connections, cluster, secure)
-        idle = sample_links(cluster, connections, pairs, sizes, tell, transport=transport, secure=secure)
+        idle = sample_links(cluster, connections, pairs, sizes, at_rest, transport=transport, secure=secure)
         reached = [(way.source, way.receiver) for way in idle.ways if way.reason is None]
         busy = Links((), ())
-        if thorough and graph is not None and model is not None:
+        if loaded and graph is not None and model is not None:
             with _computing(cluster, graph, model):
-                busy = sample_links(cluster, connections, reached, COMPUTING_SIZES, tell, "computing", transport, secure)
+                busy = sample_links(cluster, connections, reached, COMPUTING_SIZES, computing, "computing", transport, secure)
         apart = [link for link in reached if _real(cluster, link)] if thorough else []
 
         def opened(name: str) -> Connection:
             device = next(device for device in devices if device.name == name)
             return stack.enter_context(connect(device))
 
-        together = sample_together(cluster, connections, apart, opened, tell, transport, secure) if len(apart) > 1 else ()
+        together = sample_together(cluster, connections, apart, opened, at_once, transport, secure) if len(apart) > 1 else ()
     return Survey(began, idle.ways, (*idle.samples, *busy.samples, *together), transport, secure)
 
 
@@ -91,6 +102,13 @@ def _fixed(cluster: Cluster, ends: Direction) -> bool:
     """Whether a link is to stay as it is described."""
     link = cluster.link(*ends)
     return link is not None and link.fixed
+
+
+def _phases(cluster: Cluster, pairs: Sequence[Direction], thorough: bool, loaded: bool) -> list[int]:
+    """Links that are measured at rest, while both ends compute, and several at once."""
+    links = [pair for pair in pairs if cluster.link(*pair) is not None or not cluster.links]
+    apart = [link for link in links if _real(cluster, link)]
+    return [len(links), len(links) if loaded else 0, len(apart) if thorough else 0]
 
 
 def _real(cluster: Cluster, ends: Direction) -> bool:

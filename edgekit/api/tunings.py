@@ -3,19 +3,21 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 
+from edgekit.api.display import showing
 from edgekit.cluster import Cluster
 from edgekit.deploy.opening import connect_all
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
+from edgekit.progress import Tell, in_turn, prefixed, silent
 from edgekit.tuning import Tuning
 from profilers.tuning import tune_device
 
 __all__ = ["tune"]
 
-Tell = Callable[[str], None]
 
 
+@showing("tuning")
 def tune(
     graph: Graph,
     model: Model,
@@ -24,7 +26,7 @@ def tune(
     batches: Sequence[int] = (),
     budget_s: float = 60.0,
     known: Mapping[str, Tuning] | None = None,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
     keep: Callable[[Tuning], None] = lambda tuning: None,
 ) -> dict[str, Tuning]:
     """What the graph takes on each device with each execution provider, number of threads and batch. One device at a time.
@@ -39,10 +41,11 @@ def tune(
     if bad := [batch for batch in batches if batch < 1]:
         raise UsageError(f"expected batches of at least 1 frame, got {bad[0]}; change --batch")
     found = {}
-    for device in [cluster.device(name) for name in devices] if devices else cluster.devices:
+    chosen = [cluster.device(name) for name in devices] if devices else cluster.devices
+    for device, turn in zip(chosen, in_turn(tell, [1.0] * len(chosen)), strict=True):
         with ExitStack() as stack:
             connection = connect_all((device,), stack, purpose="a tuning")[device.name]
             before = known.get(device.name) if known else None
-            here: Tell = lambda text, name=device.name: tell(f"{name}: {text}")  # type: ignore[misc]  # noqa: E731  # says which device
+            here = prefixed(turn, device.name)
             found[device.name] = tune_device(graph, model, connection, batches, budget_s, before, here, keep)
     return found

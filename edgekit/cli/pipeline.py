@@ -20,7 +20,7 @@ from edgekit.wording import counted
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edgekit.cluster import Cluster
     from edgekit.graph import Graph
     from edgekit.plan import Plan
+    from edgekit.progress import Tell
 
     Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -191,7 +192,7 @@ def run(
                 writer.write(names.popleft(), result)
                 count += 1
                 if count % 100 == 0:
-                    tell(counted(count, "frame"))
+                    tell(counted(count, "frame"), count)
         finally:
             seconds = time.monotonic() - began_s
             writer.close()
@@ -282,7 +283,7 @@ def _pipeline(
     profiles: Path | None,
     pick: str,
     name: str | None,
-    tell: "Callable[[str], None]",
+    tell: "Tell",
     insecure: bool,
     transport: str,
     data: Path | None = None,

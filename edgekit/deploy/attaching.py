@@ -1,6 +1,6 @@
 """Finding a pipeline again that stays: with the connections to its agents, or as a client alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -13,10 +13,9 @@ from edgekit.deploy.record import find_record, home_of, only_deployed
 from edgekit.deploy.release import kept_frames
 from edgekit.deploy.replanning import Coordinator
 from edgekit.errors import DeviceError, UsageError
+from edgekit.progress import Tell, silent
 
 __all__ = ["attach", "connect"]
-
-Tell = Callable[[str], None]
 
 
 @contextmanager
@@ -40,7 +39,7 @@ def attach(home: Path) -> Iterator[Pipeline]:
 
 
 @contextmanager
-def connect(cluster: str | None = None, tell: Tell = lambda text: None) -> Iterator[Streaming]:
+def connect(cluster: str | None = None, tell: Tell = silent) -> Iterator[Streaming]:
     """A client of the pipeline that was deployed to a cluster of this name, or of the only one; its agents are not asked.
 
     When another release is deployed, or an earlier one brought back, it goes on there, in the middle of a stream without a loss.

@@ -10,7 +10,7 @@ acknowledgement, less the way back and less how long the receiver had the messag
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from edgekit.deploy.virtual import VirtualClient
 from edgekit.errors import DeviceError
 from edgekit.files import encode
 from edgekit.plan import CLIENT, Cost, Load, Memory, Term
+from edgekit.progress import Tell, in_turn, part_of, prefixed, silent
 from edgekit.quantity import Badge, least
 from edgekit.runtime.executor import sample_inputs
 from edgekit.runtime.store import digest_of
@@ -42,6 +43,12 @@ MOST_STALE = 2
 
 LEAST_ROUNDS = 3
 MOST_WINDOW = 64
+DOUBLINGS = 4
+"""How often the frames in flight are usually doubled until capacity is reached."""
+
+TOLD = 20
+"""How often a phase tells how far it is; each frame would cost time that is measured."""
+
 SHOWN_FRAMES = 12
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -58,7 +65,7 @@ def certify(
     pipeline: Pipeline,
     seconds: float = 3.0,
     seed: int = 0,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = silent,
     fractions: Sequence[float] = FRACTIONS,
     frames: Sequence[Arrays] = (),
 ) -> Trace:
@@ -71,17 +78,17 @@ def certify(
         StageError: a frame failed, or a stage was lost on the way.
     """
     frames = [*(frames or pipeline.frames)] or [sample_inputs(pipeline.graph.cuts[0].tensors, seed + i) for i in range(4)]
+    one, capacity, *loaded = in_turn(tell, [1, DOUBLINGS, *(1 / fraction for fraction in fractions)])
     with pipeline.client() as client:
-        tell("latency of a frame alone")
-        first = _drive(client, frames, WARM_UP * 2, 1)
-        alone = _drive(client, frames, _count(pipeline, seconds, _median_latency(first[WARM_UP:])), 1)
+        told = prefixed(one, "latency of a frame alone")
+        first = _drive(client, frames, WARM_UP * 2, 1, tell=part_of(told, 0, 0, 1))
+        alone = _drive(client, frames, _count(pipeline, seconds, _median_latency(first[WARM_UP:])), 1, tell=told)
         terms = _terms(pipeline, _observe(pipeline, client, len(alone)))
-        tell("capacity")
-        window, period, busy, spans = _capacity(pipeline, client, frames, seconds, _median_latency(alone))
+        window, period, busy, spans = _capacity(pipeline, client, frames, seconds, _median_latency(alone), capacity)
         loads = []
-        for fraction in fractions:
-            tell(f"latency at {fraction:.0%} of capacity")
-            loads.append(_load_point(client, frames, fraction, period, _count(pipeline, seconds, period), seed))
+        for fraction, part in zip(fractions, loaded, strict=True):
+            told = prefixed(part, f"latency at {fraction:.0%} of capacity")
+            loads.append(_load_point(client, frames, fraction, period, _count(pipeline, seconds, period), seed, told))
     memory = _memory(pipeline)
     measured = Cost(
         latency_s=_alone(pipeline, alone),
@@ -105,9 +112,18 @@ def _badge(pipeline: Pipeline) -> Badge:
     return least(("certified", *(badge for badge in described if badge != "measured")))
 
 
-def _drive(client: Streaming, frames: Sequence[Arrays], count: int, window: int, arrivals_s: list[float] | None = None) -> list[Result]:
-    results = []
+def _drive(
+    client: Streaming,
+    frames: Sequence[Arrays],
+    count: int,
+    window: int,
+    arrivals_s: list[float] | None = None,
+    tell: Tell = silent,
+) -> list[Result]:
+    results = list[Result]()
     for result in client.stream(islice(cycle(frames), count), window, arrivals_s):
+        if len(results) % max(count // TOLD, 1) == 0:
+            tell(f"frame {len(results) + 1} of {count}", len(results), count)
         result.value()
         results.append(result._replace(outputs=None))
     return results
@@ -128,16 +144,18 @@ def _alone(pipeline: Pipeline, results: list[Result]) -> float:
 
 
 def _capacity(
-    pipeline: Pipeline, client: Streaming, frames: Sequence[Arrays], seconds: float, latency_s: float
+    pipeline: Pipeline, client: Streaming, frames: Sequence[Arrays], seconds: float, latency_s: float, tell: Tell
 ) -> tuple[int, float, dict[str, float], tuple[Span, ...]]:
     """The window beyond which throughput grows no more, the period there, and what the devices did."""
     best, period, window = 1, latency_s, 1
     busy: dict[str, float] = {}
     spans: tuple[Span, ...] = ()
-    stale = 0
+    stale = turn = 0
     while window < MOST_WINDOW:
         window *= 2
-        results = _drive(client, frames, _count(pipeline, seconds, period) + 2 * window, window)
+        turn += 1
+        told = prefixed(part_of(tell, turn - 1, 1, max(turn, DOUBLINGS)), f"capacity with {window} frames in flight")
+        results = _drive(client, frames, _count(pipeline, seconds, period) + 2 * window, window, tell=told)
         steady = (len(results) - window) // pipeline.turns * pipeline.turns  # replicas hand in their results in bursts
         got = (results[-1].done_s - results[-1 - steady].done_s) / steady
         gain = period / got
@@ -150,10 +168,12 @@ def _capacity(
     return best, period, busy, spans
 
 
-def _load_point(client: Streaming, frames: Sequence[Arrays], fraction: float, period: float, count: int, seed: int) -> LoadPoint:
+def _load_point(
+    client: Streaming, frames: Sequence[Arrays], fraction: float, period: float, count: int, seed: int, tell: Tell
+) -> LoadPoint:
     rate = fraction / period
     gaps = np.random.default_rng(seed).exponential(1 / rate, count)
-    results = _drive(client, frames, count, 1, np.cumsum(gaps).tolist())
+    results = _drive(client, frames, count, 1, np.cumsum(gaps).tolist(), tell)
     p50, p90, p99 = np.percentile([result.done_s - result.intended_s for result in results], (50, 90, 99))
     return LoadPoint(fraction, rate, count, float(p50), float(p90), float(p99))
 

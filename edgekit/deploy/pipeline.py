@@ -32,6 +32,7 @@ from edgekit.errors import DeviceError, UsageError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import CLIENT, Plan, validate
+from edgekit.progress import Tell, silent
 from edgekit.runtime.executor import run_once
 from edgekit.runtime.frames import Layout
 from edgekit.runtime.tls import named
@@ -44,7 +45,6 @@ MOST_GOLDEN = 64
 """How often each golden frame is sent through a pipeline at most."""
 
 Arrays = Mapping[str, NDArray[np.generic]]
-Tell = Callable[[str], None]
 Admit = Callable[["Pipeline"], None]
 Edge = tuple[End, int, End, int]
 Addresses = dict[Edge, tuple[str, int]]
@@ -117,7 +117,7 @@ def deploy(
     model: Model,
     cluster: Cluster,
     home: Path | None = None,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
     secure: bool = True,
     transport: Transport = "socket",
 ) -> Iterator[Pipeline]:
@@ -144,7 +144,7 @@ def deploy(
 def bring(
     release: Release,
     home: Path | None = None,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
     admit: Admit = lambda made: None,
     secure: bool = True,
     transport: Transport = "socket",
@@ -166,7 +166,6 @@ def bring(
         require_transport(transport, connections, cluster, secure)
         admit(pipeline)
         try:
-            tell("loading stages")
             worst = _load(pipeline, release, tell)
             stack.enter_context(_link(pipeline, release.parts, home))
             tell("comparing with the unsplit run")
@@ -186,7 +185,9 @@ def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
     worst, allowed = 0.0, _tolerance(release)
     scales = (*golden.scales, *_in_steps(release))
     expected: dict[int, Arrays] = {}
-    for spec, model in release.parts:
+    for done, (spec, model) in enumerate(release.parts):
+        count = len(release.parts)
+        tell(f"stage {done + 1} of {count}: loading it on {spec.device}", done, count)
         connection = pipeline.connections[spec.device]
         if spec.stage not in expected:
             expected[spec.stage] = run_once(model, {tensor.name: known[tensor.name] for tensor in spec.inputs})
@@ -198,7 +199,8 @@ def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
         loaded, outputs = connection.load(spec, Layout(spec.inputs).pack(known))
         pipeline.loaded[spec.stage, spec.replica] = loaded
         if loaded.build_s:
-            tell(f"{spec.name}: loaded in {loaded.load_s:.1f} s the engine that took {loaded.build_s:.1f} s to build")
+            built = f"the engine that took {loaded.build_s:.1f} s to build"
+            tell(f"{spec.name}: loaded in {loaded.load_s:.1f} s {built}", done + 1, count)
         got = Layout(spec.outputs).unpack(outputs)
         what = f"{spec.name} on the inputs of stage {spec.stage} for 1 frame"
         worst = max(worst, require(got, expected[spec.stage], what, allowed, scales).worst)

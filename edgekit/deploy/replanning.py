@@ -6,7 +6,7 @@ lost ── all machines answer ──▶ its stages come back by themselves
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from edgekit.deploy.release import kept_fallbacks
 from edgekit.deploy.standing import fall_back
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError
+from edgekit.progress import Tell, silent
 
 __all__ = ["Coordinator"]
 
@@ -27,13 +28,11 @@ AGAIN_S = 2.0
 SILENT_S = 4.0
 """Time that an agent has to answer."""
 
-Tell = Callable[[str], None]
-
 
 class Coordinator(Following):
     """Follows a pipeline, and mends it as long as somebody asks whether it does."""
 
-    def __init__(self, home: Path, tell: Tell = lambda text: None):
+    def __init__(self, home: Path, tell: Tell = silent):
         super().__init__(home)
         self._tell = tell
         self._thread: threading.Thread | None = None

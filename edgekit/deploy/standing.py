@@ -29,6 +29,7 @@ from edgekit.files import read, write
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
+from edgekit.progress import Tell, silent
 from edgekit.runtime.verbs import Transport
 
 __all__ = ["deploy_to_stay", "end", "fall_back", "roll_back"]
@@ -42,7 +43,6 @@ DRAIN_S = 10.0
 KEPT = 3
 """Releases that can be rolled back to."""
 
-Tell = Callable[[str], None]
 Carried = tuple[bool, Transport]
 """Whether links are encrypted, and what carries them."""
 Fallbacks = Mapping[frozenset[str], Plan]
@@ -57,7 +57,7 @@ def deploy_to_stay(
     model: Model,
     cluster: Cluster,
     home: Path,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
     take_over: bool = False,
     secure: bool = True,
     transport: Transport = "socket",
@@ -86,7 +86,7 @@ def deploy_to_stay(
     return _switch(release, home, _behind_it, tell, take_over, (secure, transport))
 
 
-def roll_back(home: Path, tell: Tell = lambda text: None) -> Pipeline:
+def roll_back(home: Path, tell: Tell = silent) -> Pipeline:
     """Bring the release back that served before this one, in the same careful way.
 
     Raises:
@@ -100,7 +100,7 @@ def roll_back(home: Path, tell: Tell = lambda text: None) -> Pipeline:
     return _switch(release, home, lambda served: served.before[:-1] if served else (), tell, False, (served.secure, served.transport))
 
 
-def fall_back(home: Path, gone: Collection[str], tell: Tell = lambda text: None) -> Pipeline:
+def fall_back(home: Path, gone: Collection[str], tell: Tell = silent) -> Pipeline:
     """Bring a plan that was kept for it in the place of one whose devices are gone.
 
     Raises:
@@ -146,7 +146,7 @@ def _switch(
         _clear(home)
         raise
     if served is not None:
-        tell("letting clients go over to it")
+        tell(f"letting clients go over to it, for {DRAIN_S:g} s at most")
         _drain(served, home)
         tell("ending what served before")
         _retire(made, home)

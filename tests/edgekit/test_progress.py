@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from edgekit.pace import EVERY_S, Lines, Pace
-from edgekit.progress import Tell, of_text, part_of, prefixed, shares, silent
+from edgekit.progress import Tell, at_once, of_text, part_of, prefixed, silent
 
 Told = list[tuple[str, float | None, float | None]]
 
@@ -136,7 +136,7 @@ def test_words_within_a_part_do_not_set_it_back() -> None:
 
 def test_parts_that_run_at_once_are_added_up() -> None:
     told, tell = recorder()
-    near, far = shares(tell, (6, 2))
+    near, far = at_once(tell, (6, 2))
     near("near", 3, 6)
     far("far", 1, 2)
     near("near", 6, 6)
