@@ -97,7 +97,8 @@ def on_terminal() -> bool:
 
 def lines() -> Tell:
     """Plain lines on standard error, a few for each step."""
-    return Lines(lambda line: print(line, file=sys.stderr, flush=True))
+    stream = sys.stderr  # also while it is redirected
+    return Lines(lambda line: print(line, file=stream, flush=True))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -14,17 +14,17 @@ from edgekit import onnxio
 from edgekit.api.display import showing
 from edgekit.cluster import Cluster
 from edgekit.costs import Costs, nouns
-from edgekit.errors import GraphError, PlanError
+from edgekit.errors import GraphError, PlanError, UsageError
 from edgekit.files import read, write_bytes
 from edgekit.front import ANYHOW, Front, Question
 from edgekit.graph import Graph
+from edgekit.input import Input, inputs_of
 from edgekit.losses import Losses
 from edgekit.objectives import USUAL, Objective
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
 from edgekit.profile import Profile, Profiles
 from edgekit.progress import Tell, in_turn, prefixed, silent
-from edgekit.shapes import InputShape, parse_input
 from partitioner.asking import minimised
 from partitioner.choosing import choose
 from partitioner.cost import price
@@ -41,6 +41,9 @@ __all__ = [
     "read_profile",
 ]
 
+if TYPE_CHECKING:
+    from edgekit.export import Target
+
 Keep = Callable[[Profile], None]
 
 
@@ -48,47 +51,59 @@ def _forget(profile: Profile) -> None:
     pass
 
 
+@showing("exporting")
 def export(
-    target: str,
+    target: "Target | Path",
     output: str | Path,
-    inputs: Sequence[str] = (),
+    inputs: object = (),
     pixels: bool = False,
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
     data: str | Path | None = None,
+    tell: Tell = silent,
 ) -> Graph:
     """Write a network as a file that edgekit can profile and cut.
 
-    ``target`` is PACKAGE.MODULE:FACTORY (torch) or an .onnx file; ``inputs`` are shapes such as ``1x3x224x224``
-    or ``ids:int64:1x16``. The network is run once before it is written: on a frame of ``data`` (as for ``edgekit run``), or on made-up
-    values that its operators accept.
-    ``pixels``: images come as pixels in uint8, which the network turns into ``(pixel / 255 - mean) / std`` itself.
+    Args:
+        target: a torch.nn.Module, a function that returns one, PACKAGE.MODULE:FACTORY, or an .onnx file.
+        inputs: a shape such as ``(1, 3, 224, 224)``, ``"1x3x224x224"`` or ``"ids:int64:1x16"``, or an example tensor or array;
+            of several inputs a list of these, or a dict by name. Without any, the network's ``input_shape`` is taken.
+        pixels: images come as pixels in uint8, which the network turns into ``(pixel / 255 - mean) / std`` itself.
+        data: frames as for ``edgekit run``. The network is run once before it is written: on the first of these, or on made-up
+            values that its operators accept.
 
     Raises:
         GraphError: the network cannot be read, a shape of it is not fixed, or it does not run.
         FrameError: the data does not fit the network's inputs.
-        UsageError: torch is needed and not installed, or the factory is not there.
+        UsageError: torch is needed and not installed, the factory is not there, the inputs are none of
+            these, or the output is the .onnx file itself.
     """
-    shapes = [parse_input(text) for text in inputs]
-    if ":" in target and not Path(target).exists():
+    given = inputs_of(inputs)
+    path = Path(target) if isinstance(target, str | Path) else None
+    if path is None or (":" in str(target) and not path.exists()):
         from edgekit.export import export as export_torch
 
-        made = export_torch(target, shapes)
+        assert not isinstance(target, Path)
+        made = export_torch(target, given, tell)
     else:
-        made = onnxio.normalise(target, {name: shape for name, shape, _ in shapes})
+        if path.resolve() == Path(output).resolve():
+            raise UsageError(f"{output} is the network to export, which would be lost; give another output, such as net.onnx")
+        tell("preparing")
+        made = onnxio.normalise(path, {each.name: each.shape for each in given})
     made = onnxio.with_pixels(made, mean, std) if pixels else made
     model = onnxio.load(made)
-    _check_types(onnxio.read(model), shapes)
+    _check_types(onnxio.read(model), given)
     onnxio.try_out(_on_frames(model, data))
     write_bytes(output, made)
     return onnxio.read(output)
 
 
-def _check_types(graph: Graph, shapes: Sequence[InputShape]) -> None:
-    for name, _, dtype in shapes:
+def _check_types(graph: Graph, inputs: Sequence[Input]) -> None:
+    for each in inputs:
         for tensor in graph.cuts[0].tensors:
-            if dtype and tensor.name == (name or tensor.name) and tensor.dtype != dtype:
-                raise GraphError(f"--input {tensor.name}: expected {tensor.dtype}, as the network takes it, got {dtype}; leave it out")
+            if each.dtype and tensor.name == (each.name or tensor.name) and tensor.dtype != each.dtype:
+                told = f"expected {tensor.dtype}, as the network takes it, got {each.dtype}"
+                raise GraphError(f"--input {tensor.name}: {told}; leave the type out")
 
 
 def _on_frames(model: Model, data: str | Path | None) -> Model:

@@ -105,10 +105,10 @@ def _fixed(cluster: Cluster, ends: Direction) -> bool:
 
 
 def _phases(cluster: Cluster, pairs: Sequence[Direction], thorough: bool, loaded: bool) -> list[int]:
-    """Links that are measured at rest, while both ends compute, and several at once."""
+    """About how long links take at rest, while both ends compute, and several at once."""
     links = [pair for pair in pairs if cluster.link(*pair) is not None or not cluster.links]
     apart = [link for link in links if _real(cluster, link)]
-    return [len(links), len(links) if loaded else 0, len(apart) if thorough else 0]
+    return [2 * len(links), len(links) if loaded else 0, len(apart) if thorough else 0]
 
 
 def _real(cluster: Cluster, ends: Direction) -> bool:

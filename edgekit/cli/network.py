@@ -38,7 +38,8 @@ def export(
 
     if (mean or std) and not pixels:
         raise UsageError("--mean and --std say how pixels become the network's inputs; add --pixels")
-    graph = api.export(network, output, shapes or [], pixels, numbers(mean), numbers(std), data)
+    with progress("exporting") as tell:
+        graph = api.export(network, output, shapes or [], pixels, numbers(mean), numbers(std), data, tell)
     print(f"{output}: {len(graph.nodes)} nodes in {len(graph.units)} units, opset {graph.opset}, digest {graph.digest[:12]}")
     print(f"next: edgekit inspect {output}")
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import GraphError
 from edgekit.graph import Graph
-from edgekit.inputs import sample_inputs
+from edgekit.drawn import sample_inputs
 from edgekit.onnxio.cutting import cut
 from edgekit.onnxio.legal import legal
 from edgekit.onnxio.loading import Model, decode

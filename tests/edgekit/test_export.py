@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="needs tool torch")
 
 from edgekit.errors import GraphError, UsageError  # noqa: E402
 from edgekit.export import export, network  # noqa: E402
+from edgekit.input import Input  # noqa: E402
 from edgekit.networks.mobilenetv2 import mobilenetv2  # noqa: E402
 from edgekit.networks.vit import vit_tiny  # noqa: E402
 from edgekit.onnxio import legal, load, read, try_out  # noqa: E402
@@ -178,3 +179,39 @@ def test_whole_numbers_are_given_by_their_type_or_carried_by_the_factory(bench):
 def test_floats_in_the_place_of_whole_numbers_are_told_how_to_give_them(bench):
     with pytest.raises(GraphError, match="NAME:int64:1x16 for whole numbers"):
         export(f"{bench}:Tokens", [(None, (1, 6))])
+
+
+def test_a_file_is_taken_as_the_module_that_it_is(bench):
+    assert network("bench.py:scaled").input_shape == (1, 3)
+
+
+def test_a_function_that_makes_a_network_is_called():
+    assert isinstance(network(lambda: torch.nn.Linear(3, 2)), torch.nn.Linear)
+
+
+def test_what_makes_no_network_is_named():
+    with pytest.raises(UsageError, match="expected a torch.nn.Module or a function that returns one, got int"):
+        network(7)
+
+
+def test_whole_numbers_are_given_as_examples():
+    torch.manual_seed(0)
+    built = torch.nn.Sequential(torch.nn.Embedding(50, 8), torch.nn.Linear(8, 2))
+    model = export(built, [Input(None, (1, 16), value=np.full((1, 16), 7, np.int64))])
+    ids = torch.arange(16).reshape(1, 16)
+    np.testing.assert_allclose(run(model, ids), built(ids).detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_the_stages_of_an_export_are_counted():
+    told = []
+    built = torch.nn.Linear(3, 2)
+    export(built, [(None, (1, 3))], lambda text, done=None, total=None: told.append((text, done)))
+    assert [text for text, _ in told] == [
+        "loading torch",
+        "stage 1 of 5: tracing",
+        "stage 2 of 5: decomposing operators",
+        "stage 3 of 5: translating to ONNX",
+        "stage 4 of 5: optimising",
+        "stage 5 of 5: checking",
+    ]
+    assert [done for _, done in told[1:]] == sorted(done for _, done in told[1:])
