@@ -44,6 +44,7 @@ from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, Stage, chain
 from edgekit.profile import Profile
+from edgekit.progress import of_text
 from edgekit.residuals import interval
 from edgekit.runtime.executor import Executor, sample_inputs
 from edgekit.runtime.frames import Layout
@@ -190,7 +191,9 @@ def measured(
         ranges = ranges_of(plans, device.name)
         wanted = {*ranges, *((0, stop) for _, stop in ranges), *((0, start) for start, _ in ranges if start)}
         with connect(device) as connection:
-            kept[device.name] = measure_segments(graph, model, connection, kept[device.name], sorted(wanted), tell=beside, keep=run.keep)
+            kept[device.name] = measure_segments(
+                graph, model, connection, kept[device.name], sorted(wanted), tell=of_text(beside), keep=run.keep
+            )
     return kept
 
 

@@ -33,6 +33,7 @@ from edgekit.device import Device
 from edgekit.files import read as read_noun
 from edgekit.files import write
 from edgekit.onnxio import load, normalise, read
+from edgekit.progress import of_text
 from edgekit.samples import SampledNetwork, Samples
 from profilers.predictor import fit_predictor, predict_kernels, predict_whole
 from profilers.sampling import sample_device, sample_network
@@ -76,7 +77,7 @@ def take_samples(connection, path, budget_s, clock):
             last[0] = time.perf_counter()
             print(f"sampling: {text}", file=sys.stderr, flush=True)
 
-    return sample_device(connection, budget_s, tell, keep, before)
+    return sample_device(connection, budget_s, of_text(tell), keep, before)
 
 
 def measure(connection, networks, path, turn, samples, clock):

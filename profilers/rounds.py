@@ -85,8 +85,8 @@ def in_rounds(
         for first in range(0, len(order), BLOCK):
             block = order[first : first + BLOCK]
             for number, key in enumerate(block, start=first + 1):
-                told = f"round {turn}, {number} of {len(order)}; {total - len(waiting)} of {total} settled"
-                tell(told, *_spent(bursts, waiting, typical))
+                so_far = f", {total - len(waiting)} settled" if len(waiting) < total else ""
+                tell(f"round {turn}, {number} of {len(order)}{so_far}", *_spent(bursts, waiting, typical))
                 bursts[key].append(burst(key))
             after = sentinel() if sentinel else 0.0
             quickest = min(quickest, after)

@@ -16,7 +16,6 @@ from profilers.tuning import tune_device
 __all__ = ["tune"]
 
 
-
 @showing("tuning")
 def tune(
     graph: Graph,

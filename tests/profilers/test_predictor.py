@@ -11,6 +11,7 @@ from edgekit.device import Device, Roofline
 from edgekit.errors import DeviceError, UsageError
 from edgekit.files import decode, encode
 from edgekit.profile import Profile
+from edgekit.progress import silent
 from edgekit.samples import SampledNetwork, Samples
 from partitioner.exact import solve
 from profilers.adapting import adapt
@@ -32,7 +33,7 @@ STACKS = 72
 def taken(device: Device, stacks: int, before: Samples | None = None, seeds=None) -> Samples:
     kept = []
     with connect(device) as connection:
-        sample_device(connection, 1e9, lambda text: None, kept.append, before, seeds=range(stacks) if seeds is None else seeds)
+        sample_device(connection, 1e9, silent, kept.append, before, seeds=range(stacks) if seeds is None else seeds)
     return kept[-1]
 
 
@@ -78,7 +79,7 @@ def test_samples_of_other_conditions_are_not_mixed() -> None:
 
 def test_the_budget_is_what_ends_it() -> None:
     with connect(SLOW) as connection:
-        samples = sample_device(connection, 0.0, lambda text: None, lambda samples: None)
+        samples = sample_device(connection, 0.0, silent, lambda samples: None)
     assert samples.networks == ()
 
 
