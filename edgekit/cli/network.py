@@ -23,7 +23,7 @@ __all__ = ["export", "inspect", "quantize"]
 
 @command("export")
 def export(
-    network: Annotated[str, typer.Argument(help="PACKAGE.MODULE:FACTORY of a torch network, or an .onnx file.")],
+    network: Annotated[str, typer.Argument(help="PACKAGE.MODULE:FACTORY or FILE.py:FACTORY of a torch network, or an .onnx file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the network.")],
     shapes: Annotated[list[str] | None, typer.Option("--input", help="Of an input: 1x3x224x224, x:1x3x224x224 or ids:int64:1x16.")] = None,
     pixels: Annotated[bool, typer.Option("--pixels", help="Take images as pixels in uint8, and prepare them in the network.")] = False,

@@ -166,6 +166,7 @@ def bring(
         require_transport(transport, connections, cluster, secure)
         admit(pipeline)
         try:
+            tell("loading stages")
             worst = _load(pipeline, release, tell)
             stack.enter_context(_link(pipeline, release.parts, home))
             tell("comparing with the unsplit run")

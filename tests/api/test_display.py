@@ -5,14 +5,17 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from edgekit.api.display import on_terminal, shown
-from edgekit.progress import silent
+from edgekit import api
+from edgekit.api.display import on_terminal, showing, showing_start, shown
+from edgekit.progress import Tell, silent
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,3 +84,39 @@ def test_a_function_that_is_given_is_told_instead() -> None:
     with shown("surveying", told.append) as tell:
         tell("link 1 of 4", 0, 4)
     assert told == ["link 1 of 4"]
+
+
+def test_a_function_of_a_text_serves_every_step() -> None:
+    told: list[str] = []
+
+    @showing("adding")
+    def add(one: int, other: int = 1, tell: Tell = silent) -> int:
+        tell("number 1 of 2", 0, 2)
+        return one + other
+
+    assert add(2) == 3
+    assert add(2, 3, told.append) == add(2, other=3, tell=told.append) == 5
+    assert told == ["number 1 of 2"] * 2
+
+
+def test_a_context_tells_until_it_is_entered_and_ends_with_its_body() -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def opened(tell: Tell = silent) -> Iterator[int]:
+        tell("opening")
+        try:
+            yield 3
+        finally:
+            tell("closing")
+
+    with pytest.raises(KeyError), showing_start("opening")(opened)(told.append) as value:
+        assert (value, told) == (3, ["opening"])
+        raise KeyError
+    assert told == ["opening", "closing"]
+
+
+def test_what_takes_long_shows_itself_unasked() -> None:
+    for step in (api.export, api.profile, api.partition, api.quantize, api.survey, api.tune, api.verify):
+        assert getattr(step, "__wrapped__", None), step
+    assert getattr(api.deploy, "__wrapped__", None)

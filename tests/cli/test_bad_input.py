@@ -157,6 +157,7 @@ CASES = {
     "export open.onnx -o out.onnx --input 1x-4": (2, "input '1x-4': expected a shape such as 1x3x224x224"),
     "export open.onnx -o out.onnx --input z:1x4": (2, "z"),
     "export nowhere.at.all:net -o out.onnx": (2, ""),
+    "export raw.onnx -o raw.onnx": (2, "raw.onnx is the network to export, which would be lost"),
     "export raw.onnx -o net.onnx/out.onnx": (2, "net.onnx/out.onnx: cannot be written"),
     "inspect raw.onnx": (2, "raw.onnx is not prepared for edgekit; run: edgekit export"),
     "inspect gone.onnx": (2, "gone.onnx: expected an .onnx file"),

@@ -171,6 +171,7 @@ def test_a_network_is_quantized_and_its_outputs_compared(folder: Path) -> None:
     np.savez(folder / "frames.npz", x=np.concatenate([serial(3).inputs(seed)["x"] for seed in range(10)]))
     net, made, data = folder / "net.onnx", folder / "net.int8.onnx", ("--data", folder / "frames.npz")
     outcome = done("quantize", net, "-o", made, *data)
+    assert "quantizing: calibrating: frame 1 of 8\n" in outcome.err
     assert "net.int8.onnx: int8, " in outcome.out and "on 2 frames, calibrated with 8 others" in outcome.out
     assert "int8" in done("inspect", made).out
     assert json.loads(done("quantize", net, "-o", made, *data, "--json").out)["calibrated"] == 8
@@ -184,6 +185,7 @@ def test_the_best_setting_of_a_device_is_kept_and_used(folder: Path) -> None:
     cluster = toml(folder, text, "near.toml")
     tune = ("tune", folder / "net.onnx", "-c", cluster, "-o", folder / "tuned", "--seconds", "0.1")
     outcome = done(*tune, "--batch", "1,2")
+    assert "tuning: near: round 1 of 5: setting 1 of " in outcome.err
     assert "fp32, CPU, 1 thread" in outcome.out and "throughput" in outcome.out
     assert "near: net runs as fp32 CPU ×1 from now on" in outcome.out
     before = (folder / "tuned" / "near.tuning.json").read_text()
@@ -195,7 +197,9 @@ def test_the_best_setting_of_a_device_is_kept_and_used(folder: Path) -> None:
 
 def test_local_devices_from_survey_to_a_certified_plan_that_lives_as_long_as_the_command(folder: Path, front: Path, surveyed: Path) -> None:
     plan = (front, "-g", folder / "net.onnx", "-c", surveyed)
-    verdict = check_verdict(edgekit_run("verify", *plan, "--seconds", "0.1", "--json", "-o", folder / "trace.json"))
+    outcome = edgekit_run("verify", *plan, "--seconds", "0.1", "--json", "-o", folder / "trace.json")
+    assert "verifying: latency of a frame alone: frame 1 of 8\n" in outcome.err
+    verdict = check_verdict(outcome)
     assert set(verdict["errors"]) == {"latency", "period"}
     assert json.loads((folder / "trace.json").read_text()) == verdict["trace"]
     (residual,) = json.loads((folder / "residuals.json").read_text())["found"]
