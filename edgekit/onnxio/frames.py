@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.drawn import sample_inputs
 from edgekit.errors import GraphError
 from edgekit.graph import Graph
-from edgekit.drawn import sample_inputs
 from edgekit.onnxio.cutting import cut
 from edgekit.onnxio.legal import legal
 from edgekit.onnxio.loading import Model, decode

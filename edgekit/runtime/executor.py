@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.device import Variant
-from edgekit.graph import Tensor
 from edgekit.drawn import sample_inputs
+from edgekit.graph import Tensor
 from edgekit.runtime.backends import open_model
 from edgekit.runtime.engines import build
 from edgekit.runtime.pace import Pace
