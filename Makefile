@@ -10,7 +10,7 @@
 #   make setup     only the set-up: .venv and, as root on Debian, the tools that tests need
 
 PYTHONS ?= python3.13 python3.12 python3.11 python3
-DEBIAN_PACKAGES = openssh-server openssh-client iproute2
+DEBIAN_PACKAGES = openssh-server openssh-client iproute2 tcsh
 
 BIN = .venv/bin
 READY = .venv/.ready

@@ -43,7 +43,7 @@ StrictModes no
 UseDNS no
 AllowTcpForwarding yes
 MaxStartups 100
-Subsystem sftp internal-sftp
+Subsystem sftp {sftp}
 """
 
 
@@ -60,10 +60,15 @@ def run(*command: object, check: bool = True) -> str:
 
 
 class System(NamedTuple):
-    """Programs of a machine's own: what it mounts before its sshd starts, and what that is told besides."""
+    """Programs of a machine's own: what it mounts before its sshd starts, what that is told besides, and what root gets there.
+
+    ``config`` counts more than what sshd is told of every machine, as the first word on something does.
+    """
 
     mounts: str = ""
     config: str = ""
+    shell: str = "/bin/sh"
+    sftp: str = "internal-sftp"
 
 
 class Host:
@@ -79,9 +84,10 @@ class Host:
         self._sshd: subprocess.Popen[bytes] | None = None
         (self.home / ".ssh").mkdir(parents=True, mode=0o700)
         (self.home / ".ssh" / "authorized_keys").write_text(key)
-        (folder / "sshd_config").write_text(CONFIG.format(ip=ip, folder=folder, home=HOME) + self._system.config)
+        told = CONFIG.format(ip=ip, folder=folder, home=HOME, sftp=self._system.sftp)
+        (folder / "sshd_config").write_text(self._system.config + told)
         users = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("root:")]
-        (folder / "passwd").write_text("\n".join([f"root:x:0:0:root:{HOME}:/bin/sh", *users, ""]))
+        (folder / "passwd").write_text("\n".join([f"root:x:0:0:root:{HOME}:{self._system.shell}", *users, ""]))
         self.new_key()
 
     @property

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,20 @@ def test_what_cannot_be_reached_fails_and_what_depends_on_it_is_skipped(lab: Bed
     assert found["near", "agent"][0] == found["client → near", "data port"][0] == "ok"
     assert found["gone", "login"][0] == "failed" and "nothing listens on its port 1; start sshd there" in found["gone", "login"][1]
     assert found["near → gone", "data port"] == ("skipped", "see gone")
+
+
+@pytest.mark.xfail(strict=True, reason="an echo is only opened on IPv4 addresses")
+def test_a_data_port_may_have_an_ipv6_address(lab: Bed, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET6) as sock:
+        try:
+            sock.bind(("::1", 0))
+        except OSError:
+            pytest.skip("needs hardware IPv6")
+    path = tmp_path / "cluster.toml"
+    path.write_text('client = "client"\n[[devices]]\nname = "near"\naddress = "local:"\nlisten = "::1"\n')
+    done = edgekit_run("doctor", "-c", path, "--json")
+    found = {(f["subject"], f["check"]): f["state"] for f in json.loads(done.out)["findings"]}
+    assert found["client → near", "data port"] == "ok"
 
 
 @pytest.mark.nightly

@@ -1,10 +1,15 @@
 """What a machine suffers from is told with its remedy; a machine that is well has nothing to be told of."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from edgekit.deploy.health import ailments, unknowns
 from edgekit.machine import CoreCluster, Interface, Jetson, Machine, Missing, Throttling
+from edgekit.runtime.machine.processor import processor
+from edgekit.runtime.machine.reading import Here
+from tests.runtime.test_machine import tree
 
 WELL = Machine(
     "aarch64",
@@ -40,6 +45,29 @@ def test_a_machine_that_is_well_has_no_ailment() -> None:
 
 def test_a_machine_that_says_nothing_of_itself_has_no_ailment() -> None:
     assert list(ailments(Machine("riscv64", 1))) == []
+
+
+@pytest.mark.xfail(strict=True, reason="nothing is said of a Wi-Fi whose power saving could not be found out")
+def test_a_wireless_interface_that_does_not_tell_its_power_save_is_named() -> None:
+    machine = msgspec.structs.replace(WELL, family="raspberry-pi", interfaces=(Interface("wlan0", up=True, wireless=True),))
+    assert "Wi-Fi" in [ailment.check for ailment in ailments(machine)]
+
+
+@pytest.mark.xfail(strict=True, reason="powersave is taken for a slow governor, also where the driver makes it the dynamic one")
+@pytest.mark.parametrize("driver", ["intel_pstate", "amd-pstate-epp"])
+def test_powersave_is_dynamic_where_the_driver_makes_it_so(tmp_path: Path, driver: str) -> None:
+    policy = "sys/devices/system/cpu/cpufreq/policy0"
+    files = {
+        f"{policy}/related_cpus": "0 1",
+        f"{policy}/scaling_governor": "powersave",
+        f"{policy}/scaling_driver": driver,
+        f"{policy}/scaling_cur_freq": "3400000",
+        f"{policy}/scaling_min_freq": "800000",
+        f"{policy}/scaling_max_freq": "3400000",
+        "proc/cpuinfo": "".join(f"processor\t: {number}\nmodel name\t: Intel(R) N100\n\n" for number in range(2)),
+    }
+    machine = msgspec.convert({**processor(Here(tree(tmp_path, files), {})), "architecture": "x86_64"}, Machine)
+    assert [ailment.text for ailment in ailments(machine) if "keeps it slow" in ailment.text] == []
 
 
 @pytest.mark.parametrize(("changes", "texts"), ILL)

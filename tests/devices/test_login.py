@@ -17,7 +17,10 @@ from devices.hostkeys import fingerprint
 from devices.login import login, offered, trust
 from edgekit.device import Device
 from edgekit.errors import DeviceError
-from tests.sshbed import Bed, Host, bed, run
+from tests.runtime.bed import eventually
+from tests.sshbed import Bed, Host, System, bed, run
+
+EMPTY = "PasswordAuthentication yes\nPermitEmptyPasswords yes\n"
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +152,146 @@ def test_the_agents_keys_are_offered(lab: Bed, host: Host, monkeypatch: pytest.M
             assert user(host.device()) == "root"
     finally:
         os.kill(int(names["SSH_AGENT_PID"]), 15)
+
+
+@contextlib.contextmanager
+def agent_with(folder: Path, patch: pytest.MonkeyPatch, *keys: Path, passphrase: str = "") -> Iterator[Path]:
+    """An SSH agent that holds these keys; its socket."""
+    ask = folder / "ask"
+    ask.write_text(f"#!/bin/sh\necho '{passphrase}'\n")
+    ask.chmod(0o700)
+    sock = folder / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", sock], stdout=subprocess.DEVNULL) as agent:
+        try:
+            eventually(sock.exists)
+            with patch.context() as during:
+                during.setenv("SSH_AUTH_SOCK", str(sock))
+                for name, value in (("SSH_ASKPASS", str(ask)), ("SSH_ASKPASS_REQUIRE", "force"), ("DISPLAY", "x")):
+                    during.setenv(name, value)
+                for key in keys:
+                    run("ssh-add", "-q", key)
+            yield sock
+        finally:
+            agent.terminate()
+
+
+@contextlib.contextmanager
+def alias(lab: Bed, host: Host, *lines: str) -> Iterator[Device]:
+    """A device that the client's configuration describes, and to which none of its usual keys leads."""
+    config = lab.client / ".ssh" / "config"
+    config.write_text("\n ".join(["Host alias", f"HostName {host.ip}", "User root", *lines]) + "\n")
+    try:
+        with only_key(lab):
+            yield Device("alias", "ssh://alias")
+    finally:
+        config.unlink()
+
+
+def new_key(path: Path, passphrase: str = "") -> Path:
+    """A key that no board knows yet."""
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", path)
+    return path
+
+
+def let_in(host: Host, key: Path) -> None:
+    """Have a board know a key, beside those that it knows."""
+    with (host.home / ".ssh" / "authorized_keys").open("a") as file:
+        file.write(key.with_name(f"{key.name}.pub").read_text())
+
+
+@pytest.mark.xfail(strict=True, reason="IdentitiesOnly keeps the agent from being asked, also for the key that IdentityFile names")
+@pytest.mark.parametrize("public_half_only", [False, True])
+def test_identities_only_chooses_among_the_keys_of_the_agent(
+    lab: Bed, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, public_half_only: bool
+) -> None:
+    key = new_key(tmp_path / "key", "secret")
+    let_in(host, key)
+    named = key
+    if public_half_only:
+        named = tmp_path / "half.pub"
+        named.write_text((tmp_path / "key.pub").read_text())
+    with agent_with(tmp_path, monkeypatch, key, passphrase="secret") as sock:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(sock))
+        with alias(lab, host, f"IdentityFile {named}", "IdentitiesOnly yes") as device:
+            assert user(device) == "root"
+
+
+@pytest.mark.xfail(strict=True, reason="IdentityAgent of ~/.ssh/config is not asked yet")
+def test_the_agent_that_the_configuration_names_is_asked(lab: Bed, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = new_key(tmp_path / "key", "secret")
+    let_in(host, key)
+    with agent_with(tmp_path, monkeypatch, key, passphrase="secret") as sock, alias(lab, host, f"IdentityAgent {sock}") as device:
+        assert user(device) == "root"
+
+
+@pytest.mark.xfail(
+    strict=True, reason="all keys of the agent are offered before the one that IdentityFile names, and sshd hangs up meanwhile"
+)
+def test_of_many_keys_the_one_that_the_configuration_names_comes_first(
+    lab: Bed, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [new_key(tmp_path / f"key{number}") for number in range(7)]  # sshd takes 6 at most
+    let_in(host, keys[-1])
+    with agent_with(tmp_path, monkeypatch, *keys) as sock:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(sock))
+        with alias(lab, host, f"IdentityFile {keys[-1]}") as device:
+            assert user(device) == "root"
+
+
+@pytest.mark.xfail(strict=True, reason="a key file that is there and cannot be used is passed over in silence")
+@pytest.mark.parametrize("ailment", ["encrypted", "cut short", "not there"])
+def test_a_key_that_cannot_be_used_is_named(lab: Bed, host: Host, tmp_path: Path, ailment: str) -> None:
+    key = new_key(tmp_path / "key", "secret")
+    let_in(host, key)
+    if ailment == "cut short":
+        key.write_text(key.read_text()[:150])
+    elif ailment == "not there":
+        key.unlink()
+    with alias(lab, host, f"IdentityFile {key}") as device, pytest.raises(DeviceError, match=f"does not let root in: .*{key}"):
+        login(device)
+
+
+@pytest.mark.xfail(strict=True, reason="the method `none` (RFC 4252, 5.2) is not asked for, by which some servers let in without a key")
+def test_a_server_that_asks_for_nothing_lets_in(lab: Bed, tmp_path: Path) -> None:
+    shadow = tmp_path / "shadow"
+    shadow.write_text("root::19000:0:99999:7:::\n")  # an empty password
+    open_host = lab.host("open", binds=[(shadow, "/etc/shadow")], system=System(config=EMPTY))
+    trust(open_host.device(), offered(open_host.device()))
+    with alias(lab, open_host, "IdentityFile /nonexistent") as device:
+        assert user(device) == "root"
+
+
+THROUGH = """#!/usr/bin/env python3
+import os, socket, sys, threading
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+def up():
+    while data := os.read(0, 65536): s.sendall(data)
+threading.Thread(target=up, daemon=True).start()
+while data := s.recv(65536): os.write(1, data)
+"""
+
+
+@pytest.mark.xfail(strict=True, reason="ProxyCommand is not run by a shell yet")
+@pytest.mark.parametrize("command", ["$LAB/through.py %h %p", "$LAB/through.py $(echo %h) %p"])
+def test_a_proxy_command_is_a_line_for_the_shell(
+    lab: Bed, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (tmp_path / "through.py").write_text(THROUGH)
+    (tmp_path / "through.py").chmod(0o755)
+    monkeypatch.setenv("LAB", str(tmp_path))
+    key = new_key(tmp_path / "key")
+    let_in(host, key)
+    with alias(lab, host, f"IdentityFile {key}", f"ProxyCommand {command}") as device:
+        assert user(device) == "root"
+
+
+@pytest.mark.xfail(strict=True, reason="a program of ProxyCommand that is not there ends in an error of Python's")
+def test_a_proxy_command_whose_program_is_not_there_says_so(lab: Bed, host: Host) -> None:
+    with (
+        alias(lab, host, "ProxyCommand cloudflared access ssh --hostname %h") as device,
+        pytest.raises(DeviceError, match="cloudflared"),
+    ):
+        login(device)
 
 
 def test_hosts_that_cannot_be_reached_say_why(host: Host, lab: Bed) -> None:

@@ -4,6 +4,7 @@ import functools
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from devices.setup import Outcome, plan, remove, setup
 from devices.wheels import Platform, fetch
 from edgekit.machine import Machine
 from tests.runtime.bed import eventually
-from tests.sshbed import Bed, Host, bed
+from tests.sshbed import Bed, Host, System, bed
 
 STEPS = ["system", "home", "disk", "venv", "packages", "agent", "service", "answer"]
 
@@ -204,6 +205,34 @@ def test_without_internet_wheels_are_brought_and_go_on_where_the_cable_was_pulle
     assert not set(sent[:-1]) & set(said)
     assert sorted(path.name for path in (host.home / ROOT).iterdir() if path.is_dir()) == ["agent", "store", "venv"]
     assert changed(set_up(host)) == []
+
+
+@pytest.mark.xfail(strict=True, reason="csh cannot keep a quoted argument of several lines, and no message says that csh is the hindrance")
+def test_a_login_shell_csh_is_named_or_no_hindrance(lab: Bed) -> None:
+    csh = shutil.which("tcsh")
+    if csh is None:
+        pytest.skip("needs tool tcsh")
+    host = fresh(lab, "board", system=System(shell=csh))
+    with login(host.device()) as shell:
+        outcome = plan(shell, machine_of(shell))[0]
+    assert outcome.step == "system"
+    assert outcome.state == "ok" or "csh" in outcome.text
+
+
+@pytest.mark.xfail(strict=True, reason="where sshd allows few sessions at once, a connection is said to be lost")
+def test_an_sshd_that_allows_few_sessions_is_named_or_no_hindrance(lab: Bed) -> None:
+    outcome = set_up(fresh(lab, "few", system=System(config="MaxSessions 2\n")))[-1]
+    assert outcome.state != "failed" or "MaxSessions" in outcome.text
+
+
+@pytest.mark.xfail(strict=True, reason="pip on a device follows the user's pip.conf, also where that cannot be in a venv")
+@pytest.mark.parametrize("offline", [False, pytest.param(True, marks=pytest.mark.nightly)])
+def test_what_pip_is_told_by_its_user_is_no_hindrance(lab: Bed, index: str, offline: bool) -> None:
+    host = fresh(lab, f"told-{offline}")
+    conf = host.home / ".config" / "pip" / "pip.conf"
+    conf.parent.mkdir(parents=True)
+    conf.write_text(f"{index}[install]\nuser = true\n")
+    assert "failed" not in states(set_up(host, offline)).values()
 
 
 def test_of_two_set_ups_at_once_one_waits_and_finds_all_done(lab: Bed) -> None:

@@ -11,7 +11,10 @@ import pytest
 from devices.login import login, offered, trust
 from devices.shell import Shell
 from edgekit.errors import DeviceError
-from tests.sshbed import Bed, Host, bed, run
+from tests.sshbed import Bed, Host, System, bed, run
+
+THROUGH_SHELL = System(shell="/bin/bash", sftp="/usr/lib/openssh/sftp-server")
+"""Its root has bash, through which sshd starts what serves files, as on most machines."""
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,43 @@ def test_a_file_that_cannot_be_written_is_an_error(shell: Shell, host: Host) -> 
         shell.put(b"x", "/proc/x")
     with pytest.raises(DeviceError, match="^board: ~/nothing cannot be read"):
         shell.get("~/nothing")
+
+
+@pytest.mark.xfail(strict=True, reason="what a login shell prints into SFTP ends in an error of paramiko's")
+def test_a_login_shell_that_prints_is_named_or_does_no_harm_to_files(lab: Bed) -> None:
+    host = lab.host("chatty", system=THROUGH_SHELL)
+    (host.home / ".bashrc").write_text('echo "welcome to the lab"\n')
+    trust(host.device(), offered(host.device()))
+    with login(host.device()) as shell:
+        try:
+            shell.put(b"x", "~/a/file")
+            assert (host.home / "a" / "file").read_bytes() == b"x"
+        except DeviceError as error:
+            assert "login shell" in str(error)
+
+
+@pytest.mark.xfail(strict=True, reason="there is no end to the wait for SFTP where a login shell ends in another shell")
+def test_files_that_nobody_serves_are_not_waited_for_without_end(lab: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devices.shell.OPEN_S", 1.0)
+    host = lab.host("nested", system=THROUGH_SHELL)
+    (host.home / ".bashrc").write_text("exec bash\n")
+    trust(host.device(), offered(host.device()))
+    ended: list[BaseException | None] = []
+
+    def put() -> None:
+        try:
+            ended.append(shell.put(b"x", "~/a/file"))
+        except (DeviceError, EOFError) as error:
+            ended.append(error)
+
+    with login(host.device()) as shell:
+        thread = threading.Thread(target=put, daemon=True)
+        thread.start()
+        thread.join(8)
+        in_time = list(ended)
+    thread.join(8)  # it ends with the connection
+    host.stop()
+    assert len(in_time) == 1 and not isinstance(in_time[0], EOFError)
 
 
 def test_a_full_disk_is_an_error_and_leaves_the_old_file(lab: Bed) -> None:

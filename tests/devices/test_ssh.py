@@ -19,7 +19,7 @@ from edgekit.errors import DeviceError
 from edgekit.runtime.store import digest_of
 from tests.devices.contract import *  # noqa: F403
 from tests.runtime.bed import DOUBLE, eventually, spec, written
-from tests.sshbed import Bed, Host, bed
+from tests.sshbed import Bed, Host, System, bed, install
 
 MODEL = written(DOUBLE)
 
@@ -113,6 +113,18 @@ def test_a_venv_that_is_broken_says_what_it_lacks(device: Device, host: Host, tm
         (venv / "bin").rmdir()
         venv.rmdir()
         venv.symlink_to(sys.prefix)
+
+
+@pytest.mark.xfail(strict=True, reason="the agent is started without -I, so that packages of PYTHONPATH come before those of its venv")
+def test_packages_of_a_login_are_not_taken_for_ours(lab: Bed) -> None:
+    host = lab.host("paths", system=System(config="SetEnv PYTHONPATH=/mnt/dist-packages\n"))
+    trust(host.device(), offered(host.device()))
+    install(host)
+    other = host.home / "dist-packages" / "msgspec"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text('raise ImportError("the msgspec of the system, for another Python")\n')
+    with connect(host.device()) as made:
+        assert made.facts().machine.cores >= 1
 
 
 def test_a_login_shell_that_prints_is_no_harm(device: Device, host: Host) -> None:

@@ -197,14 +197,37 @@ def quantized() -> bytes:
     return model(nodes, [*grid, *kernels], (1, 8, 16, 16), (1, 8, 16, 16))
 
 
+def blocked_gelu() -> bytes:
+    """A GELU written out behind a convolution that is computed in blocks, as are those around it."""
+    numbers = {"root": 2**0.5, "one": 1.0, "half": 0.5}
+    weights = [numpy_helper.from_array(np.float32(value), name) for name, value in numbers.items()]
+    weights += [weight("w1", 32, 16, 3, 3), weight("w2", 16, 32, 1, 1)]
+    line = "Div a,root>g1  Erf g1>g2  Add g2,one>g3  Mul a,g3>g4  Mul g4,half>b  Conv b,w2>c  Add x,c>y".split()
+    nodes = [helper.make_node("Conv", ["x", "w1"], ["a"], pads=[1] * 4)]
+    for op, edges in zip(line[::2], line[1::2], strict=True):
+        inputs, output = edges.split(">")
+        nodes.append(helper.make_node(op, inputs.split(","), [output]))
+    return model(nodes, weights, (1, 16, 16, 16), (1, 16, 16, 16))
+
+
+UNMAPPED = pytest.mark.xfail(strict=True, reason="the kernel of a GELU between convolutions that are computed in blocks is not mapped")
+
+
 def light(name: str) -> bytes:
     return normalise(LIGHT / f"light_{name}.onnx")
 
 
 @pytest.mark.parametrize(
     "source",
-    [bottlenecks, transformer, quantized, lambda: light("squeezenet"), lambda: light("shufflenet")],
-    ids=["bottlenecks", "transformer", "quantized", "squeezenet", "shufflenet"],
+    [
+        bottlenecks,
+        transformer,
+        quantized,
+        lambda: light("squeezenet"),
+        lambda: light("shufflenet"),
+        pytest.param(blocked_gelu, marks=UNMAPPED),
+    ],
+    ids=["bottlenecks", "transformer", "quantized", "squeezenet", "shufflenet", "blocked gelu"],
 )
 def test_every_kernel_that_onnxruntime_times_is_mapped_and_every_unit_has_one(source, tmp_path: Path) -> None:
     data = source()
