@@ -26,8 +26,10 @@ Ask = Callable[[str, bool], str]
 CONNECT_S = 10.0
 BANNER_S = 15.0
 AUTH_S = 30.0
-KEEPALIVE_S = 10
-SILENCE_MS = 30_000
+KEEPALIVE_S = 3
+"""How often something is sent, so that a machine that has gone is noticed though nobody asks it."""
+
+SILENCE_MS = 8_000
 """Time after which a connection whose bytes nobody acknowledges is given up."""
 
 TYPED = frozenset({"keyboard-interactive", "password"})

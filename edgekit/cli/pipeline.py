@@ -193,9 +193,12 @@ def run(
                 count += 1
                 if count % 100 == 0:
                     tell(counted(count, "frame"), count)
-        finally:
-            seconds = time.monotonic() - began_s
+        except BaseException:
             writer.close()
+            typer.echo(f"results kept in {target}: {count}", err=True)
+            raise
+        seconds = time.monotonic() - began_s
+        writer.close()
     pace = f", {count / seconds:.1f} frames/s with {window} in flight" if count > 1 and seconds else ""
     typer.echo(f"{counted(count, 'frame')} → {target}{pace}", err=True)
 

@@ -1,13 +1,15 @@
 """The client of a running pipeline: source of inputs, sink of results, and the clock that latencies are read from.
 
 linked ──a stage is lost──▶ hung up ──the plan has healed──▶ linked anew: frames without a result are given again
-   │                           └──RECOVERY_S are over──▶ every frame in flight ends with its StageError
+   │                           └──its time is over──▶ every frame in flight ends with its StageError
    └──another release serves──▶ linked with both: what is under way comes to its end, what follows goes to the new one
 """
 
+import re
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -18,6 +20,7 @@ from edgekit.errors import DeviceError, EdgekitError, UsageError
 from edgekit.graph import Tensor
 from edgekit.runtime.frames import Kind
 from edgekit.runtime.joint import Outlets
+from edgekit.runtime.wire import Refused
 
 __all__ = ["Client", "Follow", "Streaming", "check_window"]
 
@@ -25,7 +28,16 @@ RETURN_S = 2.0
 """Time that a stage has to notice that the client before this one has gone."""
 
 RECOVERY_S = 8.0
-"""Time that what was lost has to come back. With what it takes to notice a loss, all is over before 15 s are."""
+"""Time that a stage has to come back whose machine answers, besides twice its model's load time."""
+
+ABSENT_S = 5.0
+"""Time that a machine that says nothing has to be there again.
+
+A silent machine is noticed within 6 s, so that the error comes within 15 s.
+"""
+
+_SILENT = re.compile(r"(?:did|does) not answer|nothing was heard")
+"""What an error says of a silent machine; a stage that waits for one passes it on when it refuses a link."""
 
 TRIES = 4
 """Losses in a row, with no result between them, after which the frame that waits for its result is taken to be their cause."""
@@ -197,7 +209,9 @@ class Client:
         """Link up anew once the plan has healed; whether it has in time. Deadlines pass meanwhile."""
         source.halt()
         healed = threading.Event()
-        healing = threading.Thread(target=self._link_anew, args=(healed, source), name="healing", daemon=True)
+        lost_s = time.monotonic() - sink.forget_loss()
+        given = healed, source, lost_s
+        healing = threading.Thread(target=self._link_anew, args=given, name="healing", daemon=True)
         healing.start()
         while healing.is_alive():
             healing.join(sink.wait_s)
@@ -205,20 +219,23 @@ class Client:
                 yield sink.too_late()
         return healed.is_set()
 
-    def _link_anew(self, healed: threading.Event, source: Source | None = None) -> None:
+    def _link_anew(self, healed: threading.Event, source: Source | None = None, lost_s: float | None = None) -> None:
+        """Link up anew after a loss, noticed at ``lost_s`` of the monotonic clock; None: now."""
+        lost_s = time.monotonic() if lost_s is None else lost_s
+        absent_s = min(ABSENT_S, RECOVERY_S)
         for leg in list(source.legs) if source else ():
             leg.ends.hang_up()  # first, as another release cannot take over from what is stuck
         with self._linking:
             self._ends.hang_up()  # those that another release was to take over with, too
             target = self._ends.target
-            until = time.monotonic() + RECOVERY_S + 2 * target.load_s
             while not self._closed.is_set():
                 target = self._successor(target)
                 ends = Ends(target)
                 try:
-                    ends.link(until, lambda: self._closed.is_set() or self._mending() or self._successor(target) is not target)  # noqa: B023
-                except DeviceError:
-                    if time.monotonic() > until and not self._mending():
+                    ends.link(lost_s + absent_s, partial(self._superseded, target))
+                except DeviceError as error:
+                    allowed_s = absent_s if _silent(error) else RECOVERY_S + 2 * target.load_s
+                    if time.monotonic() > lost_s + allowed_s and not self._mending():
                         return
                     self._closed.wait(LOOK_S / 5)
                 else:
@@ -227,6 +244,10 @@ class Client:
                         ends.hang_up()
                     healed.set()
                     return
+
+    def _superseded(self, target: Target) -> bool:
+        """Whether it is of no use to wait for the stages of a release any longer."""
+        return self._closed.is_set() or self._mending() or self._successor(target) is not target
 
     def _mending(self) -> bool:
         return self._follow is not None and self._follow.mending()
@@ -274,3 +295,8 @@ class Client:
         if isinstance(source.error, EdgekitError) and not isinstance(source.error, DeviceError):
             raise source.error
         raise sink.error(note, None)
+
+
+def _silent(error: DeviceError) -> bool:
+    """Whether a machine of the plan says nothing; a process that starts again refuses links."""
+    return not isinstance(error, Refused) or _SILENT.search(str(error)) is not None

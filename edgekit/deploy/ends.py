@@ -7,7 +7,7 @@ from typing import NamedTuple
 from edgekit.errors import DeviceError
 from edgekit.plan import CLIENT
 from edgekit.runtime.joint import Inlets, Outlets
-from edgekit.runtime.linkend import REDIAL_S, LinkEnd
+from edgekit.runtime.linkend import LEAST_S, REDIAL_S, LinkEnd
 from edgekit.runtime.sockets import pauses
 from edgekit.runtime.tls import Guard, Keys
 from edgekit.runtime.verbs import End, Port, Transport
@@ -54,21 +54,23 @@ class Ends:
         self._guard = Guard(target.keys) if target.keys else None
 
     def link(self, until_s: float, over: Callable[[], bool] = lambda: False) -> None:
-        """Dial the last stages and the first; what does not answer at once may do so until then, or until it is ``over``.
+        """Dial the first stages and the last; what does not answer at once may do so until then.
+
+        Nothing is dialled again once it is ``over``.
 
         Raises:
             DeviceError: a stage did not, and why; no link is left then.
         """
         release, _, addresses = self.target[:3]
         try:
+            for end, replica in self.outlets.links:  # these know why those behind them do not serve
+                hello = Hello(release, CLIENT, 0, end, replica)
+                door = self._door(1, end, replica, addresses[CLIENT, 0, end, replica])
+                _call(self.outlets.links[end, replica], door, hello, until_s, over)
             for end, replica in self.inlets.links:
                 hello = Hello(release, end, replica, CLIENT, 0, gives=False)
                 door = self._door(0, end, replica, addresses[end, replica, CLIENT, 0])
                 _call(self.inlets.links[end, replica], door, hello, until_s, over)
-            for end, replica in self.outlets.links:
-                hello = Hello(release, CLIENT, 0, end, replica)
-                door = self._door(1, end, replica, addresses[CLIENT, 0, end, replica])
-                _call(self.outlets.links[end, replica], door, hello, until_s, over)
         except BaseException:
             self.hang_up()
             raise
@@ -91,12 +93,13 @@ class Ends:
 
 def _call(link: LinkEnd, door: Door, hello: Hello, until_s: float, over: Callable[[], bool]) -> None:
     """Open a link; where a client has just left, the stage may need a moment to notice."""
-    waits = pauses(*AGAIN_S)
+    waits, within_s = pauses(*AGAIN_S), REDIAL_S
     while True:
         try:
-            link.call(door, hello, link.name, REDIAL_S)
+            link.call(door, hello, link.name, within_s)
             return
         except DeviceError:
             if time.monotonic() > until_s or over():
                 raise
         time.sleep(next(waits))
+        within_s = max(min(until_s - time.monotonic(), REDIAL_S), LEAST_S)

@@ -2,6 +2,8 @@
 
 import contextlib
 import math
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -40,6 +42,9 @@ from edgekit.runtime.verbs import End, Endpoint, Loaded, LogsReply, Run, StageSp
 from edgekit.trace import Equality
 
 __all__ = ["Addresses", "Pipeline", "bring", "deploy"]
+
+STOP_S = 5.0
+"""Time that all devices together have to end their stages; a visiting agent ends with its connection anyway."""
 
 MOST_GOLDEN = 64
 """How often each golden frame is sent through a pipeline at most."""
@@ -104,10 +109,20 @@ class Pipeline:
         return {name: connection.logs(spans) for name, connection in self.connections.items()}
 
     def stop(self) -> None:
-        """End the plan's stages."""
-        for connection in self.connections.values():
+        """End the plan's stages, on all devices at once; none is waited for longer than STOP_S."""
+
+        def end(connection: Connection) -> None:
             with contextlib.suppress(DeviceError):
                 connection.stop(self.release)
+
+        threads = [
+            threading.Thread(target=end, args=(connection,), name="stopping", daemon=True) for connection in self.connections.values()
+        ]
+        for thread in threads:
+            thread.start()
+        end_s = time.monotonic() + STOP_S
+        for thread in threads:
+            thread.join(max(end_s - time.monotonic(), 0.0))
 
 
 @contextmanager

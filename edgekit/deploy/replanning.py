@@ -38,38 +38,53 @@ class Coordinator(Following):
         self._thread: threading.Thread | None = None
         self._looked_s = float("-inf")
         self._silent: frozenset[str] = frozenset()
+        self._hopeful = False
+        """Whether the look that goes on may bring another plan.
+
+        It may if it is the first after a loss, or if a machine was silent at the one before.
+        """
 
     def mending(self) -> bool:
-        """Whether another plan is on its way, or it is being found out whether it has to be."""
+        """Whether another plan is on its way, or may be; never where none was kept."""
         if self._thread is not None and self._thread.is_alive():
-            return True
-        silent_s = time.monotonic() - self._looked_s
-        if silent_s < AGAIN_S:
+            return self._hopeful
+        since_s = time.monotonic() - self._looked_s
+        if since_s < AGAIN_S:
             return bool(self._silent)
-        if silent_s > 2 * AGAIN_S:  # of another loss
+        if since_s > 2 * AGAIN_S:  # of another loss
             self._silent = frozenset()
+        self._hopeful = since_s > 2 * AGAIN_S or bool(self._silent)
+        if not self._spare():
+            self._silent, self._looked_s = frozenset(), time.monotonic()
+            return False
         self._thread = threading.Thread(target=self._look, name="coordinator", daemon=True)
         self._thread.start()
-        return True
+        return self._hopeful
+
+    def _spare(self) -> list[tuple[str, ...]]:
+        """The devices of each plan that was kept for a loss."""
+        try:
+            release = find_record(self._home).release
+            return [each.plan.devices for each in kept_fallbacks(release, self._home)]
+        except EdgekitError:  # ended meanwhile
+            return []
 
     def _look(self) -> None:
-        before, self._silent = self._silent, frozenset()
+        before, suspected = self._silent, frozenset[str]()
         try:
             kept = find_record(self._home)
-            spare = [each.plan.devices for each in kept_fallbacks(kept.release, self._home)]
-            if not spare:
-                return
-            silent = self._out_of_reach(kept, {*kept.plan.devices, *(name for names in spare for name in names)})
+            spare = (name for names in self._spare() for name in names)
+            silent = self._out_of_reach(kept, {*kept.plan.devices, *spare})
             gone = silent & before
-            if not gone & set(kept.plan.devices):
-                self._silent = silent if silent & set(kept.plan.devices) else frozenset()
-                return
-            self._tell(f"{', '.join(sorted(gone))} cannot be reached; bringing the plan that does without")
-            fall_back(self._home, gone, self._tell)
+            if gone & set(kept.plan.devices):
+                self._tell(f"{', '.join(sorted(gone))} cannot be reached; bringing the plan that does without")
+                fall_back(self._home, gone, self._tell)
+            elif silent & set(kept.plan.devices):
+                suspected = silent
         except EdgekitError as error:  # no plan is left, or somebody else is at it: the client waits as long as it would
             self._tell(str(error))
         finally:
-            self._looked_s = time.monotonic()
+            self._silent, self._looked_s = suspected, time.monotonic()
 
     def _out_of_reach(self, kept: Record, names: Iterable[str]) -> frozenset[str]:
         """Devices whose agents do not answer, asked all at once."""

@@ -80,7 +80,8 @@ class Sink:
             leg = source.legs[0]
             try:
                 turn = leg.ends.inlets.take(source.answered - leg.first, leg.epoch, self.wait_s)
-                self._missed_s = None
+                if not turn.lost:
+                    self._missed_s = None
                 return turn
             except TimeoutError as error:
                 if self.late:
@@ -93,6 +94,12 @@ class Sink:
                     silent = f"{str(error).partition(' for ')[0]} for {PATIENCE_S:g} s"
                     what = f"{silent}, with {source.sent - source.answered} frames in the pipeline"
                     return Turn(Kind.FAIL, leg.epoch, {}, what, lost=True)
+
+    def forget_loss(self) -> float:
+        """Time since a loss was first noticed, which is the past from now on."""
+        since_s = 0.0 if self._missed_s is None else time.perf_counter() - self._missed_s
+        self._missed_s = None
+        return since_s
 
     @property
     def wait_s(self) -> float:

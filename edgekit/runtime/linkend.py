@@ -33,6 +33,9 @@ RESUME_S = 2.0
 REDIAL_S = 2.0
 """Time that a peer has to greet that has done so before."""
 
+LEAST_S = 0.2
+"""Time that a peer has to greet at least, however little is left."""
+
 AGAIN_S = (0.05, 0.5)
 """First and longest pause between attempts to dial again."""
 
@@ -48,7 +51,8 @@ class Greeting(NamedTuple):
     waits: bool = False
 
 
-Redial = Callable[[Standing], Greeting]
+Redial = Callable[[Standing, float], Greeting]
+"""Dial again: how far this end is, and how many seconds the peer has to greet."""
 
 
 class LinkEnd:
@@ -115,12 +119,12 @@ class LinkEnd:
         """
         hello = replace(hello, link=secrets.token_hex(8))
 
-        def dialled(here: Standing) -> Greeting:
+        def dialled(here: Standing, within_s: float) -> Greeting:
             again = self.token == hello.link
             hail = replace(hello, resumes=again, come=here.come, room=here.room)
-            return Greeting(*dial(door, hail, who, REDIAL_S if again else within_s))
+            return Greeting(*dial(door, hail, who, within_s))
 
-        greeting = dialled(self._fresh())
+        greeting = dialled(self._fresh(), within_s)
         self.attach(greeting, hello.link, dialled)
         return greeting.carrier
 
@@ -241,7 +245,8 @@ class LinkEnd:
         while not self._over and time.monotonic() < until:
             if self._redial is not None:
                 try:
-                    return self._redial(self._standing())
+                    left_s = until - time.monotonic()
+                    return self._redial(self._standing(), max(min(left_s, REDIAL_S), LEAST_S))
                 except Refused:
                     return None
                 except (DeviceError, OSError):

@@ -109,8 +109,10 @@ def reach(door: Door, who: str, within_s: float) -> socket.socket:
     try:
         return socket.create_connection((door.host, door.port), within_s)
     except OSError as error:
-        kind = Refused if isinstance(error, ConnectionRefusedError) else DeviceError
-        raise kind(f"{who} cannot be reached at {door.host}:{door.port} ({error}); is it running, and is the port open?") from error
+        at = f"at {door.host}:{door.port} ({error})"
+        if isinstance(error, ConnectionRefusedError):
+            raise Refused(f"{who} cannot be reached {at}; is it running, and is the port open?") from error
+        raise DeviceError(f"{who} does not answer {at}; is its machine on, and on this network?") from error
 
 
 def secured(sock: socket.socket, guard: Guard | None) -> socket.socket:

@@ -272,6 +272,7 @@ def test_the_third_of_several_files_is_bad(folder: Path, served: None) -> None:
     (folder / "some" / "c.npz").write_bytes((folder / "some" / "b.npz").read_bytes()[:300])
     outcome = edgekit_run("run", "--input", folder / "some", "--output", folder / "some_y")
     assert outcome.code == 2 and "c.npz: expected an .npz or .npy file, got something else" in outcome.message
+    assert f"results kept in {folder / 'some_y'}: 2" in outcome.err
     assert sorted(path.name for path in (folder / "some_y").iterdir()) == ["a.npz", "b.npz"]
     done("status")
 

@@ -12,7 +12,7 @@ from tests.cli.bed import Outcome, edgekit_run, toml
 from tests.models import split
 from tests.written import model
 
-CLUSTER = 'name = "odd"\n[[devices]]\nname = "near"\n[[links]]\nsource = "*"\nreceiver = "*"\n'
+CLUSTER = 'name = "odd"\n[[devices]]\nname = "near"\naddress = "local:"\n[[links]]\nsource = "*"\nreceiver = "*"\n'
 UNUSED = """net (float[1,8] x, bool training) => (float[1,4] z) <float[8,4] w, float[4,4] v> {
     m = Gemm(x, w)  y = Relu(m)  z = Gemm(y, v)
 }"""
@@ -83,7 +83,10 @@ def ran() -> Outcome:
     return edgekit_run("run", "-n", "odd", "--input", "x.npz", "--output", "y.npz")
 
 
-@pytest.mark.xfail(strict=True, reason="a network with an input that nothing reads is exported without a word and cannot be deployed")
+@pytest.mark.xfail(
+    strict=True,
+    reason="a network with an input that nothing reads is exported without a word and cannot be deployed",
+)
 def test_an_input_that_nothing_reads_is_named_and_the_network_serves() -> None:
     done = exported(UNUSED)
     assert done.code == 0 and "training" in done.out + done.err
@@ -114,14 +117,20 @@ def test_an_input_that_a_torch_network_does_not_read_is_no_hindrance(
     assert ran().code == 0
 
 
-@pytest.mark.xfail(strict=True, reason="export does not say that outputs cannot be repeated, and then a device is blamed for that")
+@pytest.mark.xfail(
+    strict=True,
+    reason="export does not say that outputs cannot be repeated, and then a device is blamed for that",
+)
 def test_a_network_whose_outputs_cannot_be_repeated_is_said_to_be_so() -> None:
     done = exported(RANDOM)
     assert done.code == 0 and "RandomNormalLike" in done.out + done.err
     assert "computes something else" not in deployed().err
 
 
-@pytest.mark.xfail(strict=True, reason="export does not try whether onnxruntime takes the network with its sizes fixed")
+@pytest.mark.xfail(
+    strict=True,
+    reason="export does not try whether onnxruntime takes the network with its sizes fixed",
+)
 def test_a_network_that_onnxruntime_refuses_once_its_sizes_are_fixed_is_refused() -> None:
     done = exported(DEAD, "--input", "x:1x1x8x4")
     assert done.code == 2 and "onnxruntime" in done.message

@@ -1,5 +1,7 @@
 """The whole way over SSH: machines of their own, each with its sshd, from a survey to the end of a pipeline."""
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from edgekit.cluster import ANY, Cluster, Link
 from edgekit.deploy import standing
 from edgekit.device import Device
 from edgekit.errors import DeviceError, UsageError
+from edgekit.files import write
 from tests.cli.bed import edgekit_run
 from tests.models import serial, split
 from tests.runtime.bed import eventually
@@ -103,6 +106,46 @@ def test_a_machine_that_loses_its_power_ends_the_frames_with_an_error(boards: li
             if result.frame == 50:
                 boards[1].stop()
     boards[1].start()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("deployed", [True, False])
+@pytest.mark.parametrize("pulled", [0, 1, 2])
+def test_a_pulled_cable_ends_a_run_in_time_and_keeps_its_results(
+    boards: list[Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pulled: int, deployed: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = serial()
+    Path("net.onnx").write_bytes(net.model.serialized)
+    np.savez("x.npz", **{name: np.stack([array] * 20_000) for name, array in net.inputs().items()})  # type: ignore[arg-type]
+    devices = "".join(f'[[devices]]\nname = "{board.name}"\naddress = "{board.address}"\n' for board in boards)
+    Path("cluster.toml").write_text(f'name = "lab"\n{devices}[[links]]\nsource = "*"\nreceiver = "*"\n')
+    write("plan.json", split(net.graph, (0, 2, "one"), (2, 4, "two"), (4, 5, "three")))
+    plan = ("plan.json", "-g", "net.onnx", "-c", "cluster.toml")
+    if deployed:
+        assert edgekit_run("deploy", *plan).code == 0
+    pulled_s: list[float] = []
+
+    def pull() -> None:
+        eventually(lambda: Path("y").is_dir() and len(list(Path("y").iterdir())) >= 50, 60)
+        pulled_s.append(time.monotonic())
+        boards[pulled].cut()
+
+    thread = threading.Thread(target=pull)
+    thread.start()
+    try:
+        done = edgekit_run("run", *(("-n", "lab") if deployed else plan), "--input", "x.npz", "--output", "y")
+        took_s = time.monotonic() - pulled_s[0]
+    finally:
+        thread.join()
+        boards[pulled].mend()
+        boards[pulled].stop()  # its agent would wait for the command to come back
+        boards[pulled].start()
+    assert (done.code, done.message.count(f"stage {pulled}@{boards[pulled].name} is lost")) == (3, 1), done.err
+    assert f"results kept in y: {len(list(Path('y').iterdir()))}\n" in done.err
+    assert took_s < 15
+    if deployed:
+        edgekit_run("stop", "-n", "lab")
 
 
 def test_a_deployment_that_is_interrupted_leaves_no_stage(boards: list[Host], cluster: Cluster, tmp_path: Path) -> None:
