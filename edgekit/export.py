@@ -131,8 +131,8 @@ def _exported(module: "nn.Module", inputs: Inputs, tell: Tell) -> bytes:
         for part, training in modes.items():
             part.training = training
     model = program.model_proto
-    for noted in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
-        del noted.metadata_props[:]  # torch notes the source lines of this machine: not part of the network
+    for noted in (model, model.graph, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        del noted.metadata_props[:]  # torch notes the source lines of this machine: not part of the network; those of nodes go later
     return bytes(model.SerializeToString())
 
 

@@ -60,7 +60,8 @@ class Tensor(Struct, frozen=True, forbid_unknown_fields=True):
 class Node(Struct, frozen=True, forbid_unknown_fields=True):
     """One operator. ``inputs`` holds names of tensors and weights, also those a subgraph captures.
 
-    A ``constant`` node depends on no graph input and is deterministic; each stage that needs it gets a copy.
+    A ``constant`` node depends on no graph input and is deterministic; each stage that needs it gets a copy. ``module`` is the
+    torch module that it comes from, such as ``blocks.3.down.0``; empty where that is not known.
     """
 
     name: Name
@@ -69,6 +70,7 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True):
     outputs: tuple[str, ...]
     macs: Count = 0
     constant: bool = False
+    module: str = ""
 
 
 class Unit(Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,12 +15,12 @@ def counted(number: int, thing: str) -> str:
 
 
 def mb(nbytes: float) -> str:
-    """Bytes as kB or MB, of 1000 and 1000000 bytes.
+    """Bytes in MB, or in kB and B where they are few, of 1000 each.
 
-    >>> mb(3_100_000), mb(900)
-    ('3.1 MB', '0.9 kB')
+    >>> mb(3_100_000), mb(52_340), mb(16)
+    ('3.1 MB', '52.3 kB', '16 B')
     """
-    return f"{nbytes / 1e6:.1f} MB" if nbytes >= 1e6 else f"{nbytes / 1e3:.1f} kB"
+    return f"{nbytes / 1e6:.1f} MB" if nbytes >= 1e6 else f"{nbytes / 1e3:.1f} kB" if nbytes >= 1e3 else f"{nbytes:.0f} B"
 
 
 def three(value: float) -> str:

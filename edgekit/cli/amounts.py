@@ -97,17 +97,23 @@ def _pin(graph: Graph, where: str, device: str) -> Pin:
 
 
 def _units(graph: Graph, where: str) -> tuple[int, int]:
-    """A range of units, or the unit of a node by its name."""
+    """A range of units, the unit of a node by its name, or those of a torch module by its name."""
     count = len(graph.units)
     first, _, stop = where.partition(":")
     if first.isdecimal() and (stop.isdecimal() or not stop):
         start, end = int(first), int(stop) if stop else int(first) + 1
         if start < end <= count:
             return start, end
-    for index in range(count):
-        if any(node.name == where for node in graph.unit_nodes(index)):
-            return index, index + 1
-    raise UsageError(f"{where!r} is neither units below {count} nor a node of {graph.name}; edgekit inspect lists them")
+    nodes = [graph.unit_nodes(index) for index in range(count)]
+    named = [index for index in range(count) if any(node.name == where for node in nodes[index])][:1]
+    inside = [index for index in range(count) if any(f"{node.module}.".startswith(f"{where}.") for node in nodes[index])]
+    found = named or inside
+    if not found:
+        raise UsageError(f"{where!r} is neither units below {count} nor a node or module of {graph.name}; edgekit inspect lists them")
+    if len(found) <= found[-1] - found[0]:
+        ranges = ", ".join(map(str, found))
+        raise UsageError(f"the units of {where} ({ranges}) do not stand one after the other; name ranges of units instead")
+    return found[0], found[-1] + 1
 
 
 def _private(graph: Graph, tensor: str, device: str) -> Private:

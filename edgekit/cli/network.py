@@ -2,6 +2,8 @@
 
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
+from keyword import iskeyword
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,9 +18,9 @@ from edgekit.cli.options import Data, Twins
 
 if TYPE_CHECKING:
     from edgekit.accuracy import Accuracy
-    from edgekit.graph import Graph
+    from edgekit.graph import Graph, Tensor
 
-__all__ = ["export", "inspect", "quantize"]
+__all__ = ["export", "frames_line", "inspect", "quantize"]
 
 
 @command("export")
@@ -119,7 +121,7 @@ def inspect(
     trace: Annotated[Path | None, typer.Option("--perfetto", help="Write them as a trace for ui.perfetto.dev.")] = None,
     graph_file: Annotated[Path | None, typer.Option("-g", "--graph", help="The profile's network, to name nodes in the CSV.")] = None,
 ) -> None:
-    """Show nodes by type, work, memory, and where the network can be cut; of a profile, where the time goes."""
+    """Show inputs and outputs, nodes by type, work, memory, and where the network can be cut; of a profile, where the time goes."""
     from edgekit import api
     from edgekit.cli.kernels import inspect_profile
     from edgekit.errors import UsageError
@@ -134,9 +136,32 @@ def inspect(
     if json:
         print(encode(graph).decode())
         return
+    _print_ends(graph)
     _print_types(graph)
     _print_sums(graph)
     _print_cuts(graph)
+
+
+def _print_ends(graph: "Graph") -> None:
+    """What goes in and comes out, and the line that makes a file of inputs."""
+    inputs, outputs = graph.cuts[0].tensors, graph.cuts[-1].tensors
+    rows = [[way, tensor.name, _shape(tensor), tensor.dtype] for way, each in (("in", inputs), ("out", outputs)) for tensor in each]
+    table(f"{graph.name}: inputs and outputs", ["", "name", "shape", "type"], rows, 4)
+    if inputs and all(tensor.travels for tensor in inputs):
+        print(f"a file of one frame of zeros: {frames_line(inputs)}")
+        print("the first axis counts frames; edgekit run --input reads it\n")
+
+
+def _shape(tensor: "Tensor") -> str:
+    return "depends on the data" if tensor.shape is None else "×".join(map(str, tensor.shape)) or "scalar"
+
+
+def frames_line(tensors: Sequence["Tensor"]) -> str:
+    """The line of Python that writes one frame of zeros as ``edgekit run --input`` reads it."""
+    arrays = [(tensor.name, f'np.zeros({(1, *(tensor.shape or ()))}, "{tensor.dtype}")') for tensor in tensors]
+    plain = all(name.isidentifier() and not iskeyword(name) and name != "file" for name, _ in arrays)
+    given = [f"{name}={array}" if plain else f'"{name}": {array}' for name, array in arrays]
+    return f'np.savez("x.npz", {", ".join(given)})' if plain else f'np.savez("x.npz", **{{{", ".join(given)}}})'
 
 
 def _print_types(graph: "Graph") -> None:
@@ -159,7 +184,8 @@ def _print_sums(graph: "Graph") -> None:
         f"\nMACs {graph.macs / 1e6:.1f} million | parameters {elements / 1e6:.2f} million, {mb(found.weight_bytes)} | {graph.precision}",
         end="",
     )
-    print(f" | activations at least {mb(found.live_bytes)}, in an arena {mb(found.arena_bytes)} | opset {graph.opset}")
+    print(f" | activations at least {mb(found.live_bytes)}, in one block {mb(found.arena_bytes)} | opset {graph.opset}")
+    print("(a MAC is a multiplication with its addition; one block: as onnxruntime lays activations out in memory)")
     print(f"memory in one stage, predicted: at most {mb(found.load_bytes)} while loading and {mb(found.run_bytes)} while running,")
     print("beside the stage process and its libraries; edgekit profile measures it\n")
 
@@ -167,12 +193,16 @@ def _print_sums(graph: "Graph") -> None:
 def _print_cuts(graph: "Graph") -> None:
     rows = []
     barred = []
+    modules = any(node.module for node in graph.nodes)
     for cut in graph.cuts[1:-1]:
-        after = graph.unit_nodes(cut.position - 1)[-1].name
+        after = graph.unit_nodes(cut.position - 1)[-1]
         if cut.obstacle:
             barred.append(f"  {cut.position}: {cut.obstacle}")
         else:
-            rows.append([str(cut.position), str(len(cut.tensors)), mb(cut.nbytes), after])
-    table(f"{len(rows)} cut candidates in {len(graph.units)} units", ["cut", "tensors", "crossing", "after node"], rows)
+            where = [after.name, after.module] if modules else [after.name]
+            rows.append([str(cut.position), *where, str(len(cut.tensors)), mb(cut.nbytes)])
+    words = ["cut", "after node", *(["of module"] if modules else [])]
+    table(f"{len(rows)} cut candidates in {len(graph.units)} units", [*words, "tensors", "crossing"], rows, len(words))
+    print("a unit: nodes that run together; cut 3 parts units 0 to 2 from the rest. Nodes, modules and units can be named in --pin")
     if barred:
         print("\ncannot be cut at\n" + "\n".join(barred))

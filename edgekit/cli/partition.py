@@ -55,7 +55,9 @@ def partition(
     max_memory: Annotated[Several, typer.Option(help="DEVICE=300MB, or 300MB for every device; may be repeated.")] = None,
     max_stages: Annotated[int | None, typer.Option(help="How many stages a plan may have.", min=1)] = None,
     rate: Annotated[float | None, typer.Option(help="Frames per second that come in, which a plan has to keep up with.", min=0.01)] = None,
-    pin: Annotated[Several, typer.Option(help="NODE=DEVICE or FIRST:STOP=DEVICE (units); may be repeated.")] = None,
+    pin: Annotated[
+        Several, typer.Option(help="NODE=DEVICE, MODULE=DEVICE (of torch) or FIRST:STOP=DEVICE (units); may be repeated.")
+    ] = None,
     private: Annotated[Several, typer.Option(help="TENSOR=DEVICE: it is sent to no other; may be repeated.")] = None,
     together: Annotated[Several, typer.Option(help="FIRST:STOP (units) that are not to be parted; may be repeated.")] = None,
     forbid: Annotated[Several, typer.Option(help="A device that is not to be used; may be repeated.")] = None,

@@ -6,10 +6,31 @@ from typing import Any
 
 from edgekit.onnxio.loading import subgraphs
 
-__all__ = ["all_graphs", "captured", "make_names_safe", "reads"]
+__all__ = ["all_graphs", "captured", "keep_module", "make_names_safe", "module_of", "reads"]
 
 _UNSAFE_NODE = re.compile(r"[^A-Za-z0-9_.\-/]")
 _UNSAFE_TENSOR = re.compile(r"[\s\"'\\\x00-\x1f\x7f]")
+
+
+_MODULE = "edgekit.module"
+_SCOPES = "pkg.torch.onnx.name_scopes"
+"""A node's modules from the outermost to the innermost, then what it was in torch: ``['', 'blocks.0', 'blocks.0.down', 'relu']``."""
+
+
+def module_of(node: Any) -> str:
+    """The torch module that a node comes from, such as ``blocks.0.down``; empty where the model does not say."""
+    notes = {entry.key: entry.value for entry in node.metadata_props}
+    scopes = re.findall(r"'([^']*)'", notes.get(_SCOPES, ""))
+    name: str = notes.get(_MODULE) or (scopes[-2] if len(scopes) > 1 else "")
+    return name if re.fullmatch(r"[\w.\-]*", name) else ""
+
+
+def keep_module(node: Any) -> None:
+    """Drop all that is noted of a node but its module."""
+    name = module_of(node)
+    del node.metadata_props[:]
+    if name:
+        node.metadata_props.add(key=_MODULE, value=name)
 
 
 def captured(graph: Any) -> list[str]:

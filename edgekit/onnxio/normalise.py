@@ -16,7 +16,7 @@ from edgekit.grouping import group
 from edgekit.onnxio.depends import constant_nodes
 from edgekit.onnxio.inputs import fix_inputs
 from edgekit.onnxio.loading import LIMIT_BYTES, MARK, parse
-from edgekit.onnxio.names import all_graphs, make_names_safe, reads
+from edgekit.onnxio.names import all_graphs, keep_module, make_names_safe, reads
 from edgekit.onnxio.shapes import settle
 from edgekit.onnxio.versions import FIRST_FREE_IR
 from edgekit.onnxio.wire import SMALL, Payloads, join, split
@@ -214,7 +214,7 @@ def _tidy(proto: Any) -> None:
     for graph in all_graphs(proto.graph):
         for node in graph.node:
             node.ClearField("doc_string")
-            del node.metadata_props[:]
+            keep_module(node)
     used = {node.domain for graph in all_graphs(proto.graph) for node in graph.node} | {"", "ai.onnx"}
     for index in range(len(proto.opset_import) - 1, -1, -1):
         if proto.opset_import[index].domain not in used:

@@ -13,7 +13,7 @@ from edgekit.onnxio.depends import constant_nodes
 from edgekit.onnxio.fixed import fixed_shape
 from edgekit.onnxio.loading import Model, decode, file_bytes, load
 from edgekit.onnxio.macs import macs
-from edgekit.onnxio.names import reads
+from edgekit.onnxio.names import module_of, reads
 
 __all__ = ["element_type", "kernel_nodes", "read", "value_info"]
 
@@ -36,7 +36,8 @@ def read(source: str | Path | bytes | Model) -> Graph:
     shapes = {tensor.name: tensor.shape for tensor in (*weights, *tensors)}
     constant = constant_nodes(list(proto.node), (weight.name for weight in weights))
     nodes = tuple(
-        Node(n.name, n.op_type, reads(n), tuple(name for name in n.output if name), macs(n, shapes), n.name in constant) for n in proto.node
+        Node(n.name, n.op_type, reads(n), tuple(name for name in n.output if name), macs(n, shapes), n.name in constant, module_of(n))
+        for n in proto.node
     )
     outputs = tuple(value.name for value in proto.output)
     ordered, units = group(nodes, outputs)

@@ -259,7 +259,7 @@ def refused(graph=HALVES, cluster=CLUSTER, profiles=PAIR, **rest):
 def test_a_memory_cap_that_binds_is_named_with_the_bytes_that_lack():
     #   each half: 100 + 1.25 · (2 · 4096 + 3 · (256 + 256)) + 2 · (256 + 256) = 13284 bytes;  right has 14 too few, left 284
     devices = (Device("left", memory_bytes=13_000), Device("right", memory_bytes=13_270))
-    assert "at best host left needs 13.3 kB and has 13.0 kB, 0.3 kB too few" in refused(cluster=Cluster(devices, FAST_LINKS))
+    assert "at best host left needs 13.3 kB and has 13.0 kB, 284 B too few" in refused(cluster=Cluster(devices, FAST_LINKS))
 
 
 def test_devices_that_cannot_be_reached_are_named():
