@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from edgekit.plan import Cost
-from edgekit.quantity import Count, Name, Rate, Seconds, Share
+from edgekit.quantity import Badge, Count, Name, Rate, Seconds, Share
 
 __all__ = ["Equality", "LoadPoint", "Span", "Trace"]
 
@@ -55,3 +55,25 @@ class Trace(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format",
     spans: tuple[Span, ...] = ()
     predicted: Cost | None = None
     version: int = 1
+
+    def table(self) -> list[dict[str, object]]:
+        """The terms as rows, then latency and period, which are what is judged; for pandas or a notebook.
+
+        ``error`` is relative to what was measured; what was not predicted is None.
+        """
+        expected = {term.name: (term.seconds, term.badge) for term in self.predicted.terms} if self.predicted else {}
+        rows = [_row(term.name, *expected.get(term.name, (None, None)), term.seconds) for term in self.measured.terms]
+        for name in ("latency", "period"):
+            there = getattr(self.predicted, f"{name}_s", None)
+            badge = self.predicted.badge if self.predicted else None
+            rows.append(_row(name, there, badge, getattr(self.measured, f"{name}_s"), judged=True))
+        return rows
+
+    def __repr__(self) -> str:
+        """One line, however many spans there are."""
+        return f"<Trace of {self.measured.pace}, {self.measured.badge}; trace.table() lists its terms>"
+
+
+def _row(name: str, predicted_s: float | None, badge: Badge | None, measured_s: float, judged: bool = False) -> dict[str, object]:
+    error = predicted_s / measured_s - 1 if predicted_s is not None and measured_s else None
+    return {"term": name, "predicted_s": predicted_s, "measured_s": measured_s, "error": error, "badge": badge, "judged": judged}

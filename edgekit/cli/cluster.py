@@ -185,6 +185,6 @@ def _tell_story(done: object) -> None:
     outcome = "bit for bit" if equality.bit_equal else f"within {equality.worst:.1e}"
     print(f"7. deployed it over real agent processes; split output equals unsplit output {outcome}")
     print("8. certified it against its prediction:\n")
-    print_trace(done.trace)
+    print_trace(done.trace, 0.15)
     print(f"\n9. drew {', '.join(path.name for path in done.pictures)}")
     print(f"10. stopped everything; the run is kept in {done.pictures[0].parent}")

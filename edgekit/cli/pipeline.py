@@ -242,7 +242,7 @@ def verify(
     data: Data = None,
     name: PipelineName = None,
     seconds: Annotated[float, typer.Option(help="Time for each phase.", min=0.1)] = 3.0,
-    within: Annotated[float, typer.Option(help="Relative error of the prediction that is allowed.", min=0.0)] = 0.15,
+    within: Annotated[float, typer.Option(help="Relative error of the predicted latency and period that is allowed.", min=0.0)] = 0.15,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write the trace.")] = None,
     json: Json = False,
 ) -> None:
@@ -264,7 +264,7 @@ def verify(
 
         print(msgspec.json.encode({"errors": errors_of(trace), "within": within, "trace": msgspec.json.decode(encode(trace))}).decode())
     else:
-        print_trace(trace)
+        print_trace(trace, within)
     raise typer.Exit(exit_code(trace, within))
 
 

@@ -99,6 +99,7 @@ def certify(
         memory=memory,
         badge=_badge(pipeline),
         emulated=any(pipeline.cluster.device(name).emulated for name in pipeline.plan.devices),
+        device_count=len(pipeline.plan.devices),
     )
     equality = pipeline.equality or Equality(0, False, 0.0, 0.0)
     return Trace(
