@@ -116,8 +116,9 @@ class Front(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format",
 
     def number(self, plan: Plan) -> int | None:
         """The place of a plan in ``plans``, whatever it was predicted to cost; None: it is not among them."""
-        asked = _parts(plan)
-        return next((number for number, each in enumerate(self.plans) if _parts(each) == asked), None)
+        if plan in self.plans:
+            return self.plans.index(plan)
+        return next((number for number, each in enumerate(self.plans) if _parts(each) == _parts(plan)), None)
 
     def alone(self) -> Plan | None:
         """The fastest of the plans, also of those compared, that run the whole network on one device; None: none was priced."""

@@ -12,7 +12,7 @@ from edgekit.conditions import Conditions
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.errors import UsageError
-from edgekit.quantity import Badge, Bytes, Count, Name, Seconds, least
+from edgekit.quantity import Badge, Bytes, Count, Name, Seconds, least, ms
 
 __all__ = ["Kernel", "Profile", "Profiles", "SegmentTime", "variants"]
 
@@ -249,6 +249,35 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         if segment is not None:
             return segment.p50_s, self.badge
         return self._sums[stop] - self._sums[start], least((self.badge, "estimated"))
+
+    def table(self) -> list[dict[str, object]]:
+        """The segments that were measured, then each unit as its kernels are estimated, for pandas or a notebook."""
+        rows: list[dict[str, object]] = [
+            {
+                "device": self.device,
+                "precision": self.variant.precision,
+                "start": each.start,
+                "stop": each.stop,
+                "p50_s": each.p50_s,
+                "p10_s": each.p10_s,
+                "p90_s": each.p90_s,
+                "load_peak_bytes": each.load_peak_bytes,
+                "run_peak_bytes": each.run_peak_bytes,
+                "badge": self.badge,
+            }
+            for each in self.segments
+        ]
+        blank = dict.fromkeys(("p10_s", "p90_s", "load_peak_bytes", "run_peak_bytes"))
+        for unit, seconds in enumerate(self.unit_s):
+            if self.segment(unit, unit + 1) is None:
+                own = {"start": unit, "stop": unit + 1, "p50_s": seconds, "badge": least((self.badge, "estimated"))}
+                rows.append({**rows[0], **blank, **own})
+        return rows
+
+    def __repr__(self) -> str:
+        """One line, however many kernels there are."""
+        what = f"{self.unit_count} units on {self.device}, {self.variant}"
+        return f"<Profile of {what}: {ms(self.whole.p50_s)} {self.badge}; profile.table() lists its segments>"
 
     @property
     def active_w(self) -> float | None:

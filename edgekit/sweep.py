@@ -41,11 +41,15 @@ class Condition(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sweep(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.sweep"):
-    """Every combination of the knobs' values, the first knob's slowest."""
+    """Every combination of the knobs' values, the first knob's slowest.
+
+    ``here`` is where the cluster itself is on each knob: the median of its links, and 1 for a speed; empty: not told.
+    """
 
     graph: Name
     cluster: Name
     knobs: Annotated[tuple[Knob, ...], Meta(min_length=1, max_length=2)]
     objectives: tuple[Objective, ...]
     conditions: tuple[Condition, ...]
+    here: tuple[float, ...] = ()
     version: int = 1

@@ -62,7 +62,10 @@ class Trace(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format",
         ``error`` is relative to what was measured; what was not predicted is None.
         """
         expected = {term.name: (term.seconds, term.badge) for term in self.predicted.terms} if self.predicted else {}
-        rows = [_row(term.name, *expected.get(term.name, (None, None)), term.seconds) for term in self.measured.terms]
+        rows = []
+        for term in self.measured.terms:
+            seconds, trust = expected.get(term.name, (None, None))
+            rows.append(_row(term.name, seconds, trust, term.seconds))
         for name in ("latency", "period"):
             there = getattr(self.predicted, f"{name}_s", None)
             badge = self.predicted.badge if self.predicted else None

@@ -5,6 +5,7 @@ The front under one condition is where the search under the next begins: its pla
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from statistics import median
 
 from msgspec.structs import replace
 
@@ -60,7 +61,15 @@ def sweep(
         conditions.append(Condition(at, tuple(Winner(pick, choose(front, pick)) for pick in picks), _points(front)))
     if not conditions:
         raise PlanError("no plan meets the constraints under any of the conditions; loosen one of them")
-    return Sweep(graph.digest, cluster.name, tuple(knobs), tuple(objectives), tuple(conditions))
+    return Sweep(
+        graph.digest, cluster.name, tuple(knobs), tuple(objectives), tuple(conditions), tuple(_here(cluster, each) for each in knobs)
+    )
+
+
+def _here(cluster: Cluster, knob: Knob) -> float:
+    """What a knob is set to in the cluster as it is; of links the median."""
+    known = {"bandwidth": [link.bytes_per_s for link in cluster.links], "latency": [link.latency_s for link in cluster.links]}
+    return median(known.get(knob.name) or [1.0])
 
 
 def _points(front: Front) -> tuple[tuple[float, ...], ...]:

@@ -1,14 +1,16 @@
 """A run folder: everything that one way through the house measured, file by file, so that it can be picked up again."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import UsageError
-from edgekit.files import read, write
+from edgekit.files import encode, read, write
 from edgekit.front import Front
 from edgekit.plan import Plan
 from edgekit.profile import Profile, variants
 from edgekit.residuals import Residuals
+from edgekit.runtime.store import digest_of
 from edgekit.trace import Trace
 from edgekit.tuning import Tuning
 
@@ -103,9 +105,18 @@ def report(folder: Path) -> list[Path]:
     run = Run(folder)
     if not run.front.is_file():
         raise UsageError(f"no front.json in {folder}; run: edgekit partition … -o {run.front}")
-    plan = read(run.plan, Plan) if run.plan.is_file() else None
+    kept = read(run.plan, Plan) if run.plan.is_file() else None
     trace = read(run.trace, Trace) if run.trace.is_file() else None
     front = read(run.front, Front)
+    plan = _traced(trace, (*((kept,) if kept else ()), *front.plans, *front.compared)) if trace else kept
     found = run.profiles()
     profiles = tuple(profile for name in found for profile in variants(found, name) if profile.graph == front.graph)
     return pictures.write(folder, front, plan, trace, profiles)
+
+
+def _traced(trace: Trace, plans: Iterable[Plan]) -> Plan | None:
+    """The plan that a trace is of: by its digest, else by its prediction, as it may have been priced anew or written otherwise."""
+    known = tuple(plans)
+    same = (plan for plan in known if digest_of(encode(plan)) == trace.plan)
+    alike = (plan for plan in known if plan.predicted is not None and plan.predicted == trace.predicted)
+    return next(same, None) or next(alike, None)

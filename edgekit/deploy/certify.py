@@ -231,16 +231,42 @@ def _busy(pipeline: Pipeline, client: Streaming, count: int) -> dict[str, float]
 
 
 def _spans(pipeline: Pipeline, client: Streaming) -> tuple[Span, ...]:
-    """The latest frames in every stage. The clocks of stages on one machine are one clock."""
+    """The latest frames in every stage and on every link. The clocks of stages on one machine are one clock."""
     count = SHOWN_FRAMES
     if isinstance(client, VirtualClient):
-        found = [(f"stage {s}@{d}", f, a, b) for s, d, f, a, b in list(client.spans)[-count * len(pipeline.plan.stages) :]]
+        found = [(f"stage {s}@{d}", f, a, b) for s, d, f, a, b in client.spans]
+        sent = [(f"transfer {here}→{there}", f, a, b) for here, there, f, a, b in client.sent]
     else:
-        found = [(status.name, f, a, b) for _, _, status in _statuses(pipeline, count) for f, a, b in status.spans]
+        statuses = list(_statuses(pipeline, count))
+        found = [(status.name, f, a, b) for _, _, status in statuses for f, a, b in status.spans]
+        begun_s: dict[str, float] = {}
+        for _, device, status in statuses:
+            for _, begin, _ in status.spans[:1]:
+                begun_s[device] = min(begun_s.get(device, begin), begin)
+        sent = list(_sent(pipeline, client, begun_s))
     last = max(frame for _, frame, _, _ in found)
-    found = [span for span in found if span[1] > last - count]
+    found += sent
+    found = [span for span in found if last - count < span[1] <= last]
     start = min(begin for _, _, begin, _ in found)
     return tuple(Span(name, frame, begin - start, end - start) for name, frame, begin, end in found)
+
+
+def _sent(pipeline: Pipeline, client: Streaming, since_s: Mapping[str, float]) -> Iterator[tuple[str, int, float, float]]:
+    """What went over the links of the stream that came last, by the clocks of the senders."""
+    sent = [
+        (f"transfer {device}→{pipeline.device(each.receiver, each.replica)}", passage)
+        for device, begin_s in since_s.items()
+        for status in pipeline.connections[device].logs(since_s=begin_s).stages
+        if status.plan == pipeline.release
+        for each in status.transfers
+        for passage in each.passages
+    ]
+    if isinstance(client, Client):
+        for (receiver, replica), link in client.outlets.links.items():
+            name = f"transfer {pipeline.cluster.client}→{pipeline.device(receiver, replica)}"
+            sent += [(name, passage) for passage in link.transfers]
+    latest = max((passage.epoch for _, passage in sent), default=0)
+    yield from ((name, each.frame, each.begin_s, each.end_s) for name, each in sent if each.epoch == latest)
 
 
 def _statuses(pipeline: Pipeline, count: int) -> Iterator[tuple[int, str, StageStatus]]:

@@ -56,13 +56,14 @@ class _Frame(NamedTuple):
 
 
 class VirtualClient:
-    """Streams frames on a virtual clock; ``spans`` and ``transfers`` remember what the stages and links did."""
+    """Streams frames on a virtual clock; ``spans``, ``transfers`` and ``sent`` remember what the stages and links did, and when."""
 
     def __init__(self, plan: Plan, graph: Graph, cluster: Cluster, sims: Mapping[str, SimConnection], digest: str):
         self._plan, self._graph, self._cluster, self._sims, self._digest = plan, graph, cluster, sims, digest
         self._messages = plan.messages()
         self.spans: deque[tuple[int, str, int, float, float]] = deque(maxlen=HISTORY)
         self.transfers: dict[tuple[End, End, str, str], deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
+        self.sent: deque[tuple[str, str, int, float, float]] = deque(maxlen=HISTORY)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -151,6 +152,7 @@ class VirtualClient:
         self.spans.extend((index, device, frame.number, *job.span) for index, device, job in frame.computes)
         for message, job in frame.transfers:
             self.transfers[message[:4]].append(job.takes_s)
+            self.sent.extend([(message.here, message.there, frame.number, *job.span)] if message.link else [])
         if deadline_s is not None and done_s > intended_s + deadline_s:
             return Result(frame.number, None, too_late(frame.number, deadline_s), intended_s, sent_s, intended_s + deadline_s)
         return Result(frame.number, frame.outputs, frame.error, intended_s, sent_s, done_s)

@@ -7,7 +7,7 @@ import numpy as np
 
 from edgekit.front import Front
 from edgekit.plan import Cost, Plan
-from edgekit.report.style import ACCENT, GREY, INK, Label, bare, figure, headline, place
+from edgekit.report.style import ACCENT, GREY, INK, Label, canvas, headline, legend_beneath, place
 from edgekit.trace import Trace
 
 if TYPE_CHECKING:
@@ -24,16 +24,20 @@ WIDE = 4
 """Ratio of largest to smallest value from which on an axis is logarithmic."""
 
 
-def pareto_figure(front: Front, chosen: Plan | None = None, trace: Trace | None = None) -> "Figure":
-    """Latency of a frame alone (ms) against throughput (frames/s) of every plan of a front.
+def pareto_figure(front: Front, chosen: Plan | None = None, trace: Trace | None = None, ax: "Axes | None" = None) -> "Figure":
+    """Latency of a frame alone (ms) against throughput (frames/s) of every plan of a front, by its number.
 
-    Hollow marks are predictions, coloured by peak memory (MB); grey ones are dominated. A line leads from the
-    prediction of the ``chosen`` plan to the mark of its ``trace``, which is filled unless its devices are only described.
-    Axes are logarithmic where the plans spread wide.
+    Hollow marks are predictions, coloured by peak memory (MB); grey ones are dominated; plans on one device are named. The
+    ``chosen`` plan, or else the knee, has a ring; a line leads from its prediction to the mark of its ``trace``, which is
+    filled unless its devices are only described. Axes are logarithmic where the plans spread wide.
+
+    Args:
+        ax: where to draw; None: in a new figure.
     """
-    drawn = figure(10, 6.6)
-    axes = bare(drawn.add_subplot())
+    axes, drawn = canvas(ax, 10, 6.6)
     compared, plans = _priced(front.compared), _priced(front.plans)
+    knee = chosen is None and trace is None and len(plans) == len(front.plans) > 0
+    chosen = front.knee() if knee else chosen
     predicted = (trace.predicted if trace else None) or (chosen.predicted if chosen else None)
     _scale(axes, [_point(cost) for cost in (*(cost for _, cost in (*plans, *compared)), predicted, trace and trace.measured) if cost])
     _step(axes, [_point(cost) for _, cost in plans])
@@ -44,10 +48,11 @@ def pareto_figure(front: Front, chosen: Plan | None = None, trace: Trace | None 
         _scatter(axes, [_point(predicted)], "o", s=330, facecolors="none", edgecolors=ACCENT, linewidths=1.8, zorder=4)
     if trace is not None:
         _measured(axes, trace.measured, predicted, SHAPES[_kind(chosen)] if chosen else "o")
-    _legend(drawn, _kinds(plans), _kinds(compared), predicted is not None, trace)
+    ringed = "knee" if knee else "chosen" if predicted is not None else ""
+    _legend(axes if ax else drawn, _kinds(plans), _kinds(compared), ringed, trace)
     headline(axes, f"Latency (ms) against throughput (frames/s) on {front.cluster}", _beneath(front, [cost for _, cost in plans], trace))
     axes.annotate("↖ better", (0.012, 0.975), xycoords="axes fraction", va="top", fontsize=10, color=GREY)
-    _labels(axes, [*plans, *compared], chosen, predicted, trace)
+    _labels(axes, front, chosen, predicted, trace, "knee, " if knee else "")
     return drawn
 
 
@@ -138,7 +143,7 @@ def _measured(axes: "Axes", measured: Cost, predicted: Cost | None, marker: str)
     _scatter(axes, [_point(measured)], marker, s=90, facecolors=face, edgecolors=edge, linewidths=1.2, zorder=6)
 
 
-def _legend(drawn: "Figure", kinds: Sequence[str], dominated: Sequence[str], chosen: bool, trace: Trace | None) -> None:
+def _legend(on: "Figure | Axes", kinds: Sequence[str], dominated: Sequence[str], ringed: str, trace: Trace | None) -> None:
     from matplotlib.lines import Line2D
 
     def mark(label: str, marker: str, **look: Any) -> Line2D:
@@ -146,12 +151,12 @@ def _legend(drawn: "Figure", kinds: Sequence[str], dominated: Sequence[str], cho
 
     marks = [mark(f"{kind}, predicted", SHAPES[kind], markerfacecolor="white", markeredgecolor="#1f6fb4") for kind in kinds]
     marks += [mark(f"{kind}, dominated", SHAPES[kind], color=GREY, markeredgewidth=0, markersize=7) for kind in dominated]
-    marks += [mark("chosen", "o", markersize=13, markerfacecolor="none", markeredgecolor=ACCENT)] * chosen
+    marks += [mark(ringed, "o", markersize=13, markerfacecolor="none", markeredgecolor=ACCENT)] if ringed else []
     if trace is not None and _described(trace.measured):
         marks.append(mark("computed for the pipeline", "o", markerfacecolor="white", markeredgecolor=ACCENT))
     elif trace is not None:
         marks.append(mark("measured in the pipeline", "o", color=ACCENT, markeredgewidth=0))
-    drawn.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=10, labelcolor=INK, handletextpad=0.3)
+    legend_beneath(on, marks)
 
 
 def _beneath(front: Front, costs: Sequence[Cost], trace: Trace | None) -> str:
@@ -170,24 +175,29 @@ def _emulated(costs: Sequence[Cost]) -> str:
     return ", emulated" if any(cost.emulated for cost in costs) else ""
 
 
-def _labels(axes: "Axes", plans: Sequence[tuple[Plan, Cost]], chosen: Plan | None, predicted: Cost | None, trace: Trace | None) -> None:
+def _labels(axes: "Axes", front: Front, chosen: Plan | None, predicted: Cost | None, trace: Trace | None, says: str) -> None:
+    """The plan that was chosen, single devices, and the numbers of the plans, as far as there is room."""
     labels: list[Label] = []
+    plans = _priced((*front.plans, *front.compared))
     points = [_point(cost) for _, cost in plans]
+    number = front.number(chosen) if chosen else None
+    name = says + (f"plan {number}: " if number is not None else "") + (chosen.name or chosen.describe() if chosen else "the plan that ran")
     if trace is not None:
         x, y = _point(trace.measured)
         points.append((x, y))
         against = f"\n{_against(trace.measured, predicted)}" if predicted else ""
-        name = chosen.name or chosen.describe() if chosen else trace.plan
         came = "computed" if _described(trace.measured) else "measured"
         labels.append((x, y, f"{name}\n{came} {x:.3g} ms, {y:.3g} frames/s{against}", ACCENT))
-    elif chosen is not None and predicted is not None:
-        labels.append((*_point(predicted), chosen.name or chosen.describe(), ACCENT))
+    elif predicted is not None:
+        labels.append((*_point(predicted), name, ACCENT))
     seen = {chosen.devices[0]} if chosen and _kind(chosen) == "single device" else set()
     for plan, cost in plans:
         if _kind(plan) == "single device" and plan.devices[0] not in seen:
             seen.add(plan.devices[0])
-            labels.append((*_point(cost), plan.devices[0], INK))
+            labels.append((*_point(cost), f"{plan.devices[0]} alone", INK))
     place(axes, labels, points)
+    numbers = [(*_point(plan.predicted), str(i), INK) for i, plan in enumerate(front.plans) if plan.predicted and i != number]
+    place(axes, numbers, points, size=8, spare=True)
 
 
 def _against(measured: Cost, predicted: Cost) -> str:

@@ -6,6 +6,7 @@ from io import BytesIO
 from itertools import combinations
 
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from msgspec.structs import replace
 
@@ -130,25 +131,54 @@ def test_the_legend_names_only_what_is_in_the_picture():
         "chosen",
         "measured in the pipeline",
     ]
-    assert legend(pareto_figure(replace(FRONT, plans=FRONT.plans[1:4], compared=()))) == ["split, predicted"]
+    assert legend(pareto_figure(replace(FRONT, plans=FRONT.plans[1:4], compared=()))) == ["split, predicted", "knee"]
 
 
 def test_the_measured_plan_is_told_apart_from_its_prediction():
-    assert "tx2[0:10] → nano[10:20]\nmeasured 41.2 ms, 46.9 frames/s\n+5.6 % latency, −3.8 % throughput against the prediction" in texts(
-        pareto_figure(FRONT, CHOSEN, trace())
-    )
+    came = "measured 41.2 ms, 46.9 frames/s\n+5.6 % latency, −3.8 % throughput against the prediction"
+    assert f"plan 2: tx2[0:10] → nano[10:20]\n{came}" in texts(pareto_figure(FRONT, CHOSEN, trace()))
 
 
 def test_each_single_device_is_labelled_once():
     found = texts(pareto_figure(replace(FRONT, compared=FRONT.compared * 2)))
-    assert sorted(text for text in found if text in ("pi", "nano", "tx2")) == ["nano", "pi", "tx2"]
+    assert sorted(text for text in found if text.endswith(" alone")) == ["nano alone", "pi alone", "tx2 alone"]
 
 
-def test_labels_do_not_hide_each_other():
+def test_the_plans_of_the_front_have_their_numbers_and_the_knee_is_ringed_before_anything_ran():
+    found = texts(pareto_figure(FRONT))
+    assert [text for text in found if text.isdecimal()] == ["0", "1", "3", "4", "5", "6", "7"]
+    assert "knee, plan 2: tx2[0:10] → nano[10:20]" in found
+    crowd = tuple(plan("tx2 nano", 30 * 1.01**i, 30 / 1.01**i, 60) for i in range(100))
+    figure = pareto_figure(replace(FRONT, plans=crowd))
+    assert covered(figure) == 0
+
+
+def test_a_plan_that_is_not_known_is_not_named_by_its_digest():
+    figure = pareto_figure(FRONT, None, replace(trace(), plan="f" * 64))
+    assert not [text for text in texts(figure) if "f" * 8 in text]
+    assert any(text.startswith("the plan that ran\nmeasured") for text in texts(figure))
+
+
+def test_figures_are_drawn_where_they_are_wanted():
+    drawn = Figure()
+    axes = drawn.subplots(2, 3).ravel()
+    assert pareto_figure(FRONT, ax=axes[0]) is drawn and timeline_figure(trace(), ax=axes[1]) is drawn
+    assert profile_figure(PROFILES[:2], axes=axes[2:4]) is drawn
+    assert [bool(each.has_data()) for each in axes] == [True, True, True, True, False, False]
+
+
+def covered(figure):
+    """Pairs of labels that overlap, and points beneath a label."""
+    axes = figure.axes[0]
+    boxes = [text.get_window_extent() for text in axes.texts]
+    dots = [axes.transData.transform(dot) for dots in axes.collections for dot in dots.get_offsets()]
+    return sum(one.overlaps(other) for one, other in combinations(boxes, 2)) + sum(box.count_contains(dots) for box in boxes)
+
+
+def test_labels_do_not_hide_each_other_or_points():
     crowded = tuple(plan(name, 40 + i, 40 + i, 100) for i, name in enumerate(["rpi5-kitchen", "nano-1", "orin", "pi", "tx2", "desk"]))
     figure = pareto_figure(replace(FRONT, compared=crowded), CHOSEN, trace())
-    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
-    assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+    assert covered(figure) == 0
 
 
 def test_axes_are_logarithmic_only_where_plans_spread_more_than_tenfold():
@@ -182,6 +212,13 @@ def test_the_timeline_has_a_row_per_stage_and_shows_the_first_frames():
     assert axes.get_xlabel() == "time since the first frame started (ms)"
 
 
+def test_the_links_of_a_timeline_stand_between_their_stages():
+    links = tuple(Span("transfer tx2→nano", i, 0.12 + i * 0.021, 0.122 + i * 0.021) for i in range(20))
+    axes = timeline_figure(replace(trace(), spans=(*trace().spans, *links)), frames=3).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0@tx2", "transfer tx2→nano", "1@nano"]
+    assert [bar.get_hatch() for bar in axes.patches[:3]] == [None, "////", None]
+
+
 def test_a_trace_without_spans_says_so():
     assert "this trace holds no spans" in texts(timeline_figure(replace(trace(), spans=())))
 
@@ -191,6 +228,7 @@ def test_a_profile_is_a_panel_with_a_bar_per_unit():
     assert [axes.get_title(loc="left").split("  ·  ")[0] for axes in panels] == ["pi", "nano", "tx2"]
     assert panels[2].get_title(loc="left") == "tx2  ·  fp32, CPU, 4 threads  ·  whole network 30.2 ms measured, emulated"
     assert sum(bar.get_height() for bar in panels[0].patches) == pytest.approx(94.0)
+    assert len({panel.get_ylim() for panel in panels}) == 1
 
 
 def test_importing_the_report_does_not_import_matplotlib():
