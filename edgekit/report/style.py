@@ -26,7 +26,7 @@ DISTANCES = (14, 22, 32, 46, 62, 82, 106, 134)
 SPARE = (9, 13, 18)
 """How far from its point a label is tried, in points; one that may be left out only where it is near."""
 
-FAR = 40
+FAR = 30
 """Distance from which on a label is joined to its point."""
 
 HIDDEN = 1000.0

@@ -149,3 +149,25 @@ def test_the_memory_of_a_machine_caps_what_is_planned_there(tmp_path: Path) -> N
         api.partition(net.graph, net.model, UNEQUAL, small)
     room = msgspec.structs.replace(UNEQUAL, devices=tuple(msgspec.structs.replace(d, memory_bytes=10**9) for d in UNEQUAL.devices))
     assert api.partition(net.graph, net.model, room, small)[0].plans
+
+
+def test_a_report_names_the_plan_that_a_trace_is_of(front: Front, tmp_path: Path) -> None:
+    net, run = serial(3), api.Run(tmp_path)
+    for each in api.profile(net.graph, net.model, UNEQUAL).values():
+        run.keep(each)  # type: ignore[arg-type]
+    write(run.front, front)
+    with api.deploy(front.plans[-1], net.graph, net.model, UNEQUAL) as pipeline:
+        trace = api.verify(pipeline, seconds=0.1)
+    write(run.trace, trace)
+    assert trace.measured.device_count == len(front.plans[-1].devices)
+    assert any(span.stage.startswith("transfer ") for span in trace.spans)
+    api.report(tmp_path)
+    drawn = (tmp_path / "pareto.svg").read_text()
+    assert trace.plan not in drawn and f"plan {len(front.plans) - 1}: " in drawn
+
+
+def test_a_plan_by_hand_is_explained(front: Front, tmp_path: Path) -> None:
+    net = serial(3)
+    profiles = api.profile(net.graph, net.model, UNEQUAL)
+    plan = api.predict(split(net.graph, (0, 1, "b"), (1, 3, "a")), net.graph, UNEQUAL, profiles)
+    assert api.explain(plan, front, net.graph, UNEQUAL, profiles).loads

@@ -46,6 +46,29 @@ def test_a_table_of_numbers_is_partitioned(folder: Path) -> None:
     assert any("nano" in crew for plan in stages(json.loads((folder / "front.json").read_text())) for crew in plan)
 
 
+def test_plans_are_numbered_explained_and_compared(folder: Path) -> None:
+    outcome = edgekit_run("partition", "--costs", folder / "table.json", "-o", folder / "front.json", "--order", "free", "--team", "2")
+    front = json.loads((folder / "front.json").read_text())
+    assert front["objectives"] == ["latency", "period"]
+    rows = [line.split()[0] for line in outcome.out.splitlines() if "spec" in line]
+    assert rows == [str(number) for number in range(len(front["plans"]))]
+    assert "run on nano; edgekit inspect lists units" in outcome.out and "these take frames in turn" in outcome.out
+    assert "knee: nearest to the best in every objective" in outcome.out
+    assert outcome.out.splitlines()[-1].startswith("chose plan ") and "; fastest alone: " in outcome.out.splitlines()[-1]
+
+
+def test_one_plan_is_one_plan_and_a_pin_says_what_else_to_try(folder: Path) -> None:
+    asked = ("partition", "--costs", folder / "table.json", "-o", folder / "front.json", "-O", "latency", "--pin", "a=pi-1")
+    outcome = edgekit_run(*asked)
+    assert "1 plan, exact" in outcome.out and "--order free tries every order" in outcome.out
+    assert "--order free" not in edgekit_run(*asked, "--order", "free").out
+
+
+def test_what_is_missing_is_named(folder: Path) -> None:
+    outcome = edgekit_run("partition", "net.onnx", "-c", "cluster.toml", "-o", folder / "front.json")
+    assert outcome.code == 2 and "add -p with the folder of its profiles" in outcome.err
+
+
 def test_constraints_hold_for_every_plan(folder: Path) -> None:
     assert all(["nano"] not in plan for plan in stages(partition(folder, "--forbid", "nano")))
     assert all(["nano"] in plan for plan in stages(partition(folder, "--require", "nano", "--order", "free")))

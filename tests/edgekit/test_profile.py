@@ -29,6 +29,13 @@ def test_kernels_are_scaled_so_that_they_add_up_to_the_measured_whole() -> None:
     assert profile(3, [(1.0, (0,)), (5.0, (1,)), (2.0, (2,))], measured(0, 3, 4.0)).unit_s == (0.5, 2.5, 1.0)
 
 
+def test_a_profile_is_a_table_of_what_was_measured_and_of_units_that_were_not() -> None:
+    found = profile(2, [(1.0, (0,)), (3.0, (1,))], measured(0, 2, 4.0), measured(1, 2, 2.5))
+    rows = [(row["start"], row["stop"], row["p50_s"], row["badge"]) for row in found.table()]
+    assert rows == [(0, 2, 4.0, "measured"), (1, 2, 2.5, "measured"), (0, 1, 1.0, "estimated")]
+    assert repr(found) == "<Profile of 2 units on pi, fp32 CPU ×1: 4000 ms measured; profile.table() lists its segments>"
+
+
 def test_kernels_of_one_unit_add_up() -> None:
     assert profile(2, [(1.0, (0,)), (1.0, (0,)), (2.0, (1,))], measured(0, 2, 4.0)).unit_s == (2.0, 2.0)
 

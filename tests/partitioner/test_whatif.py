@@ -74,3 +74,15 @@ def test_an_explanation_asks_what_was_asked_before():
 def test_links_are_changed_one_by_one():
     doubled = CLUSTER.relinked(lambda link: Link(link.source, link.receiver, link.latency_s, 2 * link.bytes_per_s))
     assert [link.bytes_per_s for link in doubled.links] == [2e5]
+
+
+def test_a_plan_that_is_not_on_the_front_is_explained_against_it():
+    front = solve(NET, CLUSTER, PROFILES, objectives=TIMES)
+    plan = next(each for each in front.compared if front.number(each) is None)
+    found = explain(plan, front, NET, CLUSTER, PROFILES)
+    assert found.plan is plan and found.neighbours
+    assert any(ratio < 1 for each in found.neighbours for _, ratio in each.ratios)
+
+
+def test_a_sweep_knows_where_the_cluster_is():
+    assert sweep(NET, CLUSTER, PROFILES, (RATES, Knob("speed far", (1.0, 2.0))), TIMES).here == (1e5, 1.0)
