@@ -50,7 +50,7 @@ def test_plans_are_numbered_explained_and_compared(folder: Path) -> None:
     outcome = edgekit_run("partition", "--costs", folder / "table.json", "-o", folder / "front.json", "--order", "free", "--team", "2")
     front = json.loads((folder / "front.json").read_text())
     assert front["objectives"] == ["latency", "period"]
-    rows = [line.split()[0] for line in outcome.out.splitlines() if "spec" in line]
+    rows = [line.split()[0] for line in outcome.out.splitlines() if " spec" in line]
     assert rows == [str(number) for number in range(len(front["plans"]))]
     assert "run on nano; edgekit inspect lists units" in outcome.out and "these take frames in turn" in outcome.out
     assert "knee: nearest to the best in every objective" in outcome.out
