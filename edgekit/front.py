@@ -128,7 +128,7 @@ class Front(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format",
     def choice(self, plan: Plan) -> str:
         """In one line what is chosen, and over what: ``chose plan 3: 106 ms, 56 frames/s; fastest alone: 98 ms, 21 frames/s``."""
         number, alone = self.number(plan), self.alone()
-        chosen = f"chose {'a plan' if number is None else f'plan {number}'}: {cost_of(plan).pace}"
+        chosen = f"{'this plan' if number is None else f'chose plan {number}'}: {cost_of(plan).pace}"
         name, other = ("fastest alone", alone) if alone else ("best in latency", self.best("latency"))
         same = _parts(other) == _parts(plan)
         return f"{chosen}; it is the {name}" if same else f"{chosen}; {name}: {cost_of(other).pace}"

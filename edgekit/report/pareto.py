@@ -7,6 +7,7 @@ import numpy as np
 
 from edgekit.front import Front
 from edgekit.plan import Cost, Plan
+from edgekit.quantity import three
 from edgekit.report.style import ACCENT, GREY, INK, Label, canvas, headline, legend_beneath, place
 from edgekit.trace import Trace
 
@@ -187,7 +188,7 @@ def _labels(axes: "Axes", front: Front, chosen: Plan | None, predicted: Cost | N
         points.append((x, y))
         against = f"\n{_against(trace.measured, predicted)}" if predicted else ""
         came = "computed" if _described(trace.measured) else "measured"
-        labels.append((x, y, f"{name}\n{came} {x:.3g} ms, {y:.3g} frames/s{against}", ACCENT))
+        labels.append((x, y, f"{name}\n{came} {three(x)} ms, {three(y)} frames/s{against}", ACCENT))
     elif predicted is not None:
         labels.append((*_point(predicted), name, ACCENT))
     seen = {chosen.devices[0]} if chosen and _kind(chosen) == "single device" else set()

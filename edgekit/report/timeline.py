@@ -69,7 +69,7 @@ def _bars(axes: "Axes", spans: list[Span], rows: list[str]) -> None:
 
 def _look(span: Span) -> dict[str, Any]:
     """Links are hatched, so that they are told from stages."""
-    return {"linewidth": 0.8, "hatch": "////", "alpha": 0.75} if span.stage.startswith("transfer ") else {"linewidth": 0.8}
+    return {"linewidth": 0.8, "hatch": "////"} if span.stage.startswith("transfer ") else {"linewidth": 0.8}
 
 
 def _which(count: int) -> str:
