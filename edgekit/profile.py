@@ -12,7 +12,8 @@ from edgekit.conditions import Conditions
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.errors import UsageError
-from edgekit.quantity import Badge, Bytes, Count, Name, Seconds, least, ms
+from edgekit.quantity import Badge, Bytes, Count, Name, Seconds, least
+from edgekit.wording import ms
 
 __all__ = ["Kernel", "Profile", "Profiles", "SegmentTime", "variants"]
 

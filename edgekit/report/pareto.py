@@ -7,9 +7,9 @@ import numpy as np
 
 from edgekit.front import Front
 from edgekit.plan import Cost, Plan
-from edgekit.quantity import three
 from edgekit.report.style import ACCENT, GREY, INK, Label, canvas, headline, legend_beneath, place
 from edgekit.trace import Trace
+from edgekit.wording import three
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
