@@ -4,12 +4,16 @@
 
 A chunk leaves the rate stage when the one before it has left and its own bytes have passed; it arrives a delay
 later. Deadlines are absolute, so that late wake-ups do not add up. What is in flight is bounded by rate × delay.
+
+A proxy that wakes up late loses nothing: the kernel's buffers hold what the link carries in LATE_S, and the kernel says when it came.
+A chunk takes the same processor time, whatever its size; so a faster link has larger ones.
 """
 
 import contextlib
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -30,12 +34,22 @@ from edgekit.runtime.verbs import Hold
 
 __all__ = ["Direction", "Route", "carry", "main", "open_routes"]
 
-CHUNK_BYTES = 16 * 1024
-LEAST_FLIGHT_BYTES = 64 * 1024
-SOCKET_BYTES = 64 * 1024
-IDLE_S = 1e-4
-MOST_LATE_S = 0.02
+CHUNK_S = 0.001
+CHUNK_BYTES = 16 * 1024, 128 * 1024
+"""A chunk is what the link carries in that time, at least and at most so much."""
+
+LATE_S = 0.02
+LEAST_BYTES = 64 * 1024
+"""Of a buffer, and in flight."""
+
 FAST = 1e9
+"""Bytes a second of a link without a rate, for its buffers."""
+
+STAMPS = 35
+"""``SO_TIMESTAMPNS`` of Linux: with what is received comes when it arrived, a ``struct timespec``."""
+
+STAMP = struct.Struct("@ll")
+
 DIAL_S = 5.0
 
 
@@ -103,8 +117,6 @@ def carry(near: socket.socket, address: tuple[str, int], ways: "Callable[[socket
         for sock in (near, far):
             sock.settimeout(None)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
         for way in ways(far):
             way.join()
 
@@ -114,7 +126,13 @@ class Direction:
 
     def __init__(self, source: socket.socket, sink: socket.socket, shape: Shape):
         self._source, self._sink, self._shape = source, sink, shape
-        self._most_bytes = max(LEAST_FLIGHT_BYTES, (shape.bytes_per_s or FAST) * shape.latency_s * 1.5)
+        rate = shape.bytes_per_s or FAST
+        self._chunk_bytes = int(min(max(rate * CHUNK_S, CHUNK_BYTES[0]), CHUNK_BYTES[1]))
+        self._most_bytes = max(LEAST_BYTES, rate * shape.latency_s * 1.5 + 2 * self._chunk_bytes)
+        source.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, max(LEAST_BYTES, int(rate * LATE_S)))
+        sink.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, max(LEAST_BYTES, 2 * self._chunk_bytes))
+        if sys.platform == "linux":
+            source.setsockopt(socket.SOL_SOCKET, STAMPS, 1)
         self._flying_bytes = 0
         self._broken = False
         self._room = threading.Condition()
@@ -129,21 +147,15 @@ class Direction:
             thread.join()
 
     def _read(self) -> None:
-        free, now = 0.0, time.monotonic()
-        data = b"-"
+        free, data = 0.0, b"-"
         while data:
-            before = now
             with self._room:
                 self._room.wait_for(lambda: self._flying_bytes <= self._most_bytes or self._broken)
-            asked = time.monotonic()
             try:
-                data = self._source.recv(CHUNK_BYTES)
+                data, notes, *_ = self._source.recvmsg(self._chunk_bytes, socket.CMSG_SPACE(STAMP.size))
             except OSError:
-                data = b""
-            now = time.monotonic()
-            # a chunk that was waiting for us came after the one before it; how late we are is not the link's time
-            ready = now if now - asked > IDLE_S else max(before, now - MOST_LATE_S)
-            free = max(ready, free) + (len(data) / self._shape.bytes_per_s if self._shape.bytes_per_s else 0.0)
+                data, notes = b"", []
+            free = max(_came_s(notes), free) + (len(data) / self._shape.bytes_per_s if self._shape.bytes_per_s else 0.0)
             with self._room:
                 self._flying_bytes += len(data)
             self._line.put((free + self._shape.latency_s, data))
@@ -169,6 +181,16 @@ class Direction:
             with self._room:
                 self._flying_bytes -= len(data)
                 self._room.notify()
+
+
+def _came_s(notes: list[tuple[int, int, bytes]]) -> float:
+    """When the last of what was received arrived, by the monotonic clock; now, where the kernel does not tell."""
+    stamps = [data for level, kind, data in notes if (level, kind, len(data)) == (socket.SOL_SOCKET, STAMPS, STAMP.size)]
+    if not stamps:
+        return time.monotonic()
+    seconds, nanoseconds = STAMP.unpack(stamps[0])
+    waited_s: float = max(time.time() - seconds - nanoseconds * 1e-9, 0.0)
+    return time.monotonic() - waited_s
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -113,6 +114,19 @@ def test_a_message_takes_at_least_the_delay() -> None:
             assert sock.recv(4) == b"ping"
             took.append(time.monotonic() - begin)
     assert min(took[1:]) >= 0.08  # the first may have waited for the proxy to be there
+
+
+def test_a_proxy_that_was_late_does_not_delay_what_waited() -> None:
+    with serving(parrot) as address, shaped(address, Shape(2.0)) as proxy, socket.create_connection(proxy) as sock:
+        eventually(lambda: held(proxy_process())[0] > 2)  # the connection is carried
+        pid = proxy_process()
+        os.kill(pid, signal.SIGSTOP)
+        begin = time.monotonic()
+        sock.sendall(b"ping")
+        time.sleep(1.5)
+        os.kill(pid, signal.SIGCONT)
+        assert sock.recv(4) == b"ping"
+        assert 2.0 <= time.monotonic() - begin < 3.2
 
 
 def test_a_megabyte_takes_at_least_its_time() -> None:
