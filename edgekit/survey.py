@@ -4,9 +4,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from edgekit.cluster import Shape
 from edgekit.quantity import Bytes, Count, Name, Seconds
 
-__all__ = ["Condition", "Sample", "Survey", "Way"]
+__all__ = ["BARE", "Condition", "Sample", "Survey", "Way"]
+
+BARE = Shape(0.001)
+"""A shaped link of which only the delay is emulated: all else that a message takes there is what transport and emulation take."""
 
 Condition = Literal["idle", "queued", "streamed", "computing", "together"]
 """One message at a time; small ones with several in flight; large ones without a pause; both ends busy with a network; several links
@@ -46,7 +50,8 @@ class Way(Struct, frozen=True, forbid_unknown_fields=True):
 class Survey(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format", tag="edgekit.survey"):
     """All of it, in the order in which it was measured; ``began`` in ISO 8601.
 
-    ``transport``: what carried the messages, ``secure`` or in clear.
+    ``transport``: what carried the messages, ``secure`` or in clear. ``bare``: the samples of one link that was shaped as ``BARE``; they
+    stand for all shaped links that have no samples of their own.
     """
 
     began: str
@@ -54,4 +59,5 @@ class Survey(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
     samples: tuple[Sample, ...] = ()
     transport: Name = "socket"
     secure: bool = True
+    bare: tuple[Sample, ...] = ()
     version: int = 1

@@ -6,17 +6,17 @@ The way back is assumed to have the latency of the way there.
 """
 
 from collections.abc import Callable, Iterable
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.cluster import Cluster, Link, LinkPoint, Rated
+from edgekit.cluster import Cluster, Link, LinkPoint, Rated, Shape
 from edgekit.errors import DeviceError
 from edgekit.graph import Graph
-from edgekit.survey import Condition, Sample, Survey
+from edgekit.survey import BARE, Condition, Sample, Survey
 from profilers.sharing import MARK, shared_media
 
 __all__ = ["LEAST_BYTES", "SIZES", "Fit", "cut_sizes", "theil_sen", "with_links"]
@@ -56,6 +56,8 @@ def cut_sizes(graph: Graph, count: int = 4) -> tuple[int, ...]:
 def with_links(cluster: Cluster, survey: Survey) -> Cluster:
     """The cluster with the links that were surveyed; those that do not reach each other have none.
 
+    A shaped link that was not measured is as described, and besides takes what transport and emulation take (``Survey.bare``).
+
     Raises:
         DeviceError: the samples of a link say nothing of its rate.
     """
@@ -72,6 +74,7 @@ def with_links(cluster: Cluster, survey: Survey) -> Cluster:
         joint = tuple(dict.fromkeys((*given, *(media or {}).get((source, receiver), ()))))
         computing = _rated(source, receiver, busy[source, receiver]) if (source, receiver) in busy else None
         measured.append(msgspec.structs.replace(found, media=joint, computing=computing))
+    measured += _as_described(cluster, survey, set(idle))
     apart = {(way.source, way.receiver) for way in survey.ways if way.reason is not None}
     ends = {(link.source, link.receiver) for link in measured} | apart
     kept = [link for link in cluster.links if (link.source, link.receiver) not in ends]
@@ -109,6 +112,30 @@ def _link(link: Link, source: str, receiver: str, samples: list[Sample], streame
         points=points,
         described=link.shape if link.shaped else None,
     )
+
+
+def _as_described(cluster: Cluster, survey: Survey, known: set[tuple[str, str]]) -> list[Link]:
+    """The shaped links that were not measured."""
+    if not survey.bare:
+        return []
+    idle, queued, streamed = ([s for s in survey.bare if s.condition == condition] for condition in ("idle", "queued", "streamed"))
+    ends = idle[0].source, idle[0].receiver
+    bare = _link(Link(*ends, shaped=True, described=BARE), *ends, idle, streamed, queued)
+    taken_s = max(bare.latency_s - BARE.latency_s, 0.0)
+
+    def carried(shape: Shape) -> Link:
+        rate = min(shape.bytes_per_s or bare.bytes_per_s, bare.bytes_per_s)  # no faster than this machine
+        return msgspec.structs.replace(
+            bare, latency_s=shape.latency_s + taken_s, bytes_per_s=rate, badge="spec", points=(), described=shape
+        )
+
+    names = (*(device.name for device in cluster.devices), cluster.client)
+    found = []
+    for source, receiver in permutations(names, 2):
+        link = cluster.link(source, receiver)
+        if link is not None and link.shaped and not link.fixed and (source, receiver) not in known:
+            found.append(msgspec.structs.replace(carried(link.shape), source=source, receiver=receiver, media=link.media))
+    return found
 
 
 def _taken(samples: list[Sample], queued: list[Sample], of: Callable[[Sample], float]) -> Fit:

@@ -2,13 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import permutations
 
+from msgspec.structs import replace
+
 from devices import Connection, connect
 from edgekit.api.display import showing
-from edgekit.cluster import Cluster
+from edgekit.cluster import Cluster, Link
 from edgekit.deploy.opening import connect_all
 from edgekit.deploy.transports import require_transport
 from edgekit.device import Device
@@ -17,7 +19,7 @@ from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut
 from edgekit.progress import Tell, in_turn, prefixed, silent
 from edgekit.runtime.verbs import Transport
-from edgekit.survey import Survey
+from edgekit.survey import BARE, Sample, Survey
 from profilers.links import LEAST_BYTES, SIZES, cut_sizes, with_links
 from profilers.segments import data_for, request_for
 from profilers.sharing import Direction
@@ -27,6 +29,8 @@ __all__ = ["survey", "take_survey"]
 
 COMPUTING_SIZES = (LEAST_BYTES, 16_000, 256_000, 1_000_000)
 COMPUTING_S = 1.0
+
+BARE_SIZES = (LEAST_BYTES, 16_000, 256_000, 1_000_000, 4_000_000)
 
 
 @showing("surveying")
@@ -38,13 +42,14 @@ def survey(
 ) -> Cluster:
     """The cluster with its links measured at rest, at the sizes that this graph's cuts will send, over what will carry them.
 
-    Among ``sim:`` devices there is nothing to measure: their links stay as described.
+    Shaped links stay as described, but for what transport and emulation take besides. Among ``sim:`` devices there is nothing to
+    measure: their links stay as described.
 
     Raises:
         UsageError: sim: devices among real ones.
         DeviceError: a device cannot be asked, or somebody else holds it.
     """
-    return with_links(cluster, take_survey(cluster, graph, thorough=False, tell=tell, transport=transport))
+    return with_links(cluster, take_survey(cluster, graph, tell=tell, transport=transport))
 
 
 @showing("surveying")
@@ -52,12 +57,14 @@ def take_survey(
     cluster: Cluster,
     graph: Graph | None = None,
     model: Model | None = None,
-    thorough: bool = True,
+    thorough: bool = False,
     tell: Tell = silent,
     transport: Transport = "socket",
     secure: bool = True,
 ) -> Survey:
-    """Samples of every link in both directions; ``thorough``: also several at once and, with a model, while both ends compute it.
+    """Samples of every link in both directions, at rest; of all shaped links together, which are as described, one bare one.
+
+    ``thorough``: also of each shaped link, of several links at once and, with a model, of links while both ends compute it.
 
     ``transport`` carries them, encrypted where they are to be ``secure``, as a pipeline would have it.
 
@@ -82,6 +89,9 @@ def take_survey(
         at_rest("connecting")
         connections = connect_all(devices, stack, purpose="a survey")
         require_transport(transport, connections, cluster, secure)
+        shaped = [] if thorough else [pair for pair in pairs if (link := cluster.link(*pair)) is not None and link.shaped]
+        bare = _bare(cluster, connections, shaped[0], at_rest, transport, secure) if shaped else ()
+        pairs = [pair for pair in pairs if pair not in shaped]
         idle = sample_links(cluster, connections, pairs, sizes, at_rest, transport=transport, secure=secure)
         reached = [(way.source, way.receiver) for way in idle.ways if way.reason is None]
         busy = Links((), ())
@@ -95,7 +105,17 @@ def take_survey(
             return stack.enter_context(connect(device))
 
         together = sample_together(cluster, connections, apart, opened, at_once, transport, secure) if len(apart) > 1 else ()
-    return Survey(began, idle.ways, (*idle.samples, *busy.samples, *together), transport, secure)
+    return Survey(began, idle.ways, (*idle.samples, *busy.samples, *together), transport, secure, bare)
+
+
+def _bare(
+    cluster: Cluster, connections: Mapping[str, Connection], ends: Direction, tell: Tell, transport: Transport, secure: bool
+) -> tuple[Sample, ...]:
+    """Samples of a shaped link of which only the delay is emulated."""
+    links = tuple(Link(*each, shaped=True, described=BARE) for each in (ends, ends[::-1]))
+    only = replace(cluster, links=links)
+    tell("what transport and emulation take of shaped links")
+    return sample_links(only, connections, [ends], BARE_SIZES, transport=transport, secure=secure).samples
 
 
 def _fixed(cluster: Cluster, ends: Direction) -> bool:

@@ -17,24 +17,46 @@ if TYPE_CHECKING:
 
 __all__ = ["survey"]
 
+<<<<<<< HEAD
 LEGEND = """\
 latency + rate: a message takes the latency, and its size divided by the rate; while computing: the same with busy processors
 largest message: time of the largest one that was sent; one in ten was faster, one in ten was slower
 sent again: packets that TCP repeated; medium: links of the same medium share its rate"""
+=======
+MISSED = 1.02
+"""How much more than it carries a shaped link may be described with, unsaid."""
+>>>>>>> 8686c51 (Let survey take seconds: shaped links are as described, --thorough measures them too)
 
 
 @command("survey")
 def survey(
     cluster: ClusterFile,
+<<<<<<< HEAD
     network: Annotated[Path | None, typer.Argument(help="An exported network: use its message sizes, and load.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Measure without load, with few sizes of messages.")] = False,
     replay: Annotated[Path | None, typer.Option("--replay", help="Use this survey file instead of measuring.")] = None,
+=======
+    network: Annotated[Path | None, typer.Argument(help="An exported network: what crosses its cuts is sent.")] = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Measure also shaped links, links while devices compute, and several links at once.")
+    ] = False,
+    replay: Annotated[
+        Path | None, typer.Option("--replay", help="Work the links out of a survey that was kept, instead of measuring.")
+    ] = None,
+>>>>>>> 8686c51 (Let survey take seconds: shaped links are as described, --thorough measures them too)
     transport: Carrying = "socket",
     insecure: Insecure = False,
     data: Data = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
+<<<<<<< HEAD
     """Measure the links: which device reaches which, and how fast.
+=======
+    """Measure which device reaches which, and how fast.
+
+    Shaped links between local: devices are not measured: they are as described. With --thorough all links are measured, also under
+    load, and what they share is found out.
+>>>>>>> 8686c51 (Let survey take seconds: shaped links are as described, --thorough measures them too)
 
     The cluster file stays as it is. The links are kept beside it, in cluster.measured.json, where every command finds them; the
     samples that they come from in cluster.survey.json.
@@ -49,7 +71,7 @@ def survey(
         found = read(replay, Survey)
     else:
         with progress("surveying") as tell:
-            found = api.take_survey(written, graph, model, not quick, tell, api.transport_of(transport), not insecure)
+            found = api.take_survey(written, graph, model, thorough, tell, api.transport_of(transport), not insecure)
     api.keep_survey(cluster, found)
     surveyed = api.read_cluster(cluster)
     if json:
@@ -81,6 +103,11 @@ def _print(cluster: "Cluster", survey: "Survey") -> None:
         if way.reason is not None:
             print(f"{way.source} does not reach {way.receiver}: {way.reason}")
             print("  to lead it through this machine: a [[links]] with that source and receiver, and relay = true")
+    for link in cluster.links:
+        rate = link.described.bytes_per_s if link.shaped and link.described else None
+        if rate is not None and rate > MISSED * link.bytes_per_s:
+            told = f"{link.source} → {link.receiver} is described with {rate * 1e-6:.0f} MB/s"
+            print(f"{told}; this machine carries {link.bytes_per_s * 1e-6:.0f} MB/s")
     saving = sorted({way.source for way in survey.ways if way.power_save} & {way.receiver for way in survey.ways if way.power_save})
     for name in saving:
         print(
@@ -104,4 +131,4 @@ def _computing(link: "Link") -> str:
 
 
 def _notes(link: "Link") -> list[str]:
-    return [", ".join(link.media), link.badge]
+    return [", ".join(link.media), f"{link.badge}, emulated" if link.shaped else link.badge]

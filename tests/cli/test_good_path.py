@@ -88,7 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def surveyed(folder: Path) -> Path:
     cluster = folder / "cluster.toml"
-    outcome = done("survey", folder / "net.onnx", "-c", cluster, "--quick")
+    outcome = done("survey", folder / "net.onnx", "-c", cluster)
     assert "near → far" in outcome.out and "measured" in outcome.out
     assert all(link.badge == "measured" for link in api.read_cluster(cluster).links[:-1])
     found = (folder / "cluster.measured.json").read_text()

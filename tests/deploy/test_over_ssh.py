@@ -47,7 +47,7 @@ def test_the_whole_way_over_ssh(boards: list[Host], tmp_path: Path, monkeypatch:
     devices = "".join(f'[[devices]]\nname = "{board.name}"\naddress = "{board.address}"\n' for board in boards)
     Path("cluster.toml").write_text(f'name = "lab"\n{devices}[[links]]\nsource = "*"\nreceiver = "*"\nbytes_per_s = 12.5e6\n')
     for command in (
-        "survey net.onnx -c cluster.toml --quick",
+        "survey net.onnx -c cluster.toml",
         "survey net.onnx -c cluster.toml --replay cluster.survey.json",
         "profile net.onnx -c cluster.toml -o run --seconds 0.1",
         "partition net.onnx -c cluster.toml -p run -o run/front.json --measure",
@@ -238,7 +238,7 @@ def test_a_device_of_this_machine_can_be_dialled_by_others_that_send_to_it(lab: 
     net = serial()
     here = f"{boards[0].ip.rpartition('.')[0]}.1"
     mixed = Cluster((boards[0].device(), Device("here"), Device("beside")), (Link(ANY, ANY, 0.0005, 12.5e6),), name="mixed")
-    assert [way.reason for way in api.take_survey(mixed, net.graph, thorough=False).ways if way.reason] == []
+    assert [way.reason for way in api.take_survey(mixed, net.graph).ways if way.reason] == []
     plan = split(net.graph, (0, 2, "one"), (2, 4, "here"), (4, 5, "beside"))
     with api.deploy(plan, net.graph, net.model, mixed) as pipeline, pipeline.client() as client:
         assert [host for host, _ in pipeline.addresses.values()] == [boards[0].ip, here, "127.0.0.1", "127.0.0.1"]
@@ -253,7 +253,7 @@ def test_machines_that_do_not_reach_each_other_are_joined_by_a_relay_that_was_as
         run("ip", "netns", "exec", here.space, "ip", "route", "add", "unreachable", there.ip)
     devices = (left.device(), right.device())
     apart = Cluster(devices, (Link(ANY, ANY, 0.0005, 12.5e6),), name="apart")
-    survey = api.take_survey(apart, net.graph, thorough=False)
+    survey = api.take_survey(apart, net.graph)
     assert {(way.source, way.receiver) for way in survey.ways if way.reason} == {("left", "right"), ("right", "left")}
     assert api.with_links(apart, survey).link("left", "right") is None
 

@@ -176,6 +176,6 @@ def test_torch_rpc_is_not_led_past_a_shaper_or_relay(link: Link) -> None:
 
 
 def test_links_are_surveyed_over_torch_rpc_in_clear() -> None:
-    survey = api.take_survey(local("a", "b"), serial().graph, thorough=False, transport="torch", secure=False)
+    survey = api.take_survey(local("a", "b"), serial().graph, transport="torch", secure=False)
     assert (survey.transport, survey.secure) == ("torch", False) and all(way.reason is None for way in survey.ways)
     assert {(sample.source, sample.receiver) for sample in survey.samples} >= {("client", "a"), ("a", "b"), ("b", "client")}

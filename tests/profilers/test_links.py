@@ -169,6 +169,30 @@ def test_one_bad_point_in_five_does_not_move_the_line(order: tuple[int, ...]) ->
     assert theil_sen([1.0, 1.0], [2.0, 4.0]) == (3.0, 0.0)
 
 
+def bare(rate: float) -> Survey:
+    """A link of a millisecond's delay that takes 3 ms there and back, and carries so much."""
+    sizes = (1, 1000, 1_000_000)
+    idle = [Sample("a", "b", "idle", size, (0.003 + size / rate,) * 9, 4e-4 + size * 1e-9, 2e-4) for size in sizes]
+    streamed = [Sample("a", "b", "streamed", size, (size / rate,) * 20) for size in (250_000, 1_000_000)]
+    return Survey("today", bare=(*idle, *streamed))
+
+
+def test_shaped_links_that_were_not_measured_take_what_the_transport_does_besides() -> None:
+    shaped = Link(ANY, ANY, 0.01, 1e6, media=("air",), shaped=True)
+    cluster = with_links(Cluster((Device("a"), Device("b")), (Link("a", "b", 0.5), shaped)), bare(2e8))
+    assert cluster.link("a", "b") == Link("a", "b", 0.5)
+    link = cluster.link("client", "a")
+    assert link is not None and (link.badge, link.media, link.shape, link.points) == ("spec", ("air",), Shape(0.01, 1e6), ())
+    assert link.transfer_s(1_000_000) == pytest.approx(1.0105)  # the delay, half a millisecond of the transport, and a second
+    assert link.send_s(1000) == pytest.approx(2e-4 + 1e-6) and link.receive_s(1000) == pytest.approx(1e-4)
+
+
+def test_no_shaped_link_is_faster_than_what_this_machine_carries() -> None:
+    cluster = Cluster((Device("a"),), (Link("client", "a", 0.01, 1e9, shaped=True),))
+    link = with_links(cluster, bare(2e8)).link("client", "a")
+    assert link is not None and link.bytes_per_s == pytest.approx(2e8) and link.shape == Shape(0.01, 1e9)
+
+
 def test_small_sizes_that_differ_by_noise_alone_do_not_move_the_line() -> None:
     x = [1.0, 500.0, 700.0, 1000.0, 1300.0, 32_000.0, 1_000_000.0]
     y = [5e-5, 4e-5, 3e-5, 2e-5, 1e-5, 6e-5, 1e-3]
