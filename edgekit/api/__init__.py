@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from devices.chaos import Chaos, Faults
     from devices.inventory import known as all_devices
     from edgekit.api.beginning import first_cluster, write_first_cluster
+    from edgekit.api.benches import Bench, bench, named_device
     from edgekit.api.clusters import HERE, cluster_name, keep_survey, keep_tunings, pipeline_name, read_cluster
     from edgekit.api.demo import demo
     from edgekit.api.evolving import evolved, trial_of
@@ -60,6 +61,7 @@ if TYPE_CHECKING:  # each is imported when it is first used
 
 __all__ = [
     "HERE",
+    "Bench",
     "Chaos",
     "Evaluated",
     "Event",
@@ -84,6 +86,7 @@ __all__ = [
     "Submitting",
     "all_devices",
     "attach",
+    "bench",
     "by_type",
     "clock_words",
     "cluster_name",
@@ -111,6 +114,7 @@ __all__ = [
     "learn",
     "load",
     "measure_losses",
+    "named_device",
     "needs",
     "partition",
     "perfetto",

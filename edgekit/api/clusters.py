@@ -104,14 +104,8 @@ def keep_survey(path: str | Path, survey: Survey) -> None:
 
     write(_beside(path, "survey"), survey)
     cluster = read_cluster(path, surveyed=False)
-<<<<<<< HEAD
-    ends = {(sample.source, sample.receiver) for sample in survey.samples}
-    found = (link for link in with_links(cluster, survey).links if not link.fixed)
-    links = tuple(link for link in found if (link.source, link.receiver) in ends)
-=======
     written = set(cluster.links)
     links = tuple(link for link in with_links(cluster, survey).links if link not in written and not link.fixed)
->>>>>>> 8686c51 (Let survey take seconds: shaped links are as described, --thorough measures them too)
     apart = tuple((way.source, way.receiver) for way in survey.ways if way.reason is not None)
     write(
         _beside(path, "measured"),

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["demo", "profile", "report"]
 
-UNSTEADY = 0.05
-"""Difference between two halves of the samples that is worth a word."""
-
 CONTENDED_HINT = (
     "contended: something else used its processor meanwhile, so its times are too long; stop that (top shows it) or pin the device "
     "to cores of its own (cores in cluster.toml), then profile again"
@@ -109,7 +106,7 @@ def profile(
         return
     table(
         f"{graph.name}, whole network in {graph.precision}",
-        ["device", "median", "p10", "p90", "runs", "load peak", "run peak", "kernels", "mapped", "remarks"],
+        ["device", "threads", "median", "p10", "p90", "runs", "load peak", "run peak", "kernels", "mapped", "remarks"],
         _profile_rows(every),
     )
     print(LEGEND)
@@ -127,24 +124,14 @@ def profile(
 
 
 def _profile_rows(found: "list[Profile]") -> list[list[str]]:
-    from edgekit.cli.kernels import unsupported
+    from edgekit.cli.kernels import flags_of, threads_of
 
     rows = []
     for one in found:
-        whole, held = one.whole, one.conditions
-        flags = [
-            *([one.variant.precision] if one.twin else []),
-            *([one.badge] if one.badge != "measured" else []),
-            *(["emulated"] if one.emulated else []),
-            *([f"contended {held.wall_over_cpu:.2f}"] if held.contended else []),
-            *([f"stolen {held.stolen:.0%}"] if held.robbed else []),
-            *([f"unsteady {whole.repeatability:.0%}"] if (whole.repeatability or 0) > UNSTEADY else []),
-            *held.throttled,
-            *([unsupported(one)] if one.widened else []),
-        ]
+        whole = one.whole
         peaks = ["" if nbytes is None else mb(nbytes) for nbytes in (whole.load_peak_bytes, whole.run_peak_bytes)]
-        times = [ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s)]
-        rows.append([one.device, *times, str(whole.samples), *peaks, str(len(one.kernels)), f"{one.coverage:.0%}", ", ".join(flags)])
+        figures = [threads_of(one), ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s), str(whole.samples)]
+        rows.append([one.device, *figures, *peaks, str(len(one.kernels)), f"{one.coverage:.0%}", ", ".join(flags_of(one))])
     return rows
 
 

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from edgekit.api import KernelRow, Profile
     from edgekit.energy import Energy
 
-__all__ = ["energy_line", "inspect_profile", "print_difference", "unsupported"]
+__all__ = ["energy_line", "flags_of", "inspect_profile", "memory_line", "print_difference", "threads_of", "unsupported"]
 
 TOP = 10
+
+UNSTEADY = 0.05
+"""Difference between two halves of the samples that is worth a word."""
 
 
 def inspect_profile(path: Path, json: bool, csv: Path | None, trace: Path | None, network: Path | None) -> None:
@@ -85,11 +88,32 @@ def _print(profile: "Profile") -> None:
     print(f"whole network: {spread}, MAD {ms(whole.mad_s)}, {counted(whole.samples, 'run')}{apart}", end="")
     print(f" | {profile.coverage:.0%} of the optimised nodes mapped, {profile.folded} original ones folded")
 
-    print(_memory_line(profile))
+    print(memory_line(profile))
     if profile.energy is not None:
         print(energy_line(profile.energy))
     if profile.widened:
         print(unsupported(profile))
+
+
+def threads_of(profile: "Profile") -> str:
+    """How many threads it ran on, of how many cores: ``1 of 4 cores``."""
+    cores = profile.conditions.core_count
+    return f"{profile.variant.threads} of {cores} core{'s' * (cores != 1)}" if cores else str(profile.variant.threads)
+
+
+def flags_of(profile: "Profile") -> list[str]:
+    """What there is to know of its times: where they come from, and what disturbed them."""
+    whole, held = profile.whole, profile.conditions
+    return [
+        *([profile.variant.precision] if profile.twin else []),
+        *([profile.badge] if profile.badge != "measured" else []),
+        *(["emulated"] if profile.emulated else []),
+        *([f"contended {held.wall_over_cpu:.2f}"] if held.contended else []),
+        *([f"stolen {held.stolen:.0%}"] if held.robbed else []),
+        *([f"unsteady {whole.repeatability:.0%}"] if (whole.repeatability or 0) > UNSTEADY else []),
+        *held.throttled,
+        *([unsupported(profile)] if profile.widened else []),
+    ]
 
 
 def unsupported(profile: "Profile") -> str:
@@ -97,7 +121,8 @@ def unsupported(profile: "Profile") -> str:
     return f"{profile.variant.precision} not supported: {counted(profile.widened, 'kernel')} in fp32 instead"
 
 
-def _memory_line(profile: "Profile") -> str:
+def memory_line(profile: "Profile") -> str:
+    """What its process took, loading and running."""
     whole = profile.whole
     named = (("loading", whole.load_peak_bytes), ("running", whole.run_peak_bytes), ("at the most", whole.memory_bytes))
     peaks = ", ".join(f"{name} {mb(nbytes)}" for name, nbytes in named if nbytes is not None)

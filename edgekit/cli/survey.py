@@ -17,46 +17,31 @@ if TYPE_CHECKING:
 
 __all__ = ["survey"]
 
-<<<<<<< HEAD
 LEGEND = """\
 latency + rate: a message takes the latency, and its size divided by the rate; while computing: the same with busy processors
 largest message: time of the largest one that was sent; one in ten was faster, one in ten was slower
 sent again: packets that TCP repeated; medium: links of the same medium share its rate"""
-=======
+
 MISSED = 1.02
 """How much more than it carries a shaped link may be described with, unsaid."""
->>>>>>> 8686c51 (Let survey take seconds: shaped links are as described, --thorough measures them too)
 
 
 @command("survey")
 def survey(
     cluster: ClusterFile,
-<<<<<<< HEAD
     network: Annotated[Path | None, typer.Argument(help="An exported network: use its message sizes, and load.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Measure without load, with few sizes of messages.")] = False,
-    replay: Annotated[Path | None, typer.Option("--replay", help="Use this survey file instead of measuring.")] = None,
-=======
-    network: Annotated[Path | None, typer.Argument(help="An exported network: what crosses its cuts is sent.")] = None,
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="Measure also shaped links, links while devices compute, and several links at once.")
+        bool, typer.Option("--thorough", help="Measure also shaped links, links under load, and links at the same time.")
     ] = False,
-    replay: Annotated[
-        Path | None, typer.Option("--replay", help="Work the links out of a survey that was kept, instead of measuring.")
-    ] = None,
->>>>>>> 8686c51 (Let survey take seconds: shaped links are as described, --thorough measures them too)
+    replay: Annotated[Path | None, typer.Option("--replay", help="Use this survey file instead of measuring.")] = None,
     transport: Carrying = "socket",
     insecure: Insecure = False,
     data: Data = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-<<<<<<< HEAD
     """Measure the links: which device reaches which, and how fast.
-=======
-    """Measure which device reaches which, and how fast.
 
-    Shaped links between local: devices are not measured: they are as described. With --thorough all links are measured, also under
-    load, and what they share is found out.
->>>>>>> 8686c51 (Let survey take seconds: shaped links are as described, --thorough measures them too)
+    Shaped links between local: devices are not measured: edgekit makes them as they are described. --thorough measures them too.
 
     The cluster file stays as it is. The links are kept beside it, in cluster.measured.json, where every command finds them; the
     samples that they come from in cluster.survey.json.

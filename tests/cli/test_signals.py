@@ -91,7 +91,8 @@ def place(folder: Path, tmp_path: Path) -> Iterator[Place]:
 
 
 PROFILE = "profile net.onnx -c cluster.toml -o out"
-SURVEY = "survey net.onnx -c cluster.toml"
+SURVEY = "survey net.onnx -c cluster.toml --thorough"
+BENCH = "bench net.onnx --seconds 5"
 PARTITION = "partition net.onnx -c quick.toml -p profiles -o out.json --measure"
 DEPLOY = "deploy plan.json -g net.onnx -c cluster.toml"
 VERIFY = "verify plan.json -g net.onnx -c cluster.toml --seconds 0.2"
@@ -107,6 +108,7 @@ MOMENTS = [
     (DEPLOY, "deploying: loading stages", 0.3),
     (DEPLOY, "deploying: comparing", 0.0),
     (VERIFY, "verifying: capacity", 0.3),
+    (BENCH, "bench: round 1", 0.3),
 ]
 
 
@@ -121,7 +123,7 @@ def test_an_interruption_stops_everything(place: Place, line: str, text: str, de
 
 def test_an_interrupted_demo_stops_everything(place: Place, folder: Path) -> None:
     small = f"import edgekit.api.demo, sys\nsys.modules['edgekit.api.demo'].NETWORK = {str(folder / 'net.onnx')!r}"
-    code, err = place.stopped(f"demo -o {place.temp}", "  near → middle", 0.2, signal.SIGINT, small)
+    code, err = place.stopped(f"demo -o {place.temp}", "  what transport and emulation take", 0.2, signal.SIGINT, small)
     assert code == 130, err
     assert "interrupted; what this command started has been stopped" in err.splitlines()
 

@@ -1,0 +1,65 @@
+"""What a network takes on one device, in one call: no cluster file, nothing to export, the number of threads found by trying."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from devices import inventory
+from devices.describing import completed
+from edgekit.api.steps import export, load
+from edgekit.deploy.opening import connect_all
+from edgekit.device import Device
+from edgekit.graph import Graph
+from edgekit.profile import Profile
+from edgekit.tuning import Tuning
+from profilers.profiling import profile_graph
+from profilers.tuning import tune_device
+
+__all__ = ["HERE", "Bench", "bench", "named_device"]
+
+HERE = Device("this machine")
+
+Tell = Callable[[str], None]
+
+
+class Bench(NamedTuple):
+    """A network, its times in each setting that was tried (None: a ``sim:`` device has but one), and its profile in the best one."""
+
+    graph: Graph
+    tuning: Tuning | None
+    profile: Profile
+
+
+def named_device(name: str | None) -> Device:
+    """This machine, or the device of an address such as ``ssh://pi@pi.local`` or ``sim:pi5``, or the one added by a name.
+
+    Raises:
+        UsageError: no device of that name was added.
+    """
+    if name is None:
+        return HERE
+    return completed(Device(name, name)) if ":" in name else completed(inventory.find([name])[0])
+
+
+def bench(target: str, device: Device = HERE, inputs: Sequence[str] = (), budget_s: float = 5.0, tell: Tell = lambda text: None) -> Bench:
+    """Try the numbers of threads that are worth it, then profile with the best one.
+
+    ``target`` and ``inputs`` are as for ``export``. ``budget_s`` is for the settings, of which each is measured once in any case.
+
+    Raises:
+        GraphError: the network cannot be read, or a shape of it is not fixed.
+        DeviceError: the device cannot be asked, or somebody else holds it.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-")))
+        tell("reading the network")
+        export(target, folder / "net.onnx", inputs)
+        graph, model = load(folder / "net.onnx")
+        tell(f"connecting to {device.name}")
+        connection = connect_all((device,), stack, purpose="a bench")[device.name]
+        tuning = tune_device(graph, model, connection, budget_s=budget_s, tell=tell) if device.scheme != "sim" else None
+        tell("profiling")
+        variant = tuning.best if tuning else None
+        return Bench(graph, tuning, profile_graph(graph, model, connection, variant, budget_s=max(budget_s / 5, 0.5)))
