@@ -86,10 +86,12 @@ def tune_device(
     before: Tuning | None = None,
     tell: Tell = silent,
     keep: Keep = lambda tuning: None,
+    most_threads: int | None = None,
 ) -> Tuning:
     """Measure every setting that ``before`` lacks, in one round at least, then in more while the time budget lasts.
 
-    ``before`` counts where it is of the same graph and device under the same conditions. ``keep`` gets what is known after each round.
+    ``before`` counts where it is of the same graph and device under the same conditions. ``keep`` gets what is known after each
+    round. ``most_threads``: None: as many as there are cores.
 
     Raises:
         UsageError: a sim: device, which has but one speed.
@@ -105,12 +107,13 @@ def tune_device(
     found = known or Tuning(graph.digest, device.name, conditions, default, (), emulated=device.emulated)
     done = {time.setting for time in found.times} | {refusal.setting for refusal in found.refused}
     cores = len(device.cores) if device.cores else facts.machine.cores
+    cores = min(cores, most_threads or cores)
     left = [setting for setting in settings_for(default.variant, facts.providers, cores, batches) if setting not in done]
     bench = _Bench(graph, model, connection, left)
     samples: list[_Sample] = []
     order = random.Random(0)
-    began, rounds = monotonic(), ROUNDS
-    for number in range(1, ROUNDS + 1 if left else 1):
+    began, rounds = monotonic(), ROUNDS if left else 0 if known else 1
+    for number in range(1, rounds + 1):
         began_round = monotonic()
         order.shuffle(left)
         left = [setting for setting in left if setting not in bench.refused]

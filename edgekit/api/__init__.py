@@ -18,6 +18,7 @@ from edgekit.imports import postpone
 if TYPE_CHECKING:  # each is imported when it is first used
     from devices.chaos import Chaos, Faults
     from devices.inventory import known as all_devices
+    from edgekit.api.auto import auto
     from edgekit.api.beginning import first_cluster, write_first_cluster
     from edgekit.api.benches import Bench, bench, named_device
     from edgekit.api.clusters import HERE, cluster_name, keep_survey, keep_tunings, pipeline_name, read_cluster
@@ -86,6 +87,7 @@ __all__ = [
     "Submitting",
     "all_devices",
     "attach",
+    "auto",
     "bench",
     "by_type",
     "clock_words",

@@ -43,11 +43,12 @@ def measure_front(
     doubt_s: float,
     tell: Tell,
     keep: Keep,
+    most_s: float = float("inf"),
 ) -> tuple[Front, Profiles]:
     """The front with every segment on it measured, and the profiles behind it. ``search`` finds the front of profiles.
 
     For ``doubt_s`` more it measures segments that would end on the front if they were as quick as estimates have
-    turned out to be wrong: optimism finds what a pessimistic estimate hides.
+    turned out to be wrong: optimism finds what a pessimistic estimate hides. After ``most_s`` each segment is measured only once.
 
     Raises:
         DeviceError: a device is not what it was when it was profiled, or was lost; what was measured has been kept.
@@ -63,9 +64,9 @@ def measure_front(
 
     with ExitStack() as stack:
         bench = _Bench(graph, model, cluster, known, stack, tell, keep)
-        front = solved()
+        front, end = solved(), time.monotonic() + most_s
         while missing := _unmeasured(front, known):  # ends: a round measures what no round before it has
-            bench.measure(missing)
+            bench.measure(missing, max(end - time.monotonic(), 0.0))
             front = solved()
         end = time.monotonic() + doubt_s
         while (left_s := end - time.monotonic()) > 0 and (missing := _unmeasured(hopeful(), known)):

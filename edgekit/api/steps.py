@@ -261,11 +261,13 @@ def partition(
     doubt_s: float = 0.0,
     tell: Tell = silent,
     keep: Keep = _forget,
+    most_s: float = float("inf"),
 ) -> tuple[Front, Profiles]:
     """The front that answers a question, and the profiles behind it; see ``partitioner.exact.solve``.
 
     With ``measure``, segments that end on the front are measured on their devices and the front is solved again,
     until nothing on it is estimated; then, for ``doubt_s``, those that may belong on it were they quicker than estimated.
+    After ``most_s`` a segment on the front is measured once, however much its times vary.
     Where the question holds losses of accuracy, these are minimised too.
 
     Raises:
@@ -281,7 +283,7 @@ def partition(
     if measure and model is not None:
         from edgekit.api.measuring import measure_front
 
-        return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep)
+        return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep, most_s)
     tell("searching for the front")
     return search(profiles), dict(profiles)
 

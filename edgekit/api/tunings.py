@@ -27,6 +27,7 @@ def tune(
     known: Mapping[str, Tuning] | None = None,
     tell: Tell = silent,
     keep: Callable[[Tuning], None] = lambda tuning: None,
+    most_threads: int | None = None,
 ) -> dict[str, Tuning]:
     """What the graph takes on each device with each execution provider, number of threads and batch. One device at a time.
 
@@ -46,5 +47,5 @@ def tune(
             connection = connect_all((device,), stack, purpose="a tuning")[device.name]
             before = known.get(device.name) if known else None
             here = prefixed(turn, device.name)
-            found[device.name] = tune_device(graph, model, connection, batches, budget_s, before, here, keep)
+            found[device.name] = tune_device(graph, model, connection, batches, budget_s, before, here, keep, most_threads)
     return found

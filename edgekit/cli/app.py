@@ -123,6 +123,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_insist, args=(delivered(),), name="signals", daemon=True).start()
+    import edgekit.cli.auto
     import edgekit.cli.bench
     import edgekit.cli.chaos
     import edgekit.cli.cluster

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import typer.testing
 
+import edgekit.cli.auto
 import edgekit.cli.bench
 import edgekit.cli.chaos
 import edgekit.cli.cluster

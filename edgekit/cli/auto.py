@@ -1,0 +1,39 @@
+"""The command that goes the whole way to plans that can be deployed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgekit.cli.app import command
+from edgekit.cli.console import steps
+from edgekit.cli.options import ClusterFile
+
+__all__ = ["auto"]
+
+
+@command("auto")
+def auto(
+    network: Annotated[str, typer.Argument(help="An .onnx file, or PACKAGE.MODULE:FACTORY of a torch network.")],
+    cluster: ClusterFile,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to keep the run in; unless given, runs/ and the network's name.")
+    ] = None,
+    shapes: Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: 1x3x224x224 or NAME:1x3x224x224.")] = None,
+) -> None:
+    """Measure links and devices, choose threads, find the best plans, and say how to deploy one.
+
+    What the folder holds already, and still holds true, is not measured again: run it again after it was interrupted.
+    """
+    from edgekit import api
+    from edgekit.cli.fronts import print_front
+
+    folder = output or Path("runs") / (Path(network).stem if network.endswith(".onnx") else network.rpartition(":")[2])
+    with steps(6) as (step, tell):
+        done = api.auto(network, cluster, folder, shapes or (), step, tell)
+    run = api.Run(folder)
+    print_front(done.front, run)
+    print(done.front.choice(done.front.knee()))
+    print(f"pictures: {' '.join(map(str, done.pictures))}")
+    verb = "verify" if any(device.scheme == "sim" for device in done.cluster.devices) else "deploy"
+    print(f"next: edgekit {verb} {run.front} -g {run.graph} -c {cluster}")
