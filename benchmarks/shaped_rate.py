@@ -71,7 +71,11 @@ def rate_of(marks: list[tuple[float, int]]) -> float:
 
 def raw(shape: Shape, seconds: float) -> Carried:
     marks: list[tuple[float, int]] = []
-    with sink(marks) as address, open_routes([Route(*address, shape, shape)]) as (proxy,), socket.create_connection(proxy) as sock:
+    with (
+        sink(marks) as address,
+        open_routes([Route(*address, shape, shape)]) as (proxy,),
+        socket.create_connection(proxy) as sock,
+    ):
         end, piece = time.perf_counter() + seconds, bytes(PIECE_BYTES)
         while time.perf_counter() < end:
             sock.sendall(piece)
@@ -109,9 +113,15 @@ def main() -> int:
         for rate in asked.rates:
             shape = Shape(asked.delay * 1e-3, rate * 1e6)
             through = raw(shape, asked.seconds)
-            before, began = os.times().children_user + os.times().children_system, time.perf_counter()
+            before, began = (
+                os.times().children_user + os.times().children_system,
+                time.perf_counter(),
+            )
             over = linked(shape, asked.seconds, near, far)
-            used, took = os.times().children_user + os.times().children_system - before, time.perf_counter() - began
+            used, took = (
+                os.times().children_user + os.times().children_system - before,
+                time.perf_counter() - began,
+            )
             ratios = [each.bytes_per_s / shape.bytes_per_s for each in (through, over)]  # type: ignore[operator]
             missed += any(abs(ratio - 1) > ALLOWED for ratio in ratios)
             print(

@@ -46,11 +46,17 @@ class Auto(NamedTuple):
 
 
 def auto(
-    target: str, path: Path, folder: Path, inputs: Sequence[str] = (), step: Tell = lambda text: None, tell: Tell = lambda text: None
+    target: str,
+    path: Path,
+    folder: Path,
+    inputs: Sequence[str] = (),
+    data: Path | None = None,
+    step: Tell = lambda text: None,
+    tell: Tell = lambda text: None,
 ) -> Auto:
     """Export, survey, tune threads, profile, partition with measuring, report; ``step`` and ``tell`` hear how it goes.
 
-    ``target`` and ``inputs`` are as for ``export``, ``path`` is a cluster file. What the folder holds, and what was measured beside the
+    ``target``, ``inputs`` and ``data`` are as for ``export``, ``path`` is a cluster file. What the folder holds, and what was measured beside the
     cluster file, is used again where it is of the same network, device and conditions.
 
     Raises:
@@ -60,8 +66,8 @@ def auto(
     run = Run(folder)
     step("reading the network")
     if not run.graph.exists() or Path(target).resolve() != run.graph.resolve():
-        export(target, run.graph, inputs)
-    graph, model = load(run.graph)
+        export(target, run.graph, inputs, data=data)
+    graph, model = load(run.graph, data=data)
     step("measuring the links")
     _survey(path, graph, tell)
     step("trying numbers of threads")
@@ -71,7 +77,17 @@ def auto(
     step("profiling the devices")
     profiles = _profiles(graph, model, cluster, run, tell)
     step("partitioning, and measuring what ends on the front")
-    front, _ = partition(graph, model, cluster, profiles, USUAL, measure=True, most_s=FRONT_S, tell=tell, keep=run.keep)
+    front, _ = partition(
+        graph,
+        model,
+        cluster,
+        profiles,
+        USUAL,
+        measure=True,
+        most_s=FRONT_S,
+        tell=tell,
+        keep=run.keep,
+    )
     write(run.front, front)
     write(run.plan, front.knee())
     step("drawing")

@@ -43,10 +43,17 @@ def named_device(name: str | None) -> Device:
     return completed(Device(name, name)) if ":" in name else completed(inventory.find([name])[0])
 
 
-def bench(target: str, device: Device = HERE, inputs: Sequence[str] = (), budget_s: float = 5.0, tell: Tell = lambda text: None) -> Bench:
+def bench(
+    target: str,
+    device: Device = HERE,
+    inputs: Sequence[str] = (),
+    data: Path | None = None,
+    budget_s: float = 5.0,
+    tell: Tell = lambda text: None,
+) -> Bench:
     """Try the numbers of threads that are worth it, then profile with the best one.
 
-    ``target`` and ``inputs`` are as for ``export``. ``budget_s`` is for the settings, of which each is measured once in any case.
+    ``target``, ``inputs`` and ``data`` are as for ``export``. ``budget_s`` is for the settings, of which each is measured once in any case.
 
     Raises:
         GraphError: the network cannot be read, or a shape of it is not fixed.
@@ -55,11 +62,15 @@ def bench(target: str, device: Device = HERE, inputs: Sequence[str] = (), budget
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-")))
         tell("reading the network")
-        export(target, folder / "net.onnx", inputs)
-        graph, model = load(folder / "net.onnx")
+        export(target, folder / "net.onnx", inputs, data=data)
+        graph, model = load(folder / "net.onnx", data=data)
         tell(f"connecting to {device.name}")
         connection = connect_all((device,), stack, purpose="a bench")[device.name]
         tuning = tune_device(graph, model, connection, budget_s=budget_s, tell=tell) if device.scheme != "sim" else None
         tell("profiling")
         variant = tuning.best if tuning else None
-        return Bench(graph, tuning, profile_graph(graph, model, connection, variant, budget_s=max(budget_s / 5, 0.5)))
+        return Bench(
+            graph,
+            tuning,
+            profile_graph(graph, model, connection, variant, budget_s=max(budget_s / 5, 0.5)),
+        )

@@ -7,7 +7,7 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import steps
-from edgekit.cli.options import ClusterFile
+from edgekit.cli.options import ClusterFile, Data
 
 __all__ = ["auto"]
 
@@ -17,9 +17,18 @@ def auto(
     network: Annotated[str, typer.Argument(help="An .onnx file, or PACKAGE.MODULE:FACTORY of a torch network.")],
     cluster: ClusterFile,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder to keep the run in; unless given, runs/ and the network's name.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Folder to keep the run in; unless given, runs/ and the network's name.",
+        ),
     ] = None,
-    shapes: Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: 1x3x224x224 or NAME:1x3x224x224.")] = None,
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="Shape of an input: 1x3x224x224 or NAME:1x3x224x224."),
+    ] = None,
+    data: Data = None,
 ) -> None:
     """Measure links and devices, choose threads, find the best plans, and say how to deploy one.
 
@@ -30,7 +39,7 @@ def auto(
 
     folder = output or Path("runs") / (Path(network).stem if network.endswith(".onnx") else network.rpartition(":")[2])
     with steps(6) as (step, tell):
-        done = api.auto(network, cluster, folder, shapes or (), step, tell)
+        done = api.auto(network, cluster, folder, shapes or (), data, step, tell)
     run = api.Run(folder)
     print_front(done.front, run)
     print(done.front.choice(done.front.knee()))

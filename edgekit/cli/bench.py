@@ -7,6 +7,7 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import ms, progress, table
+from edgekit.cli.options import Data
 
 if TYPE_CHECKING:
     from edgekit.api import Bench, Profile
@@ -23,11 +24,20 @@ def bench(
     device: Annotated[
         str | None,
         typer.Option(
-            "-d", "--device", help="A device that was added, or an address such as ssh://USER@HOST or sim:pi5; else this machine."
+            "-d",
+            "--device",
+            help="A device that was added, or an address such as ssh://USER@HOST or sim:pi5; else this machine.",
         ),
     ] = None,
-    shapes: Annotated[list[str] | None, typer.Option("--input", help="Shape of an input: 1x3x224x224 or NAME:1x3x224x224.")] = None,
-    seconds: Annotated[float, typer.Option(help="Time for all settings; each is measured once in any case.", min=0.1)] = 5.0,
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="Shape of an input: 1x3x224x224 or NAME:1x3x224x224."),
+    ] = None,
+    seconds: Annotated[
+        float,
+        typer.Option(help="Time for all settings; each is measured once in any case.", min=0.1),
+    ] = 5.0,
+    data: Data = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Measure a network on one device: latency with each number of threads, where the time goes, memory.
@@ -39,9 +49,18 @@ def bench(
     from edgekit import api
 
     with progress("bench") as tell:
-        found = api.bench(network, api.named_device(device), shapes or (), seconds, tell)
+        found = api.bench(network, api.named_device(device), shapes or (), data, seconds, tell)
     if json:
-        print(msgspec.json.encode({"format": "edgekit.bench", "version": 1, "tuning": found.tuning, "profile": found.profile}).decode())
+        print(
+            msgspec.json.encode(
+                {
+                    "format": "edgekit.bench",
+                    "version": 1,
+                    "tuning": found.tuning,
+                    "profile": found.profile,
+                }
+            ).decode()
+        )
         return
     _settings(Path(network).stem if network.endswith(".onnx") else network, found)
     _kernels(found.profile)
@@ -52,11 +71,25 @@ def _settings(name: str, found: "Bench") -> None:
     profile, tuning = found.profile, found.tuning
     print(f"{name} on {profile.device} ({profile.badge}{', emulated' if profile.emulated else ''}), one frame at a time")
     if tuning is None:
-        rows = [[str(profile.variant), ms(profile.whole.p50_s), ms(profile.whole.p90_s), f"{1 / profile.whole.p50_s:.1f}", ""]]
+        rows = [
+            [
+                str(profile.variant),
+                ms(profile.whole.p50_s),
+                ms(profile.whole.p90_s),
+                f"{1 / profile.whole.p50_s:.1f}",
+                "",
+            ]
+        ]
     else:
         best = tuning.best
         rows = [
-            [_words(each.setting), ms(each.p50_s), ms(each.p90_s), f"{1 / each.p50_s:.1f}", "best" if each.setting.variant == best else ""]
+            [
+                _words(each.setting),
+                ms(each.p50_s),
+                ms(each.p90_s),
+                f"{1 / each.p50_s:.1f}",
+                "best" if each.setting.variant == best else "",
+            ]
             for each in tuning.times
         ]
     table("", ["setting", "p50", "p90", "frames/s", ""], rows)
@@ -80,7 +113,14 @@ def _kernels(profile: "Profile") -> None:
     rest = rows[TOP:]
     if rest:
         share = sum(row.share for row in rest)
-        drawn.append([f"{len(rest)} more types", str(sum(row.kernels for row in rest)), f"{share:.1%}", ms(share * profile.whole.p50_s)])
+        drawn.append(
+            [
+                f"{len(rest)} more types",
+                str(sum(row.kernels for row in rest)),
+                f"{share:.1%}",
+                ms(share * profile.whole.p50_s),
+            ]
+        )
     if drawn:
         print()
         table("where the time goes", ["kernels by type", "count", "share", "time"], drawn)

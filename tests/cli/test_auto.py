@@ -38,13 +38,24 @@ def test_one_command_leads_to_a_deploy_command_and_measures_nothing_twice(folder
     assert first.code == 0, first.err
     run = folder / "run"
     assert first.out.splitlines()[-1] == f"next: edgekit deploy {run}/front.json -g {run}/net.onnx -c {folder}/cluster.toml"
-    kept = ("net.onnx", "cluster.json", "near.profile.json", "far.profile.json", "front.json", "plan.json", "pareto.png")
+    kept = (
+        "net.onnx",
+        "cluster.json",
+        "near.profile.json",
+        "far.profile.json",
+        "front.json",
+        "plan.json",
+        "pareto.png",
+    )
     assert all((run / name).is_file() for name in kept), sorted(path.name for path in run.iterdir())
     before = (run / "near.profile.json").read_text(), (folder / "cluster.measured.json").read_text()
     again = edgekit_run(*command)
     assert again.code == 0 and "near: as before" in again.err and "far: as before" in again.err
     assert "what transport and emulation take" in first.err and "what transport and emulation take" not in again.err
-    assert before == ((run / "near.profile.json").read_text(), (folder / "cluster.measured.json").read_text())
+    assert before == (
+        (run / "near.profile.json").read_text(),
+        (folder / "cluster.measured.json").read_text(),
+    )
 
 
 def test_another_network_is_profiled_anew(folder: Path) -> None:

@@ -20,7 +20,14 @@ def test_a_network_is_measured_on_this_machine_with_each_number_of_threads(netwo
     outcome = edgekit_run("bench", network, "--seconds", "0.1")
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith("small on this machine (measured), one frame at a time\n")
-    for word in ("fp32, CPU, 1 thread ", "frames/s", "best", "kernels by type", "memory: loading", "profiled on"):
+    for word in (
+        "fp32, CPU, 1 thread ",
+        "frames/s",
+        "best",
+        "kernels by type",
+        "memory: loading",
+        "profiled on",
+    ):
         assert word in outcome.out
     assert [path.name for path in network.parent.iterdir()] == ["small.onnx"]
 
