@@ -1,6 +1,6 @@
 # Every verb does its own set-up, so each works first thing on a fresh machine.
 #
-#   make demo      split a network over emulated devices, deploy the split and check it
+#   make demo      split a network over emulated devices, deploy the split and check it; needs less than tests do
 #   make test      check, then all tests but the nightly ones
 #   make check     formatting, lint and types
 #   make fix       put formatting and simple lint right
@@ -14,6 +14,9 @@ DEBIAN_PACKAGES = openssh-server openssh-client iproute2 tcsh
 
 BIN = .venv/bin
 READY = .venv/.ready
+READY_DEMO = .venv/.ready-demo
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+PIP_FAILED = { echo "edgekit: pip could not install the above; check the network, the disk and PIP_INDEX_URL, then run make again" >&2; exit 1; }
 APT_INSTALL = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
 .DEFAULT_GOAL := help
@@ -26,7 +29,7 @@ help:
 
 setup: $(READY) tools
 
-demo: setup
+demo: $(READY_DEMO)
 	@$(BIN)/edgekit demo
 
 test: check
@@ -50,7 +53,7 @@ nightly: setup
 	@$(BIN)/pytest -m nightly --hypothesis-profile=nightly
 
 fuzz: setup
-	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[fuzz]"
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(PIP_INSTALL) -e ".[fuzz]"
 	@$(BIN)/python benchmarks/fuzz_wire.py -max_total_time=600
 
 # A build folder left behind would put deleted files into the wheel.
@@ -70,11 +73,16 @@ tools:
 	echo "edgekit: installing$$missing, which tests need"; \
 	{ apt-get update && $(APT_INSTALL) $$missing; } || { echo "edgekit: apt-get failed, see above; check the network and run make setup again" >&2; exit 1; }
 
-$(READY): pyproject.toml constraints.txt $(BIN)/python
-	@echo "edgekit: installing what pyproject.toml asks for into .venv; torch makes this a download of some hundred megabytes, once"
+# Linters, test tools and what tests compare with are not needed to look at the demo.
+$(READY_DEMO): pyproject.toml constraints.txt $(BIN)/python
+	@echo "edgekit: installing what the demo needs into .venv; torch makes this a download of some hundred megabytes, once"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[torch,dev]" \
-		|| { echo "edgekit: pip could not install the above; check the network, the disk and PIP_INDEX_URL, then run make setup again" >&2; exit 1; }
+	@$(PIP_INSTALL) -e ".[demo]" || $(PIP_FAILED)
+	@touch $(READY_DEMO)
+
+$(READY): $(READY_DEMO)
+	@echo "edgekit: installing what tests and checks need into .venv, once"
+	@$(PIP_INSTALL) -e ".[torch,dev]" || $(PIP_FAILED)
 	@touch $(READY)
 
 $(BIN)/python:

@@ -1,7 +1,7 @@
 """Times what a device takes to write and to read tensors in codecs: a small network with the codec's nodes, less the same without."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -22,11 +22,11 @@ SHAPES = ((1, 16, 16, 16), (1, 64, 56, 56))
 BURST_S = 0.1
 
 
-def time_codecs(connection: Connection, variant: Variant) -> tuple[CodecTime, ...]:
-    """Every codec on a device in a variant, as a line through a small tensor and a large one."""
+def time_codecs(connection: Connection, variant: Variant, codecs: Iterable[Codec] = CODECS[1:]) -> tuple[CodecTime, ...]:
+    """Each of the codecs on a device in a variant, as a line through a small tensor and a large one."""
     benches = [_Bench(connection, variant, shape) for shape in SHAPES]
     found = []
-    for codec in CODECS[1:]:
+    for codec in codecs:
         encode = _line([(bench.nbytes, bench.extra_s("raw", codec)) for bench in benches])
         decode = _line([(bench.nbytes, bench.extra_s(codec, "raw")) for bench in benches])
         found.append(CodecTime(codec, *encode, *decode))

@@ -1,6 +1,6 @@
 """What codecs and other precisions lose in accuracy: each measured alone to choose by, then whole plans to be sure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -104,17 +104,21 @@ def _labels(path: str | Path, count: int) -> NDArray[np.int64]:
 
 
 @showing("measuring losses")
-def measure_losses(judge: Judge, codecs: Sequence[Codec] = CODECS[1:], tell: Tell = silent) -> Losses:
+def measure_losses(
+    judge: Judge, codecs: Sequence[Codec] = CODECS[1:], tell: Tell = silent, cuts: Collection[int] | None = None
+) -> Losses:
     """The loss of every tensor that can cross a cut, in every codec, and of units in the precisions of twins, each alone.
 
+    ``cuts``: only what crosses these, and only the units between them; None: every candidate.
     In u8c each frame is judged with ranges that other frames gave, where there are five or more.
     """
     graph = judge.graph
     tensors, stages = [], []
     able = [codec for codec in codecs if not 0 < graph.opset < OPSETS[codec]]
     spreads = _spreads(judge, tell) if "u8c" in able and graph.candidates else {}
-    sent = [each for each in _sent(graph, able) if each[1] != "u8c" or each[0] in spreads]
-    run = list(_run(graph))
+    positions = [position for position in graph.candidates if cuts is None or position in cuts]
+    sent = [each for each in _sent(graph, able, positions) if each[1] != "u8c" or each[0] in spreads]
+    run = list(_run(graph, positions))
     count = len(sent) + len(run)
     for number, (tensor, codec, plan) in enumerate(sent):
         tell(f"{number + 1} of {count}: {tensor} in {codec}", number, count)
@@ -142,10 +146,10 @@ def _ranged_loss(plan: Plan, spread: Spread, judge: Judge) -> float | None:
     return judge.loss_in_folds((_composed(each, judge) for each in plans), len(spread.low))
 
 
-def _sent(graph: Graph, codecs: Sequence[Codec]) -> Iterator[tuple[str, Codec, Plan]]:
+def _sent(graph: Graph, codecs: Sequence[Codec], positions: Iterable[int]) -> Iterator[tuple[str, Codec, Plan]]:
     """Each tensor in each codec, with a plan that sends it so where it first crosses, and everything else as it is."""
     seen = set()
-    for position in graph.candidates:
+    for position in positions:
         stages = (Stage(0, position, (HERE,)), Stage(position, len(graph.units), (THERE,)))
         plan = chain(graph, stages)
         for tensor in graph.cuts[position].tensors:
@@ -158,11 +162,11 @@ def _sent(graph: Graph, codecs: Sequence[Codec]) -> Iterator[tuple[str, Codec, P
                 yield tensor.name, codec, replace(plan, transfers=transfers)
 
 
-def _run(graph: Graph) -> Iterator[tuple[int, int, str, Plan]]:
-    """The units between two neighbouring cuts of a twin, with a plan in which they alone run in its precision."""
+def _run(graph: Graph, positions: Collection[int]) -> Iterator[tuple[int, int, str, Plan]]:
+    """The units between two neighbouring ones of the cuts that a twin shares, with a plan in which they alone run in its precision."""
     for twin in graph.twins:
         count = len(graph.units)
-        for start, stop in pairwise((0, *twin.cuts, count)):
+        for start, stop in pairwise((0, *(cut for cut in twin.cuts if cut in positions), count)):
             changed = Stage(start, stop, (BETWEEN,), Variant(twin.precision))
             around = ((Stage(0, start, (HERE,)) if start else None), changed, (Stage(stop, count, (THERE,)) if stop < count else None))
             yield start, stop, twin.precision, validate(chain(graph, tuple(stage for stage in around if stage)), graph)

@@ -13,6 +13,7 @@ from devices import Connection
 from edgekit import onnxio
 from edgekit.api.display import showing
 from edgekit.cluster import Cluster
+from edgekit.codec import CODECS, Codec
 from edgekit.costs import Costs, nouns
 from edgekit.errors import GraphError, PlanError, UsageError
 from edgekit.files import read, write_bytes
@@ -178,12 +179,12 @@ def profile(
     energy: bool = False,
     full: bool = False,
     rate_per_s: float | None = None,
-    codecs: bool = False,
+    codecs: bool | Sequence[Codec] = False,
 ) -> dict[str, Profile | tuple[Profile, ...]]:
     """What the graph costs on each device: the whole measured, its kernels mapped to units. One device at a time.
 
     ``energy``: also joules, where the device has a meter, which takes twenty seconds more.
-    ``codecs``: also what it takes to send tensors in fp16 and in eight bits.
+    ``codecs``: also what it takes to send tensors in these; True: in every one that there is.
     ``full``: also the beginnings and ends at the sixteen cheapest cuts, measured as stages.
     ``rate_per_s``: at which frames come in; None: one as soon as the one before is done.
 
@@ -193,7 +194,7 @@ def profile(
 
     found: dict[str, Profile | tuple[Profile, ...]] = {}
     chosen = [cluster.device(name) for name in devices] if devices else cluster.devices
-    asked = _Asked(budget_s, rate_per_s, codecs, full, energy)
+    asked = _Asked(budget_s, rate_per_s, tuple(CODECS[1:] if codecs is True else codecs or ()), full, energy)
     turns = in_turn(tell, [1.0] * len(chosen))
     for number, (device, turn) in enumerate(zip(chosen, turns, strict=True), start=1):
         of_all = f" ({number} of {len(chosen)})" if len(chosen) > 1 else ""
@@ -211,7 +212,7 @@ class _Asked(NamedTuple):
 
     budget_s: float
     rate_per_s: float | None
-    codecs: bool
+    codecs: tuple[Codec, ...]
     full: bool
     energy: bool
 
@@ -221,7 +222,7 @@ class _Asked(NamedTuple):
         from profilers.segments import BURST_S, ends
 
         bursts = LEAST_BURSTS * len(ends(graph))
-        wanted = (True, self.codecs, self.full, self.energy)
+        wanted = (True, bool(self.codecs), self.full, self.energy)
         return tuple(a * b for a, b in zip(wanted, (2 * self.budget_s + 1, 5, 2 * BURST_S * bursts, 20), strict=True))
 
 
@@ -238,7 +239,7 @@ def _profile_device(graph: Graph, model: Model, connection: Connection, asked: _
         each = profile_graph(graph, model, connection, None, asked.budget_s, asked.rate_per_s, network, whole)
         if asked.codecs:
             codecs("codecs")
-            each = msgspec.structs.replace(each, codecs=made[0].codecs if made else time_codecs(connection, each.variant))
+            each = msgspec.structs.replace(each, codecs=made[0].codecs if made else time_codecs(connection, each.variant, asked.codecs))
         if asked.full:
             each = measure_segments(graph, model, connection, each, ends(graph), tell=full, keep=keep)
         if asked.energy:

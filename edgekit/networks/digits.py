@@ -77,7 +77,8 @@ def mobilenetv2_digits() -> MobileNetV2:
         UsageError: scikit-learn is not installed.
     """
     known = digits().part(0, FITTED)
-    network = untrained(lambda: MobileNetV2(CLASSES, 1.0)).to(memory_format=torch.channels_last)
+    network = untrained(lambda: MobileNetV2(CLASSES, 1.0))
+    network.to(memory_format=torch.channels_last)
     network.input_shape = (1, 3, SIZE, SIZE)
     _prepare(network, torch.Generator().manual_seed(0))
     images = torch.from_numpy(known.images).contiguous(memory_format=torch.channels_last)
