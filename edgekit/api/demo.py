@@ -22,16 +22,14 @@ from edgekit.files import write
 from edgekit.front import Front, Question
 from edgekit.graph import Graph
 from edgekit.losses import Losses
-from edgekit.objectives import Objective
 from edgekit.onnxio import Model
 from edgekit.plan import Plan
 from edgekit.progress import Tell
 from edgekit.trace import Trace
 
-__all__ = ["CLUSTER", "CODECS", "NETWORK", "OBJECTIVES", "Demo", "demo", "question"]
+__all__ = ["CLUSTER", "CODECS", "NETWORK", "Demo", "demo", "narrow", "question"]
 
 NETWORK = "edgekit.networks.digits:mobilenetv2_digits"
-OBJECTIVES: tuple[Objective, ...] = ("latency", "period", "loss")
 CODECS: tuple[Codec, ...] = ("u8",)
 
 CALIBRATING = 60
@@ -69,10 +67,11 @@ CLUSTER = Cluster(
 
 
 class Demo(NamedTuple):
-    """What the demo found, and where it is kept."""
+    """What the demo found, and where it is kept; ``right``: the share of so many digits that the unsplit network reads right."""
 
     graph: Graph
     cluster: Cluster
+    judged: int
     right: float
     evaluated: Evaluated
     plan: Plan
@@ -103,8 +102,7 @@ def demo(folder: Path, step: Callable[[str], None], tell: Tell) -> Demo:
     step("profiling the devices")
     profiles = profile(graph, model, cluster, budget_s=0.6, tell=tell, keep=run.keep, codecs=CODECS)
     step("partitioning, and measuring what ends on the front")
-    asked = question(graph, losses)
-    front, _ = partition(graph, model, cluster, profiles, OBJECTIVES, asked, measure=True, tell=tell, keep=run.keep)
+    front, _ = partition(graph, model, cluster, profiles, question=question(graph, losses), measure=True, tell=tell, keep=run.keep)
     judge = Judge(graph, model, *_files(folder, "judging"))
     evaluated = evaluate(front, judge, tell)
     write(run.front, evaluated.front)
@@ -115,7 +113,7 @@ def demo(folder: Path, step: Callable[[str], None], tell: Tell) -> Demo:
         trace = certify(pipeline, seconds=2.5, tell=tell)
     write(run.trace, trace)
     step("drawing")
-    return Demo(graph, cluster, judge.right or 0.0, evaluated, plan, trace, report(folder))
+    return Demo(graph, cluster, len(judge.frames), judge.right or 0.0, evaluated, plan, trace, report(folder))
 
 
 def _with_twin(run: Run, tell: Callable[[str], None]) -> tuple[Graph, Model, Losses]:

@@ -104,9 +104,7 @@ def _labels(path: str | Path, count: int) -> NDArray[np.int64]:
 
 
 @showing("measuring losses")
-def measure_losses(
-    judge: Judge, codecs: Sequence[Codec] = CODECS[1:], tell: Tell = silent, cuts: Collection[int] | None = None
-) -> Losses:
+def measure_losses(judge: Judge, codecs: Sequence[Codec] = CODECS[1:], tell: Tell = silent, cuts: Collection[int] | None = None) -> Losses:
     """The loss of every tensor that can cross a cut, in every codec, and of units in the precisions of twins, each alone.
 
     ``cuts``: only what crosses these, and only the units between them; None: every candidate.

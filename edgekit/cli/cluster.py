@@ -9,7 +9,7 @@ from edgekit.cli.app import command
 from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import mb, ms, progress, steps, table
 from edgekit.cli.options import Data, OptionalClusterFile, Twins, require
-from edgekit.cli.verdict import exit_code, print_trace
+from edgekit.cli.verdict import exit_code
 
 if TYPE_CHECKING:
     from edgekit.profile import Profile
@@ -148,30 +148,11 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder, with front
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to keep the run in.")] = Path("runs/demo"),
 ) -> None:
-    """Go the whole way on this machine, with MobileNetV2 on three emulated devices."""
+    """Go the whole way on this machine: a network that reads digits, on three unlike devices."""
     from edgekit import api
+    from edgekit.cli.story import tell_story
 
-    with steps(6) as (step, tell):
+    with steps(7) as (step, tell):
         done = api.demo(output, step, tell)
-    _tell_story(done)
+    tell_story(done)
     raise typer.Exit(exit_code(done.trace, 0.15))
-
-
-def _tell_story(done: object) -> None:
-    from edgekit.api.demo import Demo
-
-    assert isinstance(done, Demo)
-    speeds = ", ".join(f"{device.name} ×{device.speed:g}" for device in done.cluster.devices)
-    print(f"1. exported MobileNetV2 from torch: {len(done.graph.nodes)} nodes, {done.graph.macs / 1e6:.0f} million MACs")
-    print(f"2. started three local devices of unequal speed ({speeds}; emulated) behind links of 48 to 400 Mbit/s")
-    print("3. measured the links through the pipeline's own transport, and every device kernel by kernel")
-    print(f"4. solved for the exact front over {done.front.certificate.cuts} cut candidates: {len(done.front.plans)} plans")
-    print("5. measured each segment on that front on its device and solved again, until nothing was estimated")
-    print(f"6. {done.front.choice(done.plan)}: {done.plan.describe()}")
-    equality = done.trace.equality
-    outcome = "bit for bit" if equality.bit_equal else f"within {equality.worst:.1e}"
-    print(f"7. deployed it over real agent processes; split output equals unsplit output {outcome}")
-    print("8. certified it against its prediction:\n")
-    print_trace(done.trace, 0.15)
-    print(f"\n9. drew {', '.join(path.name for path in done.pictures)}")
-    print(f"10. stopped everything; the run is kept in {done.pictures[0].parent}")

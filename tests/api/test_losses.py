@@ -64,6 +64,14 @@ def test_what_no_longer_fits_into_fp16_cannot_be_sent_so(folder: Path) -> None:
     assert found.codecs == ("u8", "u8c")
 
 
+def test_losses_of_some_cuts_are_those_of_all(folder: Path) -> None:
+    every = api.measure_losses(judge(folder))
+    position = network().graph.candidates[0]
+    (tensor,) = network().graph.cuts[position].tensors
+    some = api.measure_losses(judge(folder), ("u8",), cuts=(position,))
+    assert some.tensors == tuple(each for each in every.tensors if (each.tensor, each.codec) == (tensor.name, "u8"))
+
+
 def test_labels_have_to_fit(folder: Path) -> None:
     np.save(folder / "few.npy", digits()[1][:7])
     net = network()
