@@ -1,6 +1,6 @@
 # Every verb does its own set-up, so each works first thing on a fresh machine.
 #
-#   make demo      split a network over emulated devices, deploy the split and check it; needs less than tests do
+#   make demo      split a network over emulated devices, deploy the split and check it
 #   make test      check, then all tests but the nightly ones
 #   make check     formatting, lint and types
 #   make fix       put formatting and simple lint right

@@ -1,4 +1,4 @@
-"""The main job in one call: a network that reads digits over three unlike devices on this machine, chosen, deployed and certified."""
+"""The main job in one call: a network that reads digits, split over three unlike devices of this machine."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -32,12 +32,13 @@ __all__ = ["CLUSTER", "CODECS", "CUTS", "NETWORK", "Demo", "demo", "question"]
 NETWORK = "edgekit.networks.digits:mobilenetv2_digits"
 CODECS: tuple[Codec, ...] = ("u8",)
 CUTS = (6, 21)
-"""Positions where the network has just made its images smaller, so that little has to cross: 55 and 9 kB; three parts are soon measured."""
+"""Where the network may be cut: it has just made its images smaller there, to 55 and 9 kB."""
 
 CALIBRATING = 60
 STEERING = (600, 750)
 JUDGING = (800, 1000)
-"""Digits: of the first 600 that the network was fitted to, some calibrate int8; plans are chosen by others, and judged by yet others."""
+"""Digits: some of those that the network was fitted to calibrate int8; others, which it never saw,
+steer the search for plans; yet others judge the plans that were found."""
 
 CABLE = (12.5e6, 0.0005)
 WIFI = (6e6, 0.004)
@@ -50,13 +51,17 @@ def _both(one: str, other: str, bytes_per_s: float, delay_s: float) -> tuple[Lin
     return tuple(Link(a, b, delay_s, bytes_per_s, shaped=True) for a, b in ((one, other), (other, one)))
 
 
-# The board is wired to the camera, but slow, and the network does not fit into it unless in int8. The gateway is reached by Wi-Fi,
-# the server over a mobile network or through the gateway. The speeds are shares of one core and add up to well below two
-# cores, so that the devices do not slow each other down.
+# A cable leads from the camera to the board, which is slow and holds the whole network in int8 at
+# most. The gateway is reached by Wi-Fi, the server over a mobile network or through the gateway.
+# The speeds are shares of one core. Their sum is far below two cores: no device slows another down.
 CLUSTER = Cluster(
     name="demo",
     client="camera",
-    devices=(Device("board", speed=0.08, memory_bytes=91_000_000), Device("gateway", speed=0.2), Device("server", speed=0.25)),
+    devices=(
+        Device("board", speed=0.08, memory_bytes=91_000_000),
+        Device("gateway", speed=0.2),
+        Device("server", speed=0.25),
+    ),
     links=(
         *_both("camera", "board", *CABLE),
         *_both("camera", "gateway", *WIFI),
@@ -69,7 +74,10 @@ CLUSTER = Cluster(
 
 
 class Demo(NamedTuple):
-    """What the demo found, and where it is kept; ``right``: the share of so many digits that the unsplit network reads right."""
+    """What the demo found, and where it is kept.
+
+    ``right``: the share of ``judged`` digits that the unsplit network reads right.
+    """
 
     graph: Graph
     cluster: Cluster
@@ -119,7 +127,7 @@ def demo(folder: Path, step: Callable[[str], None], tell: Tell) -> Demo:
 
 
 def _with_twin(run: Run, tell: Callable[[str], None]) -> tuple[Graph, Model, Losses]:
-    """The network beside its int8 twin, and what the twin and codecs lose of digits that neither has seen."""
+    """The network beside its int8 twin, and what the twin and codecs lose on unseen digits."""
     from edgekit.networks.digits import FITTED, digits
 
     known = digits()
@@ -141,7 +149,7 @@ def _files(folder: Path, part: str) -> tuple[Path, Path]:
 
 
 def question(graph: Graph, losses: Losses) -> Question:
-    """What the demo asks of the partitioner: to cut at two places alone, of which it knows what is lost there."""
+    """What the demo asks of the partitioner: cuts at two places alone, and these losses."""
     parts = pairwise((0, *CUTS, len(graph.units)))
     together = tuple(tuple(range(start, stop)) for start, stop in parts if stop - start > 1)
     return Question(constraints=Constraints(together=together), losses=losses)

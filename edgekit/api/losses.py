@@ -161,7 +161,7 @@ def _sent(graph: Graph, codecs: Sequence[Codec], positions: Iterable[int]) -> It
 
 
 def _run(graph: Graph, positions: Collection[int]) -> Iterator[tuple[int, int, str, Plan]]:
-    """The units between two neighbouring ones of the cuts that a twin shares, with a plan in which they alone run in its precision."""
+    """The units between two neighbouring cuts of a twin, with a plan in which they alone run so."""
     for twin in graph.twins:
         count = len(graph.units)
         for start, stop in pairwise((0, *(cut for cut in twin.cuts if cut in positions), count)):

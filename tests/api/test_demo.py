@@ -1,5 +1,7 @@
 """The demo's cluster and choices give a front worth looking at, as the devices and links are described."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -48,7 +50,7 @@ def cluster() -> Cluster:
 def front(network: tuple[Graph, Model], cluster: Cluster) -> Front:
     graph, model = network
     cuts = (0, *CUTS, len(graph.units))
-    stages = tuple(StageLoss(start, stop, "int8", 0.01) for start, stop in zip(cuts, cuts[1:], strict=False))
+    stages = tuple(StageLoss(start, stop, "int8", 0.01) for start, stop in pairwise(cuts))
     sent = {tensor.name for position in CUTS for tensor in graph.cuts[position].tensors}
     tensors = tuple(TensorLoss(name, codec, 0.001) for name in sorted(sent) for codec in CODECS)
     losses = Losses(graph.digest, "error", 100, tensors, stages)
@@ -59,7 +61,7 @@ def front(network: tuple[Graph, Model], cluster: Cluster) -> Front:
 def test_the_network_is_cut_where_half_as_much_has_to_cross(network: tuple[Graph, Model]) -> None:
     graph, _ = network
     sizes = [graph.cuts[position].nbytes for position in (0, *CUTS)]
-    assert all(after <= before / 2 for before, after in zip(sizes, sizes[1:], strict=False))
+    assert all(after <= before / 2 for before, after in pairwise(sizes))
 
 
 def test_the_front_of_the_demo_is_a_trade_off(front: Front) -> None:
