@@ -1,7 +1,7 @@
 """From a network and a cluster file to plans that can be deployed, in one call; what is known already is not measured again."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import permutations
 from pathlib import Path
@@ -22,6 +22,7 @@ from edgekit.graph import Graph
 from edgekit.objectives import USUAL
 from edgekit.onnxio import Model
 from edgekit.profile import Profile, variants
+from edgekit.progress import Tell, silent
 from profilers.conditions import require_valid
 
 __all__ = ["Auto", "auto"]
@@ -32,8 +33,6 @@ TUNE_S = 5.0
 PROFILE_S = 1.0
 FRONT_S = 30.0
 """For what ends on the front; each segment there is measured once in any case."""
-
-Tell = Callable[[str], None]
 
 
 class Auto(NamedTuple):
@@ -51,13 +50,13 @@ def auto(
     folder: Path,
     inputs: Sequence[str] = (),
     data: Path | None = None,
-    step: Tell = lambda text: None,
-    tell: Tell = lambda text: None,
+    step: Tell = silent,
+    tell: Tell = silent,
 ) -> Auto:
     """Export, survey, tune threads, profile, partition with measuring, report; ``step`` and ``tell`` hear how it goes.
 
-    ``target``, ``inputs`` and ``data`` are as for ``export``, ``path`` is a cluster file. What the folder holds, and what was measured beside the
-    cluster file, is used again where it is of the same network, device and conditions.
+    ``target``, ``inputs`` and ``data`` are as for ``export``, ``path`` is a cluster file. What the folder holds, and what was measured
+    beside the cluster file, is used again where it is of the same network, device and conditions.
 
     Raises:
         GraphError: the network cannot be read, or a shape of it is not fixed.
@@ -66,7 +65,7 @@ def auto(
     run = Run(folder)
     step("reading the network")
     if not run.graph.exists() or Path(target).resolve() != run.graph.resolve():
-        export(target, run.graph, inputs, data=data)
+        export(target, run.graph, inputs, data=data, tell=tell)
     graph, model = load(run.graph, data=data)
     step("measuring the links")
     _survey(path, graph, tell)

@@ -1,18 +1,20 @@
 """What a network takes on one device, in one call: no cluster file, nothing to export, the number of threads found by trying."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from devices import inventory
 from devices.describing import completed
+from edgekit.api.display import showing
 from edgekit.api.steps import export, load
 from edgekit.deploy.opening import connect_all
 from edgekit.device import Device
 from edgekit.graph import Graph
 from edgekit.profile import Profile
+from edgekit.progress import Tell, silent
 from edgekit.tuning import Tuning
 from profilers.profiling import profile_graph
 from profilers.tuning import tune_device
@@ -20,8 +22,6 @@ from profilers.tuning import tune_device
 __all__ = ["HERE", "Bench", "bench", "named_device"]
 
 HERE = Device("this machine")
-
-Tell = Callable[[str], None]
 
 
 class Bench(NamedTuple):
@@ -43,13 +43,14 @@ def named_device(name: str | None) -> Device:
     return completed(Device(name, name)) if ":" in name else completed(inventory.find([name])[0])
 
 
+@showing("measuring")
 def bench(
     target: str,
     device: Device = HERE,
     inputs: Sequence[str] = (),
     data: Path | None = None,
     budget_s: float = 5.0,
-    tell: Tell = lambda text: None,
+    tell: Tell = silent,
 ) -> Bench:
     """Try the numbers of threads that are worth it, then profile with the best one.
 
@@ -62,7 +63,7 @@ def bench(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-")))
         tell("reading the network")
-        export(target, folder / "net.onnx", inputs, data=data)
+        export(target, folder / "net.onnx", inputs, data=data, tell=tell)
         graph, model = load(folder / "net.onnx", data=data)
         tell(f"connecting to {device.name}")
         connection = connect_all((device,), stack, purpose="a bench")[device.name]

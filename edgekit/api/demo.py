@@ -102,7 +102,7 @@ def demo(folder: Path, step: Callable[[str], None], tell: Tell) -> Demo:
     """
     run = Run(folder)
     step("fitting MobileNetV2 to handwritten digits, and exporting it from torch")
-    export(NETWORK, run.graph)
+    export(NETWORK, run.graph, tell=tell)
     graph, _ = load(run.graph)
     step("measuring the links")
     cluster = survey(CLUSTER, graph, tell)
@@ -126,7 +126,7 @@ def demo(folder: Path, step: Callable[[str], None], tell: Tell) -> Demo:
     return Demo(graph, cluster, len(judge.frames), judge.right or 0.0, evaluated, plan, trace, report(folder))
 
 
-def _with_twin(run: Run, tell: Callable[[str], None]) -> tuple[Graph, Model, Losses]:
+def _with_twin(run: Run, tell: Tell) -> tuple[Graph, Model, Losses]:
     """The network beside its int8 twin, and what the twin and codecs lose on unseen digits."""
     from edgekit.networks.digits import FITTED, digits
 

@@ -150,9 +150,9 @@ def demo(
 ) -> None:
     """Go the whole way on this machine: a network that reads digits, on three unlike devices."""
     from edgekit import api
-    from edgekit.cli.story import tell_story
+    from edgekit.cli.story import WITHIN, tell_story
 
     with steps(7) as (step, tell):
         done = api.demo(output, step, tell)
     tell_story(done)
-    raise typer.Exit(exit_code(done.trace, 0.15))
+    raise typer.Exit(exit_code(done.trace, WITHIN))

@@ -9,7 +9,10 @@ from edgekit.front import cost_of
 if TYPE_CHECKING:
     from edgekit.api.demo import Demo
 
-__all__ = ["tell_story"]
+__all__ = ["WITHIN", "tell_story"]
+
+WITHIN = 0.15
+"""How far off the predictions of latency and period may be."""
 
 
 def tell_story(done: "Demo") -> None:
@@ -28,7 +31,7 @@ def tell_story(done: "Demo") -> None:
     print(f"   {done.plan.describe()}: {_errors(cost_of(done.plan).accuracy_loss)}")
     print(f"8. started it in processes of its own: split and unsplit outputs are {_equality(done)}")
     print("9. certified it: measured the running pipeline against what had been predicted")
-    print_trace(done.trace)
+    print_trace(done.trace, WITHIN)
     picture = done.pictures[0]
     print(f"\n10. stopped everything. The picture is {picture}, the run is kept in {picture.parent}")
     print("next, your own network: edgekit init, then edgekit export mypackage.nets:make -o net.onnx")
