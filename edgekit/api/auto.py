@@ -1,7 +1,7 @@
 """From a network and a cluster file to plans that can be deployed, in one call; what is known already is not measured again."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import permutations
 from pathlib import Path
@@ -50,7 +50,7 @@ def auto(
     folder: Path,
     inputs: Sequence[str] = (),
     data: Path | None = None,
-    step: Tell = silent,
+    step: Callable[[str], object] = silent,
     tell: Tell = silent,
 ) -> Auto:
     """Export, survey, tune threads, profile, partition with measuring, report; ``step`` and ``tell`` hear how it goes.
