@@ -1,4 +1,7 @@
-"""From a network and a cluster file to plans that can be deployed, in one call; what is known already is not measured again."""
+"""From a network and a cluster file to plans that can be deployed, in one call.
+
+What is known already is not measured again.
+"""
 
 import os
 from collections.abc import Callable, Sequence
@@ -55,8 +58,9 @@ def auto(
 ) -> Auto:
     """Export, survey, tune threads, profile, partition with measuring, report; ``step`` and ``tell`` hear how it goes.
 
-    ``target``, ``inputs`` and ``data`` are as for ``export``, ``path`` is a cluster file. What the folder holds, and what was measured
-    beside the cluster file, is used again where it is of the same network, device and conditions.
+    ``target``, ``inputs`` and ``data`` are as for ``export``, ``path`` is a cluster file. What the
+    folder holds, and what was measured beside the cluster file, is used again where it is of the
+    same network, device and conditions.
 
     Raises:
         GraphError: the network cannot be read, or a shape of it is not fixed.

@@ -1,4 +1,4 @@
-"""What a network takes on one device, in one call: no cluster file, nothing to export, the number of threads found by trying."""
+"""What a network takes on one device, in one call, with the number of threads found by trying."""
 
 import tempfile
 from collections.abc import Sequence
@@ -25,7 +25,10 @@ HERE = Device("this machine")
 
 
 class Bench(NamedTuple):
-    """A network, its times in each setting that was tried (None: a ``sim:`` device has but one), and its profile in the best one."""
+    """A network, its times in each setting that was tried, and its profile in the best one.
+
+    A ``sim:`` device has one setting, and no tuning.
+    """
 
     graph: Graph
     tuning: Tuning | None
@@ -33,7 +36,7 @@ class Bench(NamedTuple):
 
 
 def named_device(name: str | None) -> Device:
-    """This machine, or the device of an address such as ``ssh://pi@pi.local`` or ``sim:pi5``, or the one added by a name.
+    """This machine, or the device of an address such as ``sim:pi5``, or the one added by a name.
 
     Raises:
         UsageError: no device of that name was added.
@@ -54,7 +57,8 @@ def bench(
 ) -> Bench:
     """Try the numbers of threads that are worth it, then profile with the best one.
 
-    ``target``, ``inputs`` and ``data`` are as for ``export``. ``budget_s`` is for the settings, of which each is measured once in any case.
+    ``target``, ``inputs`` and ``data`` are as for ``export``. ``budget_s`` is for the settings;
+    each is measured once in any case.
 
     Raises:
         GraphError: the network cannot be read, or a shape of it is not fixed.

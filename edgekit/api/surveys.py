@@ -82,6 +82,8 @@ def take_survey(
     cuts = cut_sizes(graph) if graph is not None else ()
     sizes = tuple(sorted({*SIZES, *cuts})) if thorough or graph is None else cuts
     devices = (*cluster.devices, Device(cluster.client))
+    shaped = [] if thorough else [pair for pair in pairs if _shaped(cluster, pair)]
+    pairs = [pair for pair in pairs if pair not in shaped]
     loaded = thorough and graph is not None and model is not None
     with ExitStack() as stack:
         at_rest, computing, at_once = in_turn(tell, _phases(cluster, pairs, thorough, loaded))
@@ -89,9 +91,7 @@ def take_survey(
         at_rest("connecting")
         connections = connect_all(devices, stack, purpose="a survey")
         require_transport(transport, connections, cluster, secure)
-        shaped = [] if thorough else [pair for pair in pairs if (link := cluster.link(*pair)) is not None and link.shaped]
         bare = _bare(cluster, connections, shaped[0], at_rest, transport, secure) if shaped else ()
-        pairs = [pair for pair in pairs if pair not in shaped]
         idle = sample_links(cluster, connections, pairs, sizes, at_rest, transport=transport, secure=secure)
         reached = [(way.source, way.receiver) for way in idle.ways if way.reason is None]
         busy = Links((), ())
@@ -118,6 +118,12 @@ def _bare(
     return sample_links(only, connections, [ends], BARE_SIZES, transport=transport, secure=secure).samples
 
 
+def _shaped(cluster: Cluster, ends: Direction) -> bool:
+    """Whether edgekit makes a link as it is described."""
+    link = cluster.link(*ends)
+    return link is not None and link.shaped
+
+
 def _fixed(cluster: Cluster, ends: Direction) -> bool:
     """Whether a link is to stay as it is described."""
     link = cluster.link(*ends)
@@ -128,7 +134,7 @@ def _phases(cluster: Cluster, pairs: Sequence[Direction], thorough: bool, loaded
     """About how long links take at rest, while both ends compute, and several at once."""
     links = [pair for pair in pairs if cluster.link(*pair) is not None or not cluster.links]
     apart = [link for link in links if _real(cluster, link)]
-    return [2 * len(links), len(links) if loaded else 0, len(apart) if thorough else 0]
+    return [1 + 2 * len(links), len(links) if loaded else 0, len(apart) if thorough else 0]
 
 
 def _real(cluster: Cluster, ends: Direction) -> bool:
