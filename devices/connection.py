@@ -1,10 +1,11 @@
 """The one interface to a device: the verbs of an agent. Every kind of address has a class that speaks them."""
 
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from edgekit.device import Device
-from edgekit.runtime.frames import Layout
+from edgekit.graph import Tensor
 from edgekit.runtime.verbs import (
     FactsReply,
     KernelTime,
@@ -26,7 +27,6 @@ __all__ = [
     "Connection",
     "FactsReply",
     "KernelTime",
-    "Layout",
     "Measure",
     "Measured",
     "Probe",
@@ -34,8 +34,20 @@ __all__ = [
     "Transport",
     "Work",
     "coding_works",
+    "packed",
     "works",
 ]
+
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def packed(tensors: tuple[Tensor, ...], arrays: "Mapping[str, NDArray[Any]]") -> bytes:
+    """The bytes of arrays in the layout of their tensors, as ``put``, ``load`` and ``measure`` take them."""
+    from edgekit.runtime.frames import Layout
+
+    return Layout(tensors).pack(arrays)
 
 
 class Connection(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 import numpy as np
 
-from devices.connection import Connection, Layout, Measure, Measured, works
+from devices.connection import Connection, Measure, Measured, packed, works
 from edgekit.device import Variant
 from edgekit.graph import Graph, Segment
 from edgekit.onnxio import Model, cut, frames, reaching
@@ -68,7 +68,7 @@ def data_for(model: Model, graph: Graph, segment: Segment, connection: Connectio
     if connection.device.scheme == "sim" or not (indices or model.frames):
         return ""
     (frame,) = frames(model, 1)
-    return connection.put(Layout(segment.inputs).pack(reaching(model, graph, segment.start, frame)))
+    return connection.put(packed(segment.inputs, reaching(model, graph, segment.start, frame)))
 
 
 def rests_at(rate_per_s: float | None) -> int:

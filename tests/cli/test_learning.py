@@ -95,7 +95,7 @@ def test_taking_samples_again_goes_on_with_those_that_are_there(folder: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("-c", "{}/cluster.toml", "-o", "{}/x.json"), "one device"),
+        (("-c", "{}/cluster.toml", "-o", "{}/x.json"), "--device is missing"),
         (("-c", "{}/cluster.toml", "-d", "near", "-o", "{}/far.samples.json"), "holds samples of far"),
     ],
 )

@@ -251,7 +251,6 @@ def test_a_key_that_cannot_be_used_is_named(lab: Bed, host: Host, tmp_path: Path
         login(device)
 
 
-@pytest.mark.xfail(strict=True, reason="the method `none` (RFC 4252, 5.2) is not asked for, by which some servers let in without a key")
 def test_a_server_that_asks_for_nothing_lets_in(lab: Bed, tmp_path: Path) -> None:
     shadow = tmp_path / "shadow"
     shadow.write_text("root::19000:0:99999:7:::\n")  # an empty password
