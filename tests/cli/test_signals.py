@@ -101,13 +101,13 @@ MOMENTS = [
     # command, what it has said, and how long ago
     (PROFILE, "profiling: near", 0.0),
     (PROFILE, "profiling: near", 1.5),
-    (SURVEY, "surveying: near → far", 0.0),
-    (SURVEY, "surveying: near → far", 0.6),
-    (PARTITION, "partitioning: far: round 1", 0.3),
+    (SURVEY, "surveying: connecting", 0.6),
+    (SURVEY, "surveying: link 2", 0.6),
+    (PARTITION, "partitioning: pass 1: far", 0.3),
     (DEPLOY, "deploying: connecting", 0.0),
     (DEPLOY, "deploying: loading stages", 0.3),
     (DEPLOY, "deploying: comparing", 0.0),
-    (VERIFY, "verifying: capacity", 0.3),
+    (VERIFY, "verifying: latency of a frame alone", 0.3),
     (BENCH, "bench: round 1", 0.3),
 ]
 
@@ -123,14 +123,14 @@ def test_an_interruption_stops_everything(place: Place, line: str, text: str, de
 
 def test_an_interrupted_demo_stops_everything(place: Place, folder: Path) -> None:
     small = f"import edgekit.api.demo, sys\nsys.modules['edgekit.api.demo'].NETWORK = {str(folder / 'net.onnx')!r}"
-    code, err = place.stopped(f"demo -o {place.temp}", "  what transport and emulation take", 0.2, signal.SIGINT, small)
+    code, err = place.stopped(f"demo -o {place.temp}", ": what transport and emulation take", 0.2, signal.SIGINT, small)
     assert code == 130, err
     assert "interrupted; what this command started has been stopped" in err.splitlines()
 
 
 @pytest.mark.parametrize(
     ("line", "text", "delay_s"),
-    [(PROFILE, "profiling: near", 1.0), (SURVEY, "surveying: near → far", 0.3), (VERIFY, "verifying: capacity", 0.1)],
+    [(PROFILE, "profiling: near", 1.0), (SURVEY, "surveying: link 2", 0.3), (VERIFY, "verifying: latency of a frame alone", 0.1)],
 )
 def test_what_was_started_ends_with_a_command_that_is_killed(place: Place, line: str, text: str, delay_s: float) -> None:
     assert place.stopped(line, text, delay_s, signal.SIGKILL)[0] == -signal.SIGKILL

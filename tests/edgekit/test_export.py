@@ -128,7 +128,7 @@ def test_several_inputs_are_given_in_order_or_by_name(bench):
         ("absent:scaled", "no module 'absent'"),
         ("bench.absent:scaled", "no module 'bench.absent'"),
         ("broken:scaled", "importing broken raised ModuleNotFoundError: No module named 'no_such_thing'"),
-        ("bench:absent", "expected a callable 'absent', got none; it has Odd, Sum, nothing, picky, scaled"),
+        ("bench:absent", "expected a callable 'absent', got none; it has Odd, Sum, Tokens, nothing, picky, scaled, tokens"),
         ("bench:NUMBER", "expected a callable 'NUMBER', got int"),
         ("bench:picky", "raised TypeError: picky.. missing 1 required positional argument: 'width'"),
         ("bench:nothing", "expected it to return a torch.nn.Module, got int"),
