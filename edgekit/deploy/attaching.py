@@ -13,7 +13,7 @@ from edgekit.deploy.record import find_record, home_of, only_deployed
 from edgekit.deploy.release import kept_frames
 from edgekit.deploy.replanning import Coordinator
 from edgekit.errors import DeviceError, UsageError
-from edgekit.progress import Tell, silent
+from edgekit.progress import Listener, of_text, silent
 
 __all__ = ["attach", "connect"]
 
@@ -39,7 +39,7 @@ def attach(home: Path) -> Iterator[Pipeline]:
 
 
 @contextmanager
-def connect(cluster: str | None = None, tell: Tell = silent) -> Iterator[Streaming]:
+def connect(cluster: str | None = None, tell: Listener = silent) -> Iterator[Streaming]:
     """A client of the pipeline that was deployed to a cluster of this name, or of the only one; its agents are not asked.
 
     When another release is deployed, or an earlier one brought back, it goes on there, in the middle of a stream without a loss.
@@ -49,6 +49,6 @@ def connect(cluster: str | None = None, tell: Tell = silent) -> Iterator[Streami
         UsageError: none was deployed from here, or several were and none is named.
         DeviceError: a stage cannot be reached, or serves another client.
     """
-    coordinator = Coordinator(home_of(cluster or only_deployed()), tell)
+    coordinator = Coordinator(home_of(cluster or only_deployed()), of_text(tell))
     with Client(coordinator.newest(), coordinator) as client:
         yield client
