@@ -67,7 +67,8 @@ def test_no_command_keeps_or_sends_anything_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "raw.onnx").write_bytes(raw)
     graph = onnxio.read(onnxio.normalise(raw))
     np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).standard_normal((20, 1, 3, 8, 8)).astype(np.float32))
-    (tmp_path / "cluster.toml").write_text('name = "t"\n[[devices]]\nname = "a"\naddress = "local:"\n[[links]]\nsource = "*"\nreceiver = "*"\n')
+    device, link = '[[devices]]\nname = "a"\naddress = "local:"', '[[links]]\nsource = "*"\nreceiver = "*"'
+    (tmp_path / "cluster.toml").write_text(f'name = "t"\n{device}\n{link}\n')
     (tmp_path / "plan.json").write_bytes(encode(split(graph, (0, len(graph.units), "a"))))
     network = ["-g", "net.onnx", "-c", "cluster.toml"]
     seen, left = watched(
