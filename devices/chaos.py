@@ -18,7 +18,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from devices.shaper import Direction, carry
+from devices.shaper import CHUNK_BYTES, Direction, carry
 from edgekit.cluster import Shape
 from edgekit.quantity import Rate, Seconds, Share
 from edgekit.runtime.sockets import address_of, arrivals, hang_up
@@ -109,7 +109,9 @@ class Chaos:
 
 
 class _Way(Direction):
-    """One direction of one connection, with faults."""
+    """One direction of one connection, with faults, each drawn for a small chunk."""
+
+    MOST_CHUNK_BYTES = CHUNK_BYTES[0]
 
     def __init__(self, source: socket.socket, sink: socket.socket, shape: Shape, chaos: Chaos, dice: random.Random, dark: threading.Event):
         self._chaos, self._dice, self._dark = chaos, dice, dark

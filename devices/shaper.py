@@ -32,7 +32,7 @@ from edgekit.runtime.origin import environment
 from edgekit.runtime.sockets import arrivals, hang_up
 from edgekit.runtime.verbs import Hold
 
-__all__ = ["Direction", "Route", "carry", "main", "open_routes"]
+__all__ = ["CHUNK_BYTES", "Direction", "Route", "carry", "main", "open_routes"]
 
 CHUNK_S = 0.001
 CHUNK_BYTES = 16 * 1024, 128 * 1024
@@ -124,10 +124,12 @@ def carry(near: socket.socket, address: tuple[str, int], ways: "Callable[[socket
 class Direction:
     """Reader and writer threads of one direction of one connection."""
 
+    MOST_CHUNK_BYTES = CHUNK_BYTES[1]
+
     def __init__(self, source: socket.socket, sink: socket.socket, shape: Shape):
         self._source, self._sink, self._shape = source, sink, shape
         rate = shape.bytes_per_s or FAST
-        self._chunk_bytes = int(min(max(rate * CHUNK_S, CHUNK_BYTES[0]), CHUNK_BYTES[1]))
+        self._chunk_bytes = int(min(max(rate * CHUNK_S, CHUNK_BYTES[0]), self.MOST_CHUNK_BYTES))
         self._most_bytes = max(LEAST_BYTES, rate * shape.latency_s * 1.5 + 2 * self._chunk_bytes)
         source.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, max(LEAST_BYTES, int(rate * LATE_S)))
         sink.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, max(LEAST_BYTES, 2 * self._chunk_bytes))
