@@ -36,7 +36,7 @@ CUTS = (6, 21)
 
 CALIBRATING = 60
 STEERING = (600, 750)
-JUDGING = (800, 1000)
+JUDGING = (1200, 1400)
 """Digits: some of those that the network was fitted to calibrate int8; others, which it never saw,
 steer the search for plans; yet others judge the plans that were found."""
 
@@ -131,13 +131,14 @@ def _with_twin(run: Run, tell: Tell) -> tuple[Graph, Model, Losses]:
     from edgekit.networks.digits import FITTED, digits
 
     known = digits()
-    calibrating = slice(0, FITTED, FITTED // CALIBRATING)
-    for part, which in (("calibrating", calibrating), ("steering", slice(*STEERING)), ("judging", slice(*JUDGING))):
+    fitted = slice(0, FITTED, FITTED // CALIBRATING)
+    for part, which in (("calibrating", fitted), ("steering", slice(*STEERING)), ("judging", slice(*JUDGING))):
         data, labels = _files(run.folder, part)
         np.save(data, known.images[which])
         np.save(labels, known.labels[which])
     twin = run.folder / "net.int8.onnx"
-    quantize(run.graph, twin, "int8", _files(run.folder, "calibrating")[0], tell=tell)
+    calibrating = _files(run.folder, "calibrating")[0]
+    quantize(run.graph, twin, "int8", calibrating, tell=tell, accept=True)  # what it loses is measured on digits, below
     graph, model = load(run.graph, [twin])
     losses = measure_losses(Judge(graph, model, *_files(run.folder, "steering")), CODECS, tell, CUTS)
     write(run.folder / "net.losses.json", losses)

@@ -84,8 +84,8 @@ def progress(title: str) -> Iterator[Tell]:
 
 
 @contextmanager
-def steps(total: int) -> Iterator[tuple[Callable[[str], None], Tell]]:
-    """A bar for each of ``total`` steps: one function begins a step, the other tells details."""
+def steps(count: int) -> Iterator[tuple[Callable[[str], None], Tell]]:
+    """A bar for each of ``count`` steps: one function begins a step, the other tells details."""
     from edgekit.api.display import bar, lines, on_terminal
 
     with bar("") if on_terminal() else nullcontext(lines()) as show:
@@ -94,11 +94,11 @@ def steps(total: int) -> Iterator[tuple[Callable[[str], None], Tell]]:
         def begin(text: str) -> None:
             nonlocal title, number
             number += 1
-            title = f"{text} ({number} of {total})"
+            title = f"{text} ({number} of {count})"
             show(title)
 
-        def tell(text: str, done: float | None = None, of: float | None = None) -> None:
-            show(f"{title}: {text}", done, of)
+        def tell(text: str, done: float | None = None, total: float | None = None) -> None:
+            show(f"{title}: {text}", done, total)
 
         yield begin, tell
 
