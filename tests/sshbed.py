@@ -84,11 +84,15 @@ class Host:
         self._sshd: subprocess.Popen[bytes] | None = None
         (self.home / ".ssh").mkdir(parents=True, mode=0o700)
         (self.home / ".ssh" / "authorized_keys").write_text(key)
-        told = CONFIG.format(ip=ip, folder=folder, home=HOME, sftp=self._system.sftp)
-        (folder / "sshd_config").write_text(self._system.config + told)
+        self.configure()
         users = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("root:")]
         (folder / "passwd").write_text("\n".join([f"root:x:0:0:root:{HOME}:{self._system.shell}", *users, ""]))
         self.new_key()
+
+    def configure(self) -> None:
+        """Write what its sshd is told, with the address that it has now."""
+        told = CONFIG.format(ip=self.ip, folder=self.folder, home=HOME, sftp=self._system.sftp)
+        (self.folder / "sshd_config").write_text(self._system.config + told)
 
     @property
     def address(self) -> str:

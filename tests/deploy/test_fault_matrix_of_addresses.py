@@ -11,7 +11,7 @@ from devices.places import AGENT, PYTHON
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
 from tests.models import serial, split
-from tests.sshbed import CONFIG, HOME, Bed, Host, bed, install, run
+from tests.sshbed import Bed, Host, bed, install, run
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def moved(host: Host) -> None:
     run("ip", "-n", host.space, "addr", "del", f"{host.ip}/24", "dev", "eth0")
     run("ip", "-n", host.space, "addr", "add", f"{there}/24", "dev", "eth0")
     host.ip = there
-    (host.folder / "sshd_config").write_text(CONFIG.format(ip=there, folder=host.folder, home=HOME) + host._system.config)
+    host.configure()
     host.start()
 
 

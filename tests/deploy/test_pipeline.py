@@ -206,7 +206,8 @@ def test_a_pipeline_measured_has_the_terms_of_its_prediction(home: Bed) -> None:
     assert {memory.host for memory in trace.measured.memory} == {"a", "b", "c"}
     assert all(memory.nbytes > 2**20 for memory in trace.measured.memory)
     assert trace.equality.frames == 2 * FRAMES
-    assert {span.stage for span in trace.spans} == {"stage 0@a", "stage 1@b", "stage 1@c", "stage 2@a"}
+    links = {"transfer client→a", "transfer a→b", "transfer a→c", "transfer b→a", "transfer c→a", "transfer a→client"}
+    assert {span.stage for span in trace.spans} == {"stage 0@a", "stage 1@b", "stage 1@c", "stage 2@a", *links}
     assert [load.fraction for load in trace.loads] == [0.5, 0.8, 0.95]
 
 
