@@ -1,6 +1,7 @@
 """The main job in one call: a network that reads digits, split over three unlike devices of this machine."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,8 @@ from edgekit.graph import Graph
 from edgekit.losses import Losses
 from edgekit.onnxio import Model
 from edgekit.plan import Plan
-from edgekit.progress import Tell
+from edgekit.profile import Profiles
+from edgekit.progress import Tell, at_once, prefixed
 from edgekit.trace import Trace
 
 __all__ = ["CLUSTER", "CODECS", "CUTS", "NETWORK", "Demo", "demo", "question"]
@@ -39,6 +41,9 @@ STEERING = (600, 750)
 JUDGING = (1200, 1400)
 """Digits: some of those that the network was fitted to calibrate int8; others, which it never saw,
 steer the search for plans; yet others judge the plans that were found."""
+
+FRONT_S = 12.0
+"""For what ends on the front; each part there is measured once in any case."""
 
 CABLE = (12.5e6, 0.0005)
 WIFI = (6e6, 0.004)
@@ -110,9 +115,10 @@ def demo(folder: Path, step: Callable[[str], None], tell: Tell) -> Demo:
     step("making an int8 twin, and measuring what it loses")
     graph, model, losses = _with_twin(run, tell)
     step("profiling the devices")
-    profiles = profile(graph, model, cluster, budget_s=0.5, tell=tell, keep=run.keep, codecs=CODECS)
+    profiles = _profiles(graph, model, cluster, run, tell)
     step("partitioning, and measuring what ends on the front")
-    front, _ = partition(graph, model, cluster, profiles, question=question(graph, losses), measure=True, tell=tell, keep=run.keep)
+    asked = question(graph, losses)
+    front, _ = partition(graph, model, cluster, profiles, question=asked, measure=True, most_s=FRONT_S, tell=tell, keep=run.keep)
     judge = Judge(graph, model, *_files(folder, "judging"))
     evaluated = evaluate(front, judge, tell)
     write(run.front, evaluated.front)
@@ -120,7 +126,7 @@ def demo(folder: Path, step: Callable[[str], None], tell: Tell) -> Demo:
     write(run.plan, plan)
     step("deploying the knee of the front and certifying it")
     with deploy(plan, graph, model, cluster, tell=tell) as pipeline:
-        trace = certify(pipeline, seconds=1.5, tell=tell)
+        trace = certify(pipeline, seconds=1.0, tell=tell)
     write(run.trace, trace)
     step("drawing")
     return Demo(graph, cluster, len(judge.frames), judge.right or 0.0, evaluated, plan, trace, report(folder))
@@ -143,6 +149,18 @@ def _with_twin(run: Run, tell: Tell) -> tuple[Graph, Model, Losses]:
     losses = measure_losses(Judge(graph, model, *_files(run.folder, "steering")), CODECS, tell, CUTS)
     write(run.folder / "net.losses.json", losses)
     return graph, model, losses
+
+
+def _profiles(graph: Graph, model: Model, cluster: Cluster, run: Run, tell: Tell) -> Profiles:
+    """The profiles of all devices, measured at once: together they take less than one core, as in the pipeline."""
+    names = [device.name for device in cluster.devices]
+
+    def measured(name: str, tell: Tell) -> Profiles:
+        return profile(graph, model, cluster, [name], 0.5, prefixed(tell, name), run.keep, codecs=CODECS)
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        found = list(pool.map(measured, names, at_once(tell, [1.0] * len(names))))
+    return {name: each for profiles in found for name, each in profiles.items()}
 
 
 def _files(folder: Path, part: str) -> tuple[Path, Path]:
