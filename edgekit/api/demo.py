@@ -45,7 +45,7 @@ steer the search for plans; yet others judge the plans that were found."""
 FRONT_S = 12.0
 """For what ends on the front; each part there is measured once in any case."""
 
-CABLE = (12.5e6, 0.0005)
+CABLE = (25e6, 0.0005)
 WIFI = (6e6, 0.004)
 MOBILE = (1.5e6, 0.02)
 WIRE = (6e6, 0.0005)

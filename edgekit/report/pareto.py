@@ -21,6 +21,10 @@ __all__ = ["pareto_figure"]
 SHAPES: dict[str, str] = {"split": "o", "replicas": "D", "single device": "s"}
 """Marker of each kind of plan."""
 
+FILLING = ("#5cb8e6", "#1f6fb4", "#0b2545")
+LOSING = ("#1f6fb4", "#c9a227", "#b3541e")
+"""Colours of little memory to much, and of no loss to the largest."""
+
 WIDE = 4
 """Ratio of largest to smallest value from which on an axis is logarithmic."""
 
@@ -28,7 +32,8 @@ WIDE = 4
 def pareto_figure(front: Front, chosen: Plan | None = None, trace: Trace | None = None, ax: "Axes | None" = None) -> "Figure":
     """Latency of a frame alone (ms) against throughput (frames/s) of every plan of a front, by its number.
 
-    Hollow marks are predictions, coloured by peak memory (MB); grey ones are dominated; plans on one device are named. The
+    Hollow marks are predictions, coloured by the accuracy lost (%) where that is an objective, else by peak memory (MB); grey ones
+    are dominated; plans on one device are named. The
     ``chosen`` plan, or else the knee, has a ring; a line leads from its prediction to the mark of its ``trace``, which is
     filled unless its devices are only described. Axes are logarithmic where the plans spread wide.
 
@@ -44,7 +49,7 @@ def pareto_figure(front: Front, chosen: Plan | None = None, trace: Trace | None 
     _step(axes, [_point(cost) for _, cost in plans])
     for kind, marker in SHAPES.items():
         _scatter(axes, [_point(cost) for plan, cost in compared if _kind(plan) == kind], marker, s=42, color=GREY, alpha=0.75, linewidths=0)
-    _colour_bar(drawn, axes, plans)
+    _colour_bar(drawn, axes, plans, "loss" in front.objectives)
     if predicted is not None:
         _scatter(axes, [_point(predicted)], "o", s=330, facecolors="none", edgecolors=ACCENT, linewidths=1.8, zorder=4)
     if trace is not None:
@@ -110,24 +115,24 @@ def _scatter(axes: "Axes", points: Sequence[tuple[float, float]], marker: str, *
     return axes.scatter(*zip(*points, strict=True), marker=marker, **look) if points else None
 
 
-def _colour_bar(drawn: "Figure", axes: "Axes", plans: Sequence[tuple[Plan, Cost]]) -> None:
-    """The plans of the front, hollow, and the scale of their colours."""
+def _colour_bar(drawn: "Figure", axes: "Axes", plans: Sequence[tuple[Plan, Cost]], losing: bool) -> None:
+    """The plans of the front, hollow, and the scale of their colours: accuracy lost, or memory."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     if not plans:
         return
-    sizes = [cost.peak_memory_bytes / 1e6 for _, cost in plans]
-    colours = LinearSegmentedColormap.from_list("memory", ["#5cb8e6", "#1f6fb4", "#0b2545"])
-    scale = ScalarMappable(Normalize(min(sizes), max(sizes)), colours)
-    edges = scale.to_rgba(np.array(sizes))
+    amounts = [(cost.accuracy_loss or 0.0) * 100 if losing else cost.peak_memory_bytes / 1e6 for _, cost in plans]
+    colours = LinearSegmentedColormap.from_list("third", LOSING if losing else FILLING)
+    scale = ScalarMappable(Normalize(min(amounts), max(amounts)), colours)
+    edges = scale.to_rgba(np.array(amounts))
     for kind, marker in SHAPES.items():
         inside = [i for i, (plan, _) in enumerate(plans) if _kind(plan) == kind]
         look = {"facecolors": "white", "edgecolors": edges[inside], "linewidths": 2, "zorder": 3}
         _scatter(axes, [_point(plans[i][1]) for i in inside], marker, s=80, **look)
-    if max(sizes) > min(sizes):
+    if max(amounts) > min(amounts):
         bar = drawn.colorbar(scale, ax=axes, pad=0.015, aspect=32)
-        bar.set_label("predicted peak memory of a host (MB)", fontsize=11, color=INK)
+        bar.set_label("accuracy lost (%)" if losing else "predicted peak memory of a host (MB)", fontsize=11, color=INK)
         bar.outline.set_visible(False)
         bar.ax.tick_params(colors=INK, labelsize=10, length=0)
 
@@ -182,7 +187,7 @@ def _labels(axes: "Axes", front: Front, chosen: Plan | None, predicted: Cost | N
     plans = _priced((*front.plans, *front.compared))
     points = [_point(cost) for _, cost in plans]
     number = front.number(chosen) if chosen else None
-    name = says + (f"plan {number}: " if number is not None else "") + (chosen.name or chosen.describe() if chosen else "the plan that ran")
+    name = says + (f"plan {number}: " if number is not None else "") + (chosen.describe() if chosen else "the plan that ran")
     if trace is not None:
         x, y = _point(trace.measured)
         points.append((x, y))
