@@ -1,7 +1,7 @@
 """A board to try SSH with: a real sshd on loopback that lets you in as yourself, into an empty home.
 
-    with board(Path("somewhere")) as address:
-        ...  # ssh://you@127.0.0.1:PORT is a machine that has nothing of edgekit
+    with board(Path("somewhere"), name="pi") as config:
+        ...  # with these lines in ~/.ssh/config, ssh://pi is a machine that has nothing of edgekit
 
 It is this machine: the same processor and the same programs. Its home is the folder given, so that whatever
 is set up there is gone with the folder. It has neither systemd nor cron: nothing is started there at boot.
@@ -39,6 +39,14 @@ cd '{home}'
 exec env -i HOME='{home}' PATH='{folder}/bin' LANG=C.UTF-8 sh -c "$SSH_ORIGINAL_COMMAND"
 """
 
+CLIENT = """Host {name}
+    HostName 127.0.0.1
+    Port {port}
+    User {user}
+    IdentityFile {folder}/id_ed25519
+    IdentitiesOnly yes
+"""
+
 KEEPERS = {"systemctl", "loginctl", "crontab"}
 """Programs that would keep an agent of this board beyond its life."""
 
@@ -46,17 +54,14 @@ START_S = 10.0
 
 
 @contextmanager
-def board(folder: Path) -> Iterator[str]:
-    """Start the board in a new folder; yields its address, and ends its sshd and all that it started.
-
-    The key of the client is made in ``folder/id_ed25519``: name it in ``~/.ssh/config``, or as ``IdentityFile``.
-    """
+def board(folder: Path, name: str) -> Iterator[str]:
+    """Start the board in a new folder; yields its entry for ``~/.ssh/config``. Leaving ends its sshd and its agent."""
     sshd, sftp = _program("sshd"), _program("sftp-server", "/usr/lib/openssh", "/usr/libexec/openssh", "/usr/libexec")
     folder = folder.absolute()
     home = folder / "home"
     home.mkdir(parents=True)
-    for name in ("hostkey", "id_ed25519"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    for key in ("hostkey", "id_ed25519"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
     shutil.copy(folder / "id_ed25519.pub", folder / "authorized_keys")
     _programs(folder / "bin")
     port = _free_port()
@@ -69,7 +74,7 @@ def board(folder: Path) -> Iterator[str]:
         process = subprocess.Popen([sshd, "-D", "-e", "-f", folder / "config"], stdin=subprocess.DEVNULL, stderr=log)
     try:
         _wait(process, port, folder / "sshd.log")
-        yield f"ssh://{getpass.getuser()}@127.0.0.1:{port}"
+        yield CLIENT.format(name=name, port=port, user=getpass.getuser(), folder=folder)
     finally:
         process.terminate()
         process.wait()
