@@ -2,8 +2,8 @@
 
 Nothing is downloaded, and nobody trains the network. Its body keeps seeded weights, drawn so that
 the differences between digits survive 52 convolutions. Its last layer is the solution of a ridge
-regression over the features of the first 600 digits. Of the 1,197 digits that it never saw, the
-network reads 92 % right, and its int8 twin 90 %.
+regression over the features of the first 600 digits. Of the last 697 digits, which had no part in
+any choice, the network reads 91.8 % right, and its int8 twin 89.8 %.
 
 Orthogonal weights: Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of
 learning in deep linear neural networks", ICLR 2014. A fitted last layer over random features:
