@@ -24,7 +24,4 @@ def init(
     api.write_first_cluster(devices, cluster)
     names = ", ".join(device.name for device in devices)
     print(f"{cluster}: {names or 'near and far, two devices on this machine'}")
-    if devices:
-        print(f"next: edgekit survey net.onnx -c {cluster}")
-    else:
-        print(f"next: edgekit profile net.onnx -c {cluster} -o run")
+    print(f"next: edgekit auto net.onnx -c {cluster}")

@@ -20,9 +20,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_devices_there_are_two_on_this_machine_and_links_between_them() -> None:
     outcome = edgekit_run("init")
     assert outcome.code == 0
-    assert outcome.out == (
-        "cluster.toml: near and far, two devices on this machine\nnext: edgekit profile net.onnx -c cluster.toml -o run\n"
-    )
+    assert outcome.out == ("cluster.toml: near and far, two devices on this machine\nnext: edgekit auto net.onnx -c cluster.toml\n")
     cluster = api.read_cluster("cluster.toml")
     assert [(device.name, device.address) for device in cluster.devices] == [
         ("near", "local:"),
@@ -36,7 +34,7 @@ def test_devices_that_were_added_are_found_by_their_names() -> None:
     inventory.add(Device("pi", "ssh://pi@10.0.0.5"))
     inventory.add(Device("client", "ssh://nano"))
     outcome = edgekit_run("init", "-c", "lab.toml")
-    assert outcome.out == "lab.toml: pi, client\nnext: edgekit survey net.onnx -c lab.toml\n"
+    assert outcome.out == "lab.toml: pi, client\nnext: edgekit auto net.onnx -c lab.toml\n"
     cluster = api.read_cluster("lab.toml")
     assert [device.address for device in cluster.devices] == ["ssh://pi@10.0.0.5", "ssh://nano"]
     assert cluster.client == "here" and cluster.links == ()
