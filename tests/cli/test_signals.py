@@ -123,7 +123,7 @@ def test_an_interruption_stops_everything(place: Place, line: str, text: str, de
 
 def test_an_interrupted_demo_stops_everything(place: Place, folder: Path) -> None:
     small = f"import edgekit.api.demo, sys\nsys.modules['edgekit.api.demo'].NETWORK = {str(folder / 'net.onnx')!r}"
-    code, err = place.stopped(f"demo -o {place.temp}", ": what transport and emulation take", 0.2, signal.SIGINT, small)
+    code, err = place.stopped(f"demo -o {place.temp}", "measuring the links (2 of 7): connecting", 1.0, signal.SIGINT, small)
     assert code == 130, err
     assert "interrupted; what this command started has been stopped" in err.splitlines()
 
