@@ -25,5 +25,5 @@ def test_the_demo_tells_what_it_did_in_ten_points(capsys: pytest.CaptureFixture[
     assert [int(number) for number in re.findall(r"(?m)^(\d+)\. ", told)] == list(range(1, 11))
     assert "of 200 digits it never saw, it reads 93.5% right" in told
     assert "board (8% of a core, at most 91.0 MB), gateway (20% of a core), server (25% of a core)" in told
-    assert "held to 12 to 100 Mbit/s" in told and plan.describe() in told
+    assert "held to 12 to 200 Mbit/s" in told and plan.describe() in told
     assert "the run is kept in runs/demo" in told and told.splitlines()[-1].startswith("next, your own network: edgekit init")
