@@ -120,6 +120,7 @@ def test_a_proxy_that_was_late_does_not_delay_what_waited() -> None:
     with serving(parrot) as address, shaped(address, Shape(2.0)) as proxy, socket.create_connection(proxy) as sock:
         eventually(lambda: held(proxy_process())[0] > 2)  # the connection is carried
         pid = proxy_process()
+        time.sleep(0.3)  # Linux turns the stamps of arrivals on a moment after they were asked for
         os.kill(pid, signal.SIGSTOP)
         begin = time.monotonic()
         sock.sendall(b"ping")
