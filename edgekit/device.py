@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share
+from edgekit.wording import counted
 
 __all__ = ["FAITHFUL", "OF_FP32", "Device", "Roofline", "Variant"]
 
@@ -30,6 +31,15 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
         'int8 CPU ×4'
         """
         return f"{self.precision} {self.provider.removesuffix('ExecutionProvider')} ×{self.threads}"
+
+    @property
+    def words(self) -> str:
+        """The same for a table or a picture.
+
+        >>> Variant("int8", threads=4).words
+        'int8, CPU, 4 threads'
+        """
+        return f"{self.precision}, {self.provider.removesuffix('ExecutionProvider')}, {counted(self.threads, 'thread')}"
 
     @property
     def of_processor(self) -> bool:

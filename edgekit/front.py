@@ -12,6 +12,7 @@ from edgekit.losses import Losses
 from edgekit.objectives import Objective
 from edgekit.plan import Cost, Plan
 from edgekit.quantity import Count, Name
+from edgekit.wording import counted
 
 __all__ = ["ANYHOW", "Certificate", "Front", "Question", "cost_of", "value"]
 
@@ -139,7 +140,7 @@ class Front(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format",
 
     def __repr__(self) -> str:
         """One line, however many plans there are."""
-        count = f"{len(self.plans)} plan{'s' * (len(self.plans) != 1)}"
+        count = counted(len(self.plans), "plan")
         return f"<Front of {count} on {self.cluster} over {', '.join(self.objectives)}; front.table() lists them>"
 
 

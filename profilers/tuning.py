@@ -177,7 +177,7 @@ class _Bench:
 
 
 def _side_by_side(frames: Frames, batch: int) -> Frames:
-    """One frame of a longer network, of the frames that were given."""
+    """A frame for a network of a larger batch, joined from the given frames; none where none were given."""
     chosen = [frames[number % len(frames)] for number in range(batch)] if frames else []
     return ({name: np.concatenate([frame[name] for frame in chosen]) for name in chosen[0]},) if chosen else ()
 

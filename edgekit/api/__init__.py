@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from devices.chaos import Chaos, Faults
     from devices.inventory import known as all_devices
     from edgekit.api.auto import auto
-    from edgekit.api.beginning import first_cluster, write_first_cluster
     from edgekit.api.benches import Bench, bench, named_device
     from edgekit.api.clusters import HERE, cluster_name, keep_survey, keep_tunings, pipeline_name, read_cluster
     from edgekit.api.demo import demo
@@ -33,6 +32,7 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from edgekit.api.runs import Run, report
     from edgekit.api.steps import export, load, partition, predict, profile, read_costs, read_front, read_plan, read_profile
     from edgekit.api.surveys import survey, take_survey
+    from edgekit.api.template import first_cluster, write_first_cluster
     from edgekit.api.tunings import tune
     from edgekit.deploy.attaching import attach, connect
     from edgekit.deploy.client import Streaming

@@ -19,9 +19,9 @@ from edgekit.tuning import Tuning
 from profilers.profiling import profile_graph
 from profilers.tuning import tune_device
 
-__all__ = ["HERE", "Bench", "bench", "named_device"]
+__all__ = ["THIS_MACHINE", "Bench", "bench", "named_device"]
 
-HERE = Device("this machine")
+THIS_MACHINE = Device("this machine")
 
 
 class Bench(NamedTuple):
@@ -42,14 +42,14 @@ def named_device(name: str | None) -> Device:
         UsageError: no device of that name was added.
     """
     if name is None:
-        return HERE
+        return THIS_MACHINE
     return completed(Device(name, name)) if ":" in name else completed(inventory.find([name])[0])
 
 
 @showing("measuring")
 def bench(
     target: str,
-    device: Device = HERE,
+    device: Device = THIS_MACHINE,
     inputs: Sequence[str] = (),
     data: Path | None = None,
     budget_s: float = 5.0,

@@ -87,7 +87,7 @@ def _bound(title: str, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) 
 
 
 def on_terminal() -> bool:
-    """Whether standard error is a terminal that can change a line it has shown."""
+    """Whether standard error is a terminal on which a line can be changed."""
     if not sys.stderr.isatty():
         return False
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""Plans in motion: deployed, verified, replaced, with their progress shown."""
+"""Deploys, verifies and replaces pipelines, and shows the progress of each."""
 
 from edgekit.api.display import showing, showing_start
 from edgekit.deploy import certify, pipeline, standing

@@ -28,6 +28,7 @@ from edgekit.quantity import Badge
 from edgekit.runtime.executor import open_session, session_options
 from edgekit.runtime.machine.probing import probe
 from edgekit.runtime.machine.reading import Here
+from edgekit.wording import counted
 from profilers.widening import widened
 
 __all__ = ["PRECISIONS", "Quantized", "quantize"]
@@ -115,12 +116,11 @@ def _loss(accuracy: Accuracy, model: Model, made: bytes, frames: Frames) -> str:
     worst = max(accuracy.outputs, key=lambda output: output.rms, default=None)
     if worst is None or worst.rms <= MOST_LOST:
         return ""
-    kept = "frame" if accuracy.samples == 1 else "frames"
-    kept += " kept out of the calibration" if accuracy.calibrated not in (0, accuracy.samples) else ""
+    kept = " kept out of the calibration" if accuracy.calibrated not in (0, accuracy.samples) else ""
     where = ", ".join(map(str, culprits(model, onnxio.load(made), frames)))
     return (
         f"{model.name} in {accuracy.precision}: output {worst.name} differs by {worst.rms:.1%} of its standard deviation on "
-        f"{accuracy.samples} {kept}, expected at most {MOST_LOST:.0%}; most is lost at {where or 'its weights'}"
+        f"{counted(accuracy.samples, 'frame')}{kept}, expected at most {MOST_LOST:.0%}; most is lost at {where or 'its weights'}"
     )
 
 

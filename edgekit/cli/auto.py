@@ -1,4 +1,4 @@
-"""The command that goes the whole way to plans that can be deployed."""
+"""The command ``auto``: it measures links and devices, finds the front, and prints how to deploy."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import steps
-from edgekit.cli.options import ClusterFile, Data
+from edgekit.cli.options import ClusterFile, Data, Shapes
 
 __all__ = ["auto"]
 
@@ -24,10 +24,7 @@ def auto(
             help="Folder to keep the run in; unless given, runs/ and the network's name.",
         ),
     ] = None,
-    shapes: Annotated[
-        list[str] | None,
-        typer.Option("--input", help="Shape of an input: 1x3x224x224 or NAME:1x3x224x224."),
-    ] = None,
+    shapes: Shapes = None,
     data: Data = None,
 ) -> None:
     """Measure links and devices, choose threads, find the best plans, and say how to deploy one.

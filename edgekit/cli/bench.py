@@ -7,11 +7,10 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.console import ms, progress, table
-from edgekit.cli.options import Data
+from edgekit.cli.options import Data, Shapes
 
 if TYPE_CHECKING:
     from edgekit.api import Bench, Profile
-    from edgekit.tuning import Setting
 
 __all__ = ["bench"]
 
@@ -29,10 +28,7 @@ def bench(
             help="A device that was added, or an address such as ssh://USER@HOST or sim:pi5; else this machine.",
         ),
     ] = None,
-    shapes: Annotated[
-        list[str] | None,
-        typer.Option("--input", help="Shape of an input: 1x3x224x224 or NAME:1x3x224x224."),
-    ] = None,
+    shapes: Shapes = None,
     seconds: Annotated[
         float,
         typer.Option(help="Time for all settings; each is measured once in any case.", min=0.1),
@@ -84,7 +80,7 @@ def _settings(name: str, found: "Bench") -> None:
         best = tuning.best
         rows = [
             [
-                _words(each.setting),
+                each.setting.variant.words,
                 ms(each.p50_s),
                 ms(each.p90_s),
                 f"{1 / each.p50_s:.1f}",
@@ -95,14 +91,7 @@ def _settings(name: str, found: "Bench") -> None:
     table("", ["setting", "p50", "p90", "frames/s", ""], rows)
     refused = tuning.refused if tuning else ()
     for reason in dict.fromkeys(refusal.reason for refusal in refused):
-        print(f"not measured: {', '.join(_words(each.setting) for each in refused if each.reason == reason)}: {reason}")
-
-
-def _words(setting: "Setting") -> str:
-    variant = setting.variant
-    return (
-        f"{variant.precision}, {variant.provider.removesuffix('ExecutionProvider')}, {variant.threads} thread{'s' * (variant.threads > 1)}"
-    )
+        print(f"not measured: {', '.join(each.setting.variant.words for each in refused if each.reason == reason)}: {reason}")
 
 
 def _kernels(profile: "Profile") -> None:

@@ -98,7 +98,7 @@ def _print(profile: "Profile") -> None:
 def threads_of(profile: "Profile") -> str:
     """How many threads it ran on, of how many cores: ``1 of 4 cores``."""
     cores = profile.conditions.core_count
-    return f"{profile.variant.threads} of {cores} core{'s' * (cores != 1)}" if cores else str(profile.variant.threads)
+    return f"{profile.variant.threads} of {counted(cores, 'core')}" if cores else str(profile.variant.threads)
 
 
 def flags_of(profile: "Profile") -> list[str]:

@@ -14,7 +14,7 @@ from edgekit.cli.app import command
 from edgekit.cli.clusters import read_cluster
 from edgekit.cli.console import mb, progress, table
 from edgekit.cli.losing import measure_losses
-from edgekit.cli.options import Data, Twins
+from edgekit.cli.options import Data, Shapes, Twins
 
 if TYPE_CHECKING:
     from edgekit.accuracy import Accuracy
@@ -27,7 +27,7 @@ __all__ = ["export", "frames_line", "inspect", "quantize"]
 def export(
     network: Annotated[str, typer.Argument(help="PACKAGE.MODULE:FACTORY or FILE.py:FACTORY of a torch network, or an .onnx file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the network.")],
-    shapes: Annotated[list[str] | None, typer.Option("--input", help="Of an input: 1x3x224x224, x:1x3x224x224 or ids:int64:1x16.")] = None,
+    shapes: Shapes = None,
     pixels: Annotated[bool, typer.Option("--pixels", help="Take images as pixels in uint8, and prepare them in the network.")] = False,
     mean: Annotated[str, typer.Option(help="With --pixels: of each channel, such as 0.485,0.456,0.406.")] = "",
     std: Annotated[str, typer.Option(help="With --pixels: of each channel, such as 0.229,0.224,0.225.")] = "",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Carrying", "ClusterFile", "Data", "Insecure", "OptionalClusterFile", "PipelineName", "Twins", "require"]
+__all__ = ["Carrying", "ClusterFile", "Data", "Insecure", "OptionalClusterFile", "PipelineName", "Shapes", "Twins", "require"]
 
 _CLUSTER = typer.Option("-c", "--cluster", help="cluster.toml: devices and links, as docs/cluster.md describes it.")
 
@@ -15,6 +15,10 @@ OptionalClusterFile = Annotated[Path | None, _CLUSTER]
 PipelineName = Annotated[
     str | None,
     typer.Option("-n", "--name", help="The deployed pipeline; unless given, that of ./cluster.toml, or the only one there is."),
+]
+
+Shapes = Annotated[
+    list[str] | None, typer.Option("--input", help="Shape of an input: 1x3x224x224, x:1x3x224x224 or ids:int64:1x16; may be repeated.")
 ]
 
 Twins = Annotated[

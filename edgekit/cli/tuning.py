@@ -82,9 +82,7 @@ def _print(title: str, tuning: "Tuning") -> None:
 
 
 def _words(setting: "Setting") -> list[str]:
-    variant = setting.variant
-    threads = counted(variant.threads, "thread")
-    return [f"{variant.precision}, {variant.provider.removesuffix('ExecutionProvider')}, {threads}", str(setting.batch)]
+    return [setting.variant.words, str(setting.batch)]
 
 
 def _figures(tuning: "Tuning", time: "SettingTime") -> list[str]:

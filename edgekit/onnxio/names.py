@@ -14,7 +14,7 @@ _UNSAFE_TENSOR = re.compile(r"[\s\"'\\\x00-\x1f\x7f]")
 
 _MODULE = "edgekit.module"
 _SCOPES = "pkg.torch.onnx.name_scopes"
-"""A node's modules from the outermost to the innermost, then what it was in torch: ``['', 'blocks.0', 'blocks.0.down', 'relu']``."""
+"""Where torch notes the modules of a node, the outermost first, and then its operator: ``['', 'blocks.0', 'blocks.0.down', 'relu']``."""
 
 
 def module_of(node: Any) -> str:

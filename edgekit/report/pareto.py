@@ -9,7 +9,7 @@ from edgekit.front import Front
 from edgekit.plan import Cost, Plan
 from edgekit.report.style import ACCENT, GREY, INK, Label, canvas, headline, legend_beneath, place
 from edgekit.trace import Trace
-from edgekit.wording import three
+from edgekit.wording import counted, three
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -172,9 +172,7 @@ def _beneath(front: Front, costs: Sequence[Cost], trace: Trace | None) -> str:
     if trace is not None:
         says.append(f"pipeline: {trace.measured.badge}{_emulated([trace.measured])}")
     kind = "exact" if front.certificate.kind == "exact" else "bounded"
-    return "  ·  ".join(
-        [*says, f"front: {kind} over {front.certificate.cuts} cuts, {len(front.plans)} plan{'s' * (len(front.plans) != 1)}"]
-    )
+    return "  ·  ".join([*says, f"front: {kind} over {front.certificate.cuts} cuts, {counted(len(front.plans), 'plan')}"])
 
 
 def _emulated(costs: Sequence[Cost]) -> str:

@@ -38,9 +38,5 @@ def profile_figure(profiles: Sequence[Profile], axes: "Sequence[Axes] | None" = 
 
 
 def _title(profile: Profile) -> str:
-    variant = profile.variant
-    means = (
-        f"{variant.precision}, {variant.provider.removesuffix('ExecutionProvider')}, {variant.threads} thread{'s' * (variant.threads > 1)}"
-    )
     whole = f"whole network {profile.whole.p50_s * 1e3:.3g} ms {profile.badge}{', emulated' * profile.emulated}"
-    return f"{profile.device}  ·  {means}  ·  {whole}"
+    return f"{profile.device}  ·  {profile.variant.words}  ·  {whole}"
