@@ -63,10 +63,12 @@ def auto(
     same network, device and conditions.
 
     Raises:
+        UsageError: the cluster file has a mistake; nothing was done.
         GraphError: the network cannot be read, or a shape of it is not fixed.
         DeviceError: a device cannot be asked, or somebody else holds it; what was measured has been kept.
     """
     run = Run(folder)
+    read_cluster(path)  # a mistake there shows before the long steps
     step("reading the network")
     if not run.graph.exists() or Path(target).resolve() != run.graph.resolve():
         export(target, run.graph, inputs, data=data, tell=tell)

@@ -67,3 +67,11 @@ def test_another_network_is_profiled_anew(folder: Path) -> None:
         outcome = edgekit_run("auto", folder / "small.onnx", "-c", folder / "cluster.toml", "-o", folder / "run")
         assert outcome.code == 0 and "as before" not in outcome.err, outcome.err
         assert outcome.out.splitlines()[-1].startswith("next: edgekit verify ")
+
+
+def test_a_mistake_in_the_cluster_file_shows_before_the_network_is_read(folder: Path) -> None:
+    toml(folder, CLUSTER.replace("1e7", '"10MB"'))
+    ended = edgekit_run("auto", folder / "small.onnx", "-c", folder / "cluster.toml", "-o", folder / "run")
+    assert ended.code == 2
+    assert 'expected a number, got "10MB"' in ended.err
+    assert not (folder / "run").exists()
