@@ -20,8 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the stage is that of the tests
 
-from devices.agentfile import agent_file
 from devices.local import LocalConnection, connect
+from devices.setup.agent_file import agent_file
 from edgekit.device import Device
 from edgekit.runtime.verbs import Probe
 from tests.runtime.bed import DOUBLE, eventually, spec, written

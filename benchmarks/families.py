@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the light models are those of the tests
 
-from profilers.stack import Place, Stack
+from profilers.predict.random_stack import Place, Stack
 from tests.light import NAMES, shipped
 
 __all__ = ["DEV", "TEST", "draw", "light"]

@@ -24,13 +24,13 @@ with atheris.instrument_imports(include=["edgekit"], enable_loader_override=Fals
 
     from edgekit.errors import ProtocolError
     from edgekit.graph import Tensor
-    from edgekit.runtime import frames
-    from edgekit.runtime.frames import HEADER_BYTES, MAX_NOTE_BYTES, Header, Kind, Layout
-    from edgekit.runtime.inlet import Inlet
-    from edgekit.runtime.line import Line
-    from edgekit.runtime.link import Item, Standing
-    from edgekit.runtime.outlet import Outlet
-    from edgekit.runtime.wire import Hello, accept, receive_note
+    from edgekit.runtime.links import frames
+    from edgekit.runtime.links.frames import HEADER_BYTES, MAX_NOTE_BYTES, Header, Kind, Layout
+    from edgekit.runtime.links.greeting import Hello, accept, receive_note
+    from edgekit.runtime.links.inlet import Inlet
+    from edgekit.runtime.links.line import Line
+    from edgekit.runtime.links.link import Item, Standing
+    from edgekit.runtime.links.outlet import Outlet
 
 LAYOUT = Layout((Tensor("x", (4,), "float32"), Tensor("i", (2, 3), "int64")))
 CAP_BYTES = max(MAX_NOTE_BYTES, LAYOUT.nbytes + len(LAYOUT.table))

@@ -26,9 +26,9 @@ import numpy as np
 from devices.chaos import Faults
 from edgekit.errors import DeviceError
 from edgekit.graph import Tensor
-from edgekit.runtime.frames import Kind, Layout
-from edgekit.runtime.inlet import Inlet
-from edgekit.runtime.outlet import Outlet
+from edgekit.runtime.links.frames import Kind, Layout
+from edgekit.runtime.links.inlet import Inlet
+from edgekit.runtime.links.outlet import Outlet
 from tests.runtime.test_resuming import joined
 
 FAULTS = Faults(reset=0.01, half=0.01, flip=0.01, stall=0.01, slice=0.02, stall_s=0.05)

@@ -30,9 +30,9 @@ import onnxruntime as ort
 
 from edgekit.device import Variant
 from edgekit.onnxio import kernel_nodes, normalise, read
-from edgekit.runtime.executor import open_session, session_options
+from edgekit.runtime.engine.executor import open_session, session_options
 from edgekit.runtime.verbs import KernelTime
-from profilers.kernels import map_kernels
+from profilers.map.kernels import map_kernels
 from tests.light import NAMES, shipped
 
 __all__ = ["LEVELS", "Row", "check", "main", "optimize"]

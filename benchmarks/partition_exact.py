@@ -23,9 +23,10 @@ from edgekit.constraints import UNCONSTRAINED
 from edgekit.errors import PlanError
 from edgekit.front import Question
 from edgekit.objectives import OBJECTIVES
-from partitioner.exact import solve
-from partitioner.keeping import broken
+from partitioner.compliance import broken
+from partitioner.solve.exact import solve
 from tests.partitioner.constrained import constrained_front
+from tests.partitioner.cuts.test_lattice import every_branching_plan
 from tests.partitioner.instances import (
     TELLING,
     Dice,
@@ -39,7 +40,6 @@ from tests.partitioner.instances import (
     random_instance,
     twinned,
 )
-from tests.partitioner.test_branches import every_branching_plan
 
 SUBSETS = [subset for size in (3, 2, 1) for subset in combinations(TELLING, size)]
 ALL_SUBSETS = [subset for size in range(1, 7) for subset in combinations(OBJECTIVES, size)]

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from edgekit.cluster import Link
 from edgekit.costs import Costs, DeviceCost, UnitCost, nouns
 from edgekit.front import Question
-from partitioner.exact import solve
-from partitioner.ideals import lattice, merged, serial_loads
-from partitioner.labels import chains
-from partitioner.uniform import uniform
+from partitioner.cuts.ideals import lattice, merged, serial_loads
+from partitioner.solve.exact import solve
+from partitioner.solve.labels import chains
+from partitioner.solve.uniform_tables import uniform
 
 MBIT = 1024 * 1024 / 8
 """Bytes per second of what PipeEdge calls a Mbps."""

@@ -26,14 +26,14 @@ from numpy.typing import NDArray
 from benchmarks.prediction_sweep import hypervolume
 from edgekit.front import Front, Question, value
 from edgekit.objectives import Objective
-from partitioner.exact import solve
-from partitioner.ideals import lattice, serial_loads
-from partitioner.labels import chains
-from partitioner.memory import Footprints
-from partitioner.places import cuts
+from partitioner.cuts.chain import cuts
+from partitioner.cuts.ideals import lattice, serial_loads
+from partitioner.footprints import Footprints
+from partitioner.solve.exact import solve
+from partitioner.solve.labels import chains
+from partitioner.solve.uniform_tables import uniform
 from partitioner.tables import Tables
-from partitioner.tabulating import tabulate
-from partitioner.uniform import uniform
+from partitioner.tabulation import tabulate
 from tests.partitioner.instances import enriched, large_instance
 
 TIMES = ("latency", "period")

@@ -25,11 +25,11 @@ import numpy as np
 
 from devices.shaper import Route, open_routes
 from edgekit.cluster import Shape
-from edgekit.deploy.parts import Part
-from edgekit.runtime.executor import Executor, sample_inputs
-from edgekit.runtime.frames import Layout
+from edgekit.runtime.engine.executor import Executor, sample_inputs
+from edgekit.runtime.links.frames import Layout
 from edgekit.runtime.origin import environment
 from edgekit.runtime.verbs import StageSpec
+from edgekit.stages.parts import Part
 
 _LENGTH = struct.Struct(">Q")
 

@@ -39,12 +39,12 @@ from pickled_stages import streamed
 from varying_backend import MEAN_S, VARIATION
 
 from edgekit.cluster import ANY, Cluster, Link
-from edgekit.deploy.pipeline import deploy
-from edgekit.deploy.release import prepare
+from edgekit.deploy.serve.pipeline import deploy
+from edgekit.deploy.serve.release import prepare
 from edgekit.device import Device, Variant
 from edgekit.onnxio import cut, load, normalise, read
 from edgekit.plan import Plan, Stage, chain
-from edgekit.runtime.machine.stolen import Stolen
+from edgekit.runtime.machine.stolen_time import Stolen
 from tests.models import CONV, Net, draw, net
 
 BLOCKS, CHANNELS, SIZE = 12, 64, 28

@@ -36,8 +36,8 @@ from devices import connect
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.conditions import STOLEN
-from edgekit.deploy.certify import certify
-from edgekit.deploy.pipeline import deploy
+from edgekit.deploy.observe.certify import certify
+from edgekit.deploy.serve.pipeline import deploy
 from edgekit.device import Device, Variant
 from edgekit.files import read, write
 from edgekit.graph import Graph
@@ -46,12 +46,12 @@ from edgekit.plan import Plan, Stage, chain
 from edgekit.profile import Profile
 from edgekit.progress import of_text
 from edgekit.residuals import interval
-from edgekit.runtime.executor import Executor, sample_inputs
-from edgekit.runtime.frames import Layout
-from edgekit.runtime.machine.stolen import Stolen
-from edgekit.runtime.reference import slowness
+from edgekit.runtime.engine.executor import Executor, sample_inputs
+from edgekit.runtime.engine.reference_work import slowness
+from edgekit.runtime.links.frames import Layout
+from edgekit.runtime.machine.stolen_time import Stolen
 from edgekit.runtime.verbs import Transport
-from profilers.segments import Range, measure_segments
+from profilers.measure.segments import Range, measure_segments
 from tests.light import FOLDER as LIGHT
 
 NETWORKS = {

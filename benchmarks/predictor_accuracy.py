@@ -5,7 +5,7 @@
 Run on this host, one thread. ``--budget`` seconds of random stacks are sampled (none of them a network of a family), and each time that
 a share of them is there, ``--rounds`` times in all, every network of the families is measured, in random order and in a process of its
 own; the median counts. So a machine that changes in the meantime changes for both. All seconds are told at the usual clock of this
-machine (edgekit.runtime.reference), which wanders by several per cent. Measurements are repeated while something else uses the
+machine (edgekit.runtime.engine.reference_work), which wanders by several per cent. Measurements are repeated while something else uses the
 processors. All of it is kept in the folder and taken up again there: with ``--wall`` the script ends (exit code 75) after so many
 seconds, so that a shared machine can be had for a while at a time.
 
@@ -35,8 +35,8 @@ from edgekit.files import write
 from edgekit.onnxio import load, normalise, read
 from edgekit.progress import of_text
 from edgekit.samples import SampledNetwork, Samples
-from profilers.predictor import fit_predictor, predict_kernels, predict_whole
-from profilers.sampling import sample_device, sample_network
+from profilers.predict.predictor import fit_predictor, predict_kernels, predict_whole
+from profilers.predict.sampler import sample_device, sample_network
 
 UNFINISHED = 75
 

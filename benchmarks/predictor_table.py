@@ -12,10 +12,10 @@ import numpy as np
 from devices import Connection, connect
 from edgekit.device import Device, Variant
 from edgekit.onnxio import load, normalise, read
-from profilers.describing import expected
-from profilers.features import kind
-from profilers.sampling import sample_network
-from profilers.stacks import draw_stack
+from profilers.map.kernel_descriptions import expected
+from profilers.predict.features import kind
+from profilers.predict.random_stacks import draw_stack
+from profilers.predict.sampler import sample_network
 
 __all__ = ["FEATURES", "make_table"]
 
@@ -51,9 +51,9 @@ def aarch64_host() -> Iterator[Connection]:
     """A machine of the tests' bed whose programs are all aarch64, set up with wheels from here."""
     import pytest
 
-    from devices.facts import machine_of
     from devices.login import login, offered, trust
-    from devices.setup import remove, setup
+    from devices.setup.procedure import remove, setup
+    from devices.setup.shell_facts import machine_of
     from tests.armbed import aarch64
     from tests.sshbed import bed
 

@@ -7,7 +7,7 @@ A table holds ``latency_s`` (devices × architectures), ``features`` (architectu
 device in turn is the new one. A seed draws half of the architectures; among those the method chooses what to measure, and
 the baselines take as many at random. All that was not measured is predicted, by
 
-    transfer    known devices and features (profilers.transfer)
+    transfer    known devices and features (profilers.predict.transfer)
     scratch     ridge regression on the features, fitted to the measured ones alone
     feature     the one feature that orders the known devices best, fitted likewise
 
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from profilers.transfer import choose, learn_family, predict
+from profilers.predict.transfer import choose, learn_family, predict
 
 WITHIN = 0.10
 METHODS = ("transfer", "scratch", "feature")

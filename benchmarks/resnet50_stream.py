@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
-from edgekit.deploy.equality import TOLERANCE, compare
 from edgekit.device import Device
 from edgekit.errors import StageError
 from edgekit.plan import Stage, chain
-from edgekit.runtime.executor import run_once, sample_inputs
+from edgekit.runtime.engine.executor import run_once, sample_inputs
+from edgekit.stages.equality import TOLERANCE, compare
 
 Arrays = Mapping[str, NDArray[np.generic]]
 CLUSTER = Cluster(devices=(Device("a"), Device("b"), Device("c")), links=(Link(ANY, ANY),))

@@ -22,8 +22,8 @@ from edgekit.device import Device
 from edgekit.files import write
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut
-from profilers.calibrating import calibrate
-from profilers.segments import request_for
+from profilers.measure.segments import request_for
+from profilers.predict.calibrator import calibrate
 
 NETWORKS = {"mobilenetv2": "mobilenetv2:mobilenetv2", "resnet50": "resnet:resnet50", "vit_tiny": "vit:vit_tiny"}
 PIECES = 4

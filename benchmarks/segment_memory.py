@@ -8,7 +8,7 @@ measured, each in a fresh stage process. All sizes are of the whole process, its
     weights     of the segment, each counted once           live    activations that are alive at once: no arena is smaller
     arena       greedy-by-size packing of their lifetimes   load, run    predicted / measured peak, in MB
 
-The equations of partitioner/memory.py and their margin were chosen on mobilenetv2, resnet18, vit_tiny, light_squeezenet and
+The equations of partitioner/footprints.py and their margin were chosen on mobilenetv2, resnet18, vit_tiny, light_squeezenet and
 light_inception_v1. Afterwards light_zfnet512 and light_bvlc_alexnet showed that what is added for the largest weight holds of
 convolutions alone, and light_densenet121 that it holds while running, too; the margin stayed as it was. The networks that are measured
 here by default had no part in any of this.
@@ -32,14 +32,14 @@ from msgspec import structs
 
 from devices.connection import Connection
 from devices.local import connect
-from edgekit.arena import lifetimes, live_bytes, packed_bytes
 from edgekit.device import Device, Variant
 from edgekit.graph import Graph
+from edgekit.graph.arena import lifetimes, live_bytes, packed_bytes
 from edgekit.onnxio import Model, cut, load, normalise, read
 from edgekit.profile import Profile, SegmentTime
-from partitioner.memory import MARGIN, Footprints
-from profilers.conditions import conditions_of
-from profilers.segments import request_for, summarize
+from partitioner.footprints import MARGIN, Footprints
+from profilers.measure.measured_conditions import conditions_of
+from profilers.measure.segments import request_for, summarize
 from tests.light import NAMES, prepared
 
 if TYPE_CHECKING:

@@ -33,11 +33,11 @@ import pytest
 
 from devices.chaos import Chaos, Faults
 from edgekit.cluster import ANY, Link
-from edgekit.deploy.equality import TOLERANCE, compare
-from edgekit.deploy.pipeline import Pipeline, deploy
-from edgekit.deploy.sink import Result
+from edgekit.deploy.client.sink import Result
+from edgekit.deploy.serve.pipeline import Pipeline, deploy
 from edgekit.errors import EdgekitError
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
+from edgekit.stages.equality import TOLERANCE, compare
 from tests.deploy.bed import pid_of, through_chaos
 from tests.models import Net, local, serial, split
 
@@ -187,7 +187,7 @@ def main() -> int:
     arguments = parser.parse_args()
     net = serial()
     with pytest.MonkeyPatch.context() as patch, through_chaos(patch, arguments.seed) as ways:
-        patch.setattr("edgekit.deploy.client.RECOVERY_S", 20.0)
+        patch.setattr("edgekit.deploy.client.client.RECOVERY_S", 20.0)
         cluster = local("a", "b", "c", links=(Link(ANY, ANY, shaped=True),))
         with deploy(split(net.graph, *STAGES), net.graph, net.model, cluster) as pipeline:
             found = soak(net, pipeline, ways, arguments.seconds, arguments.seed, arguments.fps)

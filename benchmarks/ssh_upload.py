@@ -29,10 +29,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the machines are those of the tests
 
-from devices.hostkeys import ours
-from devices.places import ROOT
+from devices.host_keys import ours
+from devices.setup.paths import ROOT
 from devices.ssh import connect
-from edgekit.runtime.store import digest_of
+from edgekit.runtime.agent.store import digest_of
 from tests.sshbed import Bed, Host, bed
 
 SIZE_BYTES = 100_000_000

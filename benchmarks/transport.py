@@ -44,18 +44,18 @@ import numpy as np
 
 from devices.authority import Authority
 from edgekit.graph import Tensor
-from edgekit.runtime.carrier import Carrier, Gate
-from edgekit.runtime.frames import Header, Kind, Layout
-from edgekit.runtime.inlet import Inlet
-from edgekit.runtime.line import Line
-from edgekit.runtime.link import Item, Receiving, Standing, slots_of
-from edgekit.runtime.linkend import Greeting
-from edgekit.runtime.needs import available
-from edgekit.runtime.outlet import Outlet
-from edgekit.runtime.tls import Guard, Keys, named
-from edgekit.runtime.transport import dial, receive
+from edgekit.runtime.links.carrier import Carrier, Gate
+from edgekit.runtime.links.frames import Header, Kind, Layout
+from edgekit.runtime.links.greeting import BUFFER_BYTES, Door, Hello
+from edgekit.runtime.links.inlet import Inlet
+from edgekit.runtime.links.line import Line
+from edgekit.runtime.links.link import Item, Receiving, Standing, slots_of
+from edgekit.runtime.links.link_end import Greeting
+from edgekit.runtime.links.outlet import Outlet
+from edgekit.runtime.links.tls import Guard, Keys, named
+from edgekit.runtime.links.transport import dial, receive
+from edgekit.runtime.links.transport_packages import available
 from edgekit.runtime.verbs import Transport
-from edgekit.runtime.wire import BUFFER_BYTES, Door, Hello
 
 SIZES = (1024, 819_200, 4 << 20, 25 << 20)
 RUNS = 9
@@ -296,7 +296,7 @@ def _library_give(
 def _raw_take(transport: Transport, nbytes: int, keys: None, told: "multiprocessing.SimpleQueue[object]") -> None:
     import grpc
 
-    from edgekit.runtime.rpc.options import BOTH
+    from edgekit.runtime.links.rpc.channel_options import BOTH
 
     def run(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         begin = time.process_time()
@@ -319,8 +319,8 @@ def _raw_give(
 ) -> None:
     import grpc
 
-    from edgekit.runtime.rpc.line import PIECE_BYTES
-    from edgekit.runtime.rpc.options import BOTH
+    from edgekit.runtime.links.rpc.channel_options import BOTH
+    from edgekit.runtime.links.rpc.stream import PIECE_BYTES
 
     whole, count = bytes(nbytes), 20
     pieces = [whole[start : start + PIECE_BYTES] for start in range(0, nbytes, PIECE_BYTES)]

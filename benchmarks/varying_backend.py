@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgekit.device import Variant
 from edgekit.graph import Tensor
-from edgekit.runtime import sessions
+from edgekit.runtime.engine import sessions
 
 QUANTILES = 40
 MEAN_S, VARIATION = "EDGEKIT_VARYING_MEAN_S", "EDGEKIT_VARYING_CV"

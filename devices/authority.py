@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edgekit.errors import FormatError
-from edgekit.runtime.probing import ECHO, PLAN
-from edgekit.runtime.tls import Keys, host_name, named
+from edgekit.runtime.links.link_probe import ECHO, PLAN
+from edgekit.runtime.links.tls import Keys, host_name, named
 
 __all__ = ["ECHO", "Authority", "Keys", "of_probes"]
 

@@ -21,7 +21,7 @@ from msgspec import Struct
 from devices.shaper import CHUNK_BYTES, Direction, carry
 from edgekit.cluster import Shape
 from edgekit.quantity import Rate, Seconds, Share
-from edgekit.runtime.sockets import address_of, arrivals, hang_up
+from edgekit.runtime.links.sockets import address_of, arrivals, hang_up
 
 __all__ = ["Chaos", "Faults"]
 

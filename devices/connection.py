@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 def packed(tensors: tuple[Tensor, ...], arrays: "Mapping[str, NDArray[Any]]") -> bytes:
     """The bytes of arrays in the layout of their tensors, as ``put``, ``load`` and ``measure`` take them."""
-    from edgekit.runtime.frames import Layout
+    from edgekit.runtime.links.frames import Layout
 
     return Layout(tensors).pack(arrays)
 

@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from devices.agentconnection import AgentConnection, greet
+from devices.agent_connection import AgentConnection, greet
 from edgekit.device import Device
 from edgekit.errors import DeviceError, UsageError
-from edgekit.runtime.control import Channel
-from edgekit.runtime.journal import LOG
+from edgekit.runtime.agent.control import Channel
+from edgekit.runtime.agent.journal import LOG
 from edgekit.runtime.log import event_of
 from edgekit.runtime.origin import environment
 
@@ -116,7 +116,7 @@ def _start(folder: Path, linger: bool) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-m",
-        "edgekit.runtime.agent",
+        "edgekit.runtime.agent.server",
         "serve" if linger else "follow",
         str(folder),
         *(["--daemon"] if linger else []),

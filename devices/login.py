@@ -12,9 +12,9 @@ import paramiko
 from paramiko.pkey import UnknownKeyType
 
 from devices import inventory
-from devices.hostkeys import kinds, remember, require_known
+from devices.host_keys import kinds, remember, require_known
 from devices.shell import Shell
-from devices.sshconfig import Hop, route
+from devices.ssh_config import Hop, route
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError
 

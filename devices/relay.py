@@ -15,8 +15,8 @@ from typing import NamedTuple
 from devices.connection import Connection
 from devices.ssh import SshConnection
 from edgekit.errors import DeviceError
-from edgekit.runtime.control import Stream
-from edgekit.runtime.sockets import LOOPBACK, address_of, arrivals, hang_up
+from edgekit.runtime.agent.control import Stream
+from edgekit.runtime.links.sockets import LOOPBACK, address_of, arrivals, hang_up
 
 __all__ = ["Relay", "open_relays"]
 

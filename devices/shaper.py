@@ -27,9 +27,9 @@ import msgspec
 
 from edgekit.cluster import Shape
 from edgekit.errors import DeviceError
-from edgekit.runtime.control import Channel
+from edgekit.runtime.agent.control import Channel
+from edgekit.runtime.links.sockets import arrivals, hang_up
 from edgekit.runtime.origin import environment
-from edgekit.runtime.sockets import arrivals, hang_up
 from edgekit.runtime.verbs import Hold
 
 __all__ = ["CHUNK_BYTES", "Direction", "Route", "carry", "main", "open_routes"]

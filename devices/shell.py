@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 import paramiko
 
 from edgekit.errors import DeviceError
-from edgekit.runtime.sockets import LOOPBACK
+from edgekit.runtime.links.sockets import LOOPBACK
 
 __all__ = ["Output", "Shell", "Stream"]
 

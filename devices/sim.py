@@ -6,16 +6,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from devices.describing import completed, described_s, description
+from devices.descriptions import completed, described_s, description
 from edgekit import __version__
 from edgekit.calibration import Calibration
 from edgekit.device import Device, Roofline, Variant
 from edgekit.energy import Energy
 from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
-from edgekit.runtime.executor import Arrays, Executor, sample_inputs
-from edgekit.runtime.frames import Layout
-from edgekit.runtime.store import digest_of
+from edgekit.runtime.agent.store import digest_of
+from edgekit.runtime.engine.executor import Arrays, Executor, sample_inputs
+from edgekit.runtime.links.frames import Layout
 from edgekit.runtime.verbs import (
     FactsReply,
     KernelTime,

@@ -9,17 +9,17 @@ Nothing listens on the network for control. Data sockets listen on the address t
 import threading
 from pathlib import Path
 
-from devices.agentconnection import AgentConnection, greet
-from devices.agentfile import agent_file
+from devices.agent_connection import AgentConnection, greet
 from devices.login import login
-from devices.places import AGENT, PYTHON, UNIT
+from devices.setup.agent_file import agent_file
+from devices.setup.paths import AGENT, PYTHON, UNIT
 from devices.shell import Shell, Stream
 from edgekit.device import Device
 from edgekit.errors import DeviceError
-from edgekit.runtime.control import Channel
-from edgekit.runtime.sockets import LOOPBACK
+from edgekit.runtime.agent.control import Channel
+from edgekit.runtime.agent.visit import ABSENT, SILENCE_S
+from edgekit.runtime.links.sockets import LOOPBACK
 from edgekit.runtime.verbs import Alive
-from edgekit.runtime.visiting import ABSENT, SILENCE_S
 
 __all__ = ["SshConnection", "connect"]
 

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from edgekit.conditions import Conditions
 from edgekit.device import Variant
 from edgekit.errors import UsageError
-from edgekit.kinds import Kind, Part
+from edgekit.graph.work_kinds import Kind, Part
 from edgekit.quantity import Bytes, Name, Seconds
 
 __all__ = ["Calibration", "Fitted", "KindCost", "calibrated_s"]

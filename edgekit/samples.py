@@ -53,7 +53,7 @@ class SampledNetwork(Struct, frozen=True, forbid_unknown_fields=True):
         p50_s: as much above that as in the first process; ``cpu_s``: processor seconds there, their lowest tenth.
         profiled_s: of the whole with the profiler on.
         taken_s: what the measurement took.
-        fusions: for each unit, its signature and the kernel of each of its nodes (see profilers.fusing).
+        fusions: for each unit, its signature and the kernel of each of its nodes (see profilers.map.fusion).
     """
 
     source: Name

@@ -22,7 +22,7 @@ class LoadPoint(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Equality(Struct, frozen=True, forbid_unknown_fields=True):
-    """Split against unsplit: the worst difference, relative to the magnitude of its tensor (see ``edgekit.deploy.equality``)."""
+    """Split against unsplit: the worst difference, relative to the magnitude of its tensor (see ``edgekit.stages.equality``)."""
 
     frames: Count
     bit_equal: bool

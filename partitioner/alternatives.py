@@ -11,9 +11,9 @@ from edgekit.device import Variant
 from edgekit.graph import Graph, Tensor
 from edgekit.plan import CLIENT, End, Plan, Stage, Transfer, chain, sendable
 from edgekit.profile import Profiles, variants
-from partitioner.kinds import Kinds
-from partitioner.labels import Chain, Hop
-from partitioner.places import Places
+from partitioner.cuts.chain import Places
+from partitioner.solve.device_kinds import Kinds
+from partitioner.solve.labels import Chain, Hop
 from partitioner.tables import Tables
 
 __all__ = ["direct", "relayed", "replicas", "sampled_splits", "wholes"]

@@ -27,7 +27,7 @@ from edgekit.losses import Losses
 from edgekit.plan import CLIENT, Cost, Load, Memory, Plan, Term, Transfer, validate, wired
 from edgekit.profile import Profile, Profiles, variants
 from edgekit.quantity import Badge, least
-from partitioner.memory import Footprints
+from partitioner.footprints import Footprints
 
 __all__ = ["QUEUE_SLOTS", "idle_w", "known_profiles", "meeting", "price", "price_valid", "profile_in"]
 

@@ -21,7 +21,7 @@ import numpy as np
 from edgekit.errors import UsageError
 from edgekit.files import write_bytes
 from edgekit.progress import Tell, silent
-from partitioner.dominance import front
+from partitioner.solve.dominance import front
 
 __all__ = ["Choice", "Evaluate", "Found", "Space", "evolve"]
 

@@ -14,9 +14,9 @@ from edgekit.losses import Losses
 from edgekit.plan import Plan, ranged
 from edgekit.profile import Profiles
 from partitioner.alternatives import direct
+from partitioner.compliance import broken
 from partitioner.cost import price_valid
-from partitioner.keeping import broken
-from partitioner.memory import Footprints
+from partitioner.footprints import Footprints
 
 __all__ = ["Pricing"]
 

@@ -11,9 +11,9 @@ from edgekit.front import value
 from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.plan import Cost
 from edgekit.wording import counted, mb
-from partitioner.labels import Chain, Found, chains
+from partitioner.solve.labels import Chain, Found, chains
 from partitioner.tables import Tables
-from partitioner.tabulating import cap
+from partitioner.tabulation import cap
 
 __all__ = ["refusal"]
 

@@ -19,9 +19,9 @@ from edgekit.plan import Plan
 from edgekit.profile import Profile, Profiles, variants
 from edgekit.progress import Tell, silent
 from edgekit.sweep import Condition, Knob, Sweep, Winner
-from partitioner.asking import minimised
-from partitioner.choosing import choose
-from partitioner.exact import solve
+from partitioner.choice import choose
+from partitioner.feasibility import minimised
+from partitioner.solve.exact import solve
 
 __all__ = ["faster", "sweep"]
 

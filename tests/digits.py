@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgekit.onnxio import load, normalise, read
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
 from tests.models import Net, draw
 
 __all__ = ["digits", "kept", "network"]

@@ -15,7 +15,7 @@ from edgekit.device import Device, Roofline, Variant
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, load, normalise, read
 from edgekit.plan import Plan, Stage, chain
-from edgekit.runtime.executor import open_session, session_options
+from edgekit.runtime.engine.executor import open_session, session_options
 
 __all__ = ["CONV", "Net", "draw", "local", "optimized", "paired", "picking", "raw_skipping", "serial", "simulated", "skipping", "split"]
 

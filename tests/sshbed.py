@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import pytest
 
-from devices.agentfile import agent_file
 from devices.login import offered, trust
-from devices.places import AGENT, ROOT
+from devices.setup.agent_file import agent_file
+from devices.setup.paths import AGENT, ROOT
 from edgekit.device import Device
 from tests.delayline import DelayLine, plain
 from tests.runtime.bed import eventually

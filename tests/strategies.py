@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from edgekit.accuracy import Accuracy
+from edgekit.accuracy.output_error import Accuracy
 from edgekit.calibration import Calibration
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.device import Device

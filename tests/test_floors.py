@@ -1,7 +1,8 @@
 """The import arrows of the toolkit point down; this file is the map and the check.
 
 roof       edgekit.cli → edgekit.api
-machines   edgekit.export | edgekit.networks | edgekit.quantize | edgekit.report | edgekit.deploy | profilers | partitioner
+machines   edgekit.export | networks | quantize | accuracy | report | deploy | profilers | partitioner    (none imports another)
+parts      edgekit.stages       ← deploy, profilers, accuracy
 reach      devices
 shipped    edgekit.runtime
 models     edgekit.onnxio
@@ -20,22 +21,24 @@ ROOT = Path(__file__).parent.parent
 ROOMS = ("edgekit", "devices", "profilers", "partitioner")
 
 # A module stands on the floor with the longest name here that its own begins with, so every module of edgekit that
-# is not named is ground: edgekit.errors, the nouns, edgekit.grouping, edgekit.shapes ...
+# is not named is ground: edgekit.errors, the nouns, edgekit.graph.unit_rule, edgekit.shapes ...
 # It may import from its own floor, from the ground, and from the floors on its line.
 FLOORS = {
     "edgekit": (),
     "edgekit.onnxio": (),
-    "edgekit.runtime": ("edgekit.runtime.rpc", "edgekit.runtime.torchrpc"),
-    "edgekit.runtime.rpc": ("edgekit.runtime",),
+    "edgekit.runtime": ("edgekit.runtime.links.rpc", "edgekit.runtime.torchrpc"),
+    "edgekit.runtime.links.rpc": ("edgekit.runtime",),
     "edgekit.runtime.torchrpc": ("edgekit.runtime",),
     "devices": ("edgekit.runtime",),
     "devices.mcu": ("edgekit.runtime", "edgekit.onnxio", "devices"),
+    "edgekit.stages": ("edgekit.runtime", "edgekit.onnxio", "devices"),
     "edgekit.export": ("edgekit.onnxio",),
     "edgekit.networks": ("edgekit.onnxio",),
     "edgekit.quantize": ("edgekit.onnxio",),
+    "edgekit.accuracy": ("edgekit.runtime", "edgekit.onnxio", "devices", "edgekit.stages"),
     "edgekit.report": (),
-    "edgekit.deploy": ("edgekit.runtime", "edgekit.onnxio", "devices"),
-    "profilers": ("edgekit.onnxio", "devices"),
+    "edgekit.deploy": ("edgekit.runtime", "edgekit.onnxio", "devices", "edgekit.stages"),
+    "profilers": ("edgekit.onnxio", "devices", "edgekit.stages"),
     "partitioner": (),
 }
 FLOORS["edgekit.api"] = tuple(FLOORS)
@@ -45,7 +48,7 @@ FLOORS["edgekit.cli"] = ("edgekit.api",)
 ONLY = {
     "edgekit": ("numpy", "msgspec"),
     "edgekit.runtime": ("numpy", "msgspec", "onnxruntime"),
-    "edgekit.runtime.rpc": ("numpy", "msgspec", "grpc", "grpc_health"),
+    "edgekit.runtime.links.rpc": ("numpy", "msgspec", "grpc", "grpc_health"),
     "edgekit.runtime.torchrpc": ("numpy", "msgspec", "torch"),
 }
 # Packages that only these floors may import, so that everything else runs without them.
@@ -135,35 +138,35 @@ PLANTS = [
     ("edgekit/plan.py", "from edgekit import api", "edgekit.api"),
     ("edgekit/errors.py", "import partitioner", "partitioner"),
     ("edgekit/errors.py", "def late():\n    from devices import local", "devices.local"),
-    ("edgekit/brand_new.py", "from edgekit.runtime import frames", "edgekit.runtime.frames"),
+    ("edgekit/brand_new.py", "from edgekit.runtime.links import frames", "edgekit.runtime.links.frames"),
     ("edgekit/__init__.py", "from . import cli", "edgekit.cli"),
-    ("edgekit/onnxio/cutting.py", "from edgekit.runtime import frames", "edgekit.runtime.frames"),
-    ("edgekit/runtime/agent.py", "import edgekit.onnxio.cutting", "edgekit.onnxio.cutting"),
-    ("edgekit/runtime/agent.py", "from ..deploy import client", "edgekit.deploy.client"),
-    ("devices/local.py", "import profilers.kernels", "profilers.kernels"),
+    ("edgekit/onnxio/stage_model.py", "from edgekit.runtime.links import frames", "edgekit.runtime.links.frames"),
+    ("edgekit/runtime/agent/server.py", "import edgekit.onnxio.stage_model", "edgekit.onnxio.stage_model"),
+    ("edgekit/runtime/agent/server.py", "from ...deploy.client import client", "edgekit.deploy.client.client"),
+    ("devices/local.py", "import profilers.map.kernels", "profilers.map.kernels"),
     ("devices/local.py", "from edgekit import onnxio", "edgekit.onnxio"),
     ("devices/local.py", "import importlib\nimportlib.import_module('edgekit.deploy')", "edgekit.deploy"),
     ("devices/__init__.py", "import devices.mcu", "devices.mcu"),
-    ("profilers/kernels.py", "from edgekit import api", "edgekit.api"),
-    ("profilers/kernels.py", "import partitioner.cost", "partitioner.cost"),
-    ("profilers/kernels.py", "import edgekit.deploy.client", "edgekit.deploy.client"),
-    ("partitioner/exact.py", "import devices.ssh", "devices.ssh"),
-    ("partitioner/exact.py", "def late():\n    import profilers", "profilers"),
-    ("edgekit/deploy/client.py", "from profilers import segments", "profilers.segments"),
+    ("profilers/map/kernels.py", "from edgekit import api", "edgekit.api"),
+    ("profilers/map/kernels.py", "import partitioner.cost", "partitioner.cost"),
+    ("profilers/map/kernels.py", "import edgekit.deploy.client.client", "edgekit.deploy.client.client"),
+    ("partitioner/solve/exact.py", "import devices.ssh", "devices.ssh"),
+    ("partitioner/solve/exact.py", "def late():\n    import profilers", "profilers"),
+    ("edgekit/deploy/client/client.py", "from profilers.measure import segments", "profilers.measure.segments"),
     ("edgekit/export.py", "from edgekit.networks import mobile", "edgekit.networks.mobile"),
     ("edgekit/report/page.py", "from edgekit.deploy import client", "edgekit.deploy.client"),
     ("edgekit/api.py", "import edgekit.cli", "edgekit.cli"),
-    ("edgekit/cli.py", "def late():\n    from partitioner import exact", "partitioner.exact"),
+    ("edgekit/cli.py", "def late():\n    from partitioner.solve import exact", "partitioner.solve.exact"),
     ("edgekit/graph.py", "import onnx", "onnx"),
     ("edgekit/graph.py", "from scipy import optimize", "scipy.optimize"),
-    ("edgekit/runtime/agent.py", "import torch", "torch"),
-    ("edgekit/runtime/line.py", "def late():\n    import grpc", "grpc"),
-    ("edgekit/runtime/agent.py", "from paramiko import client", "paramiko.client"),
-    ("partitioner/exact.py", "def late():\n    import onnxruntime", "onnxruntime"),
-    ("partitioner/exact.py", "from torch import nn", "torch.nn"),
-    ("profilers/kernels.py", "from onnx import helper", "onnx.helper"),
+    ("edgekit/runtime/agent/server.py", "import torch", "torch"),
+    ("edgekit/runtime/links/line.py", "def late():\n    import grpc", "grpc"),
+    ("edgekit/runtime/agent/server.py", "from paramiko import client", "paramiko.client"),
+    ("partitioner/solve/exact.py", "def late():\n    import onnxruntime", "onnxruntime"),
+    ("partitioner/solve/exact.py", "from torch import nn", "torch.nn"),
+    ("profilers/map/kernels.py", "from onnx import helper", "onnx.helper"),
     ("edgekit/networks/mobile.py", "import torch.onnx", "torch.onnx"),
-    ("edgekit/deploy/client.py", "from onnxruntime.quantization import shape_inference", "onnxruntime.quantization.shape_inference"),
+    ("edgekit/deploy/client/client.py", "from onnxruntime.quantization import shape_inference", "onnxruntime.quantization.shape_inference"),
 ]
 
 
@@ -188,15 +191,15 @@ def test_an_import_that_points_up_is_caught(planted_tree: list[str], file: str, 
 
 
 ALLOWED = [
-    ("edgekit.runtime.stage", "edgekit.plan.Plan"),
-    ("edgekit.runtime.stage", "onnxruntime"),
-    ("edgekit.runtime.rpc.line", "grpc"),
+    ("edgekit.runtime.stage.serving_stage", "edgekit.plan.Plan"),
+    ("edgekit.runtime.stage.serving_stage", "onnxruntime"),
+    ("edgekit.runtime.links.rpc.stream", "grpc"),
     ("edgekit.runtime.torchrpc.line", "torch"),
-    ("edgekit.onnxio.reading", "onnx.helper"),
+    ("edgekit.onnxio.onnx_graph", "onnx.helper"),
     ("edgekit.cli", "edgekit.errors.EdgekitError"),
     ("edgekit.cli", "edgekit.api"),
-    ("edgekit.api", "partitioner.exact"),
-    ("devices.local", "edgekit.runtime.agent"),
+    ("edgekit.api", "partitioner.solve.exact"),
+    ("devices.local", "edgekit.runtime.agent.server"),
     ("devices.mcu.compiler", "edgekit.onnxio"),
     ("edgekit.export", "torch.onnx"),
     ("edgekit.networks.mobile", "torch.nn"),

@@ -124,7 +124,7 @@ def test_importing_any_module_has_no_effect(tmp_path: Path) -> None:
     [
         ("edgekit", ("matplotlib", "numpy", "onnx", "onnxruntime", "rich", "torch", "typer")),
         ("edgekit.cli", ("matplotlib", "onnx", "onnxruntime", "torch")),
-        ("edgekit.runtime.agent", ("matplotlib", "onnx", "onnxruntime", "torch", "typer")),
+        ("edgekit.runtime.agent.server", ("matplotlib", "onnx", "onnxruntime", "torch", "typer")),
         ("partitioner", ("matplotlib", "onnx", "onnxruntime", "torch")),
     ],
 )

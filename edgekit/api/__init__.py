@@ -25,40 +25,40 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from edgekit.api.evolving import evolved, trial_of
     from edgekit.api.fallbacks import fallbacks
     from edgekit.api.losses import Evaluated, Judge, evaluate, measure_losses
-    from edgekit.api.memory import needs
+    from edgekit.api.memory_needs import needs
     from edgekit.api.pipelines import deploy, deploy_to_stay, roll_back, verify
     from edgekit.api.precisions import Quantized, quantize
     from edgekit.api.predictors import learn, predict_profiles, read_predictor
     from edgekit.api.runs import Run, report
-    from edgekit.api.steps import export, load, partition, predict, profile, read_costs, read_front, read_plan, read_profile
     from edgekit.api.surveys import survey, take_survey
     from edgekit.api.template import first_cluster, write_first_cluster
     from edgekit.api.tunings import tune
-    from edgekit.deploy.attaching import attach, connect
-    from edgekit.deploy.client import Streaming
-    from edgekit.deploy.doctor import examine
-    from edgekit.deploy.frameio import ResultWriter, read_frames
-    from edgekit.deploy.observing import Observer, Status
-    from edgekit.deploy.perfetto import clock_words, trace_events
-    from edgekit.deploy.pipeline import Pipeline
-    from edgekit.deploy.rates import LinkRate, StageRate
-    from edgekit.deploy.record import deployed, deployed_names, find_record, home_of
-    from edgekit.deploy.recording import Recorder, Recording
-    from edgekit.deploy.slowing import Slow
-    from edgekit.deploy.standing import end
-    from edgekit.deploy.submitting import Submitting
-    from edgekit.deploy.transports import transport_of
+    from edgekit.api.workflow import export, load, partition, predict, profile, read_costs, read_front, read_plan, read_profile
+    from edgekit.deploy.client.client import Streaming
+    from edgekit.deploy.client.frame_files import ResultWriter, read_frames
+    from edgekit.deploy.client.submission import Submitting
+    from edgekit.deploy.observe.doctor import examine
+    from edgekit.deploy.observe.perfetto import clock_words, trace_events
+    from edgekit.deploy.observe.rates import LinkRate, StageRate
+    from edgekit.deploy.observe.recording import Recorder, Recording
+    from edgekit.deploy.observe.status import Observer, Status
+    from edgekit.deploy.observe.stragglers import Slow
+    from edgekit.deploy.serve.attachment import attach, connect
+    from edgekit.deploy.serve.deployment_record import deployed, deployed_names, find_record, home_of
+    from edgekit.deploy.serve.deployments import end
+    from edgekit.deploy.serve.pipeline import Pipeline
+    from edgekit.deploy.serve.transport_check import transport_of
     from edgekit.front import Question
     from edgekit.onnxio import Model
     from edgekit.profile import Profile
     from edgekit.report.difference import differences, shifts
-    from edgekit.report.tables import Row as KernelRow
-    from edgekit.report.tables import by_type, in_order, kernels_csv, perfetto, reconcile, top
+    from edgekit.report.profile_tables import Row as KernelRow
+    from edgekit.report.profile_tables import by_type, in_order, kernels_csv, perfetto, reconcile, top
     from edgekit.report.write import write_winners
     from edgekit.runtime.log import Event
-    from partitioner.explaining import explain
+    from partitioner.reasons import explain
     from partitioner.whatif import sweep
-    from profilers.links import with_links
+    from profilers.links.link_fit import with_links
 
 __all__ = [
     "HERE",

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from edgekit.api.clusters import keep_survey, keep_tunings, read_cluster
 from edgekit.api.runs import Run, report
-from edgekit.api.steps import export, load, partition, profile
 from edgekit.api.surveys import take_survey
 from edgekit.api.tunings import tune
+from edgekit.api.workflow import export, load, partition, profile
 from edgekit.cluster import Cluster
-from edgekit.deploy.opening import connect_all
+from edgekit.deploy.serve.connections import connect_all
 from edgekit.device import Device, Variant
 from edgekit.errors import DeviceError
 from edgekit.files import write
@@ -26,7 +26,7 @@ from edgekit.objectives import USUAL
 from edgekit.onnxio import Model
 from edgekit.profile import Profile, variants
 from edgekit.progress import Tell, silent
-from profilers.conditions import require_valid
+from profilers.measure.measured_conditions import require_valid
 
 __all__ = ["Auto", "auto"]
 

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from devices import inventory
-from devices.describing import completed
+from devices.descriptions import completed
 from edgekit.api.display import showing
-from edgekit.api.steps import export, load
-from edgekit.deploy.opening import connect_all
+from edgekit.api.workflow import export, load
+from edgekit.deploy.serve.connections import connect_all
 from edgekit.device import Device
 from edgekit.graph import Graph
 from edgekit.profile import Profile
 from edgekit.progress import Tell, silent
 from edgekit.tuning import Tuning
-from profilers.profiling import profile_graph
-from profilers.tuning import tune_device
+from profilers.measure.profiler import profile_graph
+from profilers.measure.tuner import tune_device
 
 __all__ = ["THIS_MACHINE", "Bench", "bench", "named_device"]
 

@@ -7,9 +7,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from devices import inventory
-from devices.describing import completed
+from devices.descriptions import completed
 from edgekit.cluster import Cluster
-from edgekit.deploy.record import only_deployed
+from edgekit.deploy.serve.deployment_record import only_deployed
 from edgekit.device import Device, Variant
 from edgekit.errors import FormatError, UsageError
 from edgekit.files import convert, read, read_toml, write
@@ -100,7 +100,7 @@ def keep_survey(path: str | Path, survey: Survey) -> None:
     Raises:
         DeviceError: the samples of a link say nothing of its rate.
     """
-    from profilers.links import with_links
+    from profilers.links.link_fit import with_links
 
     write(_beside(path, "survey"), survey)
     cluster = read_cluster(path, surveyed=False)

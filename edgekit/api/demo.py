@@ -11,13 +11,13 @@ import numpy as np
 from edgekit.api.losses import Evaluated, Judge, evaluate, measure_losses
 from edgekit.api.precisions import quantize
 from edgekit.api.runs import Run, report
-from edgekit.api.steps import export, load, partition, profile
 from edgekit.api.surveys import survey
+from edgekit.api.workflow import export, load, partition, profile
 from edgekit.cluster import Cluster, Link
 from edgekit.codec import Codec
 from edgekit.constraints import Constraints
-from edgekit.deploy.certify import certify
-from edgekit.deploy.pipeline import deploy
+from edgekit.deploy.observe.certify import certify
+from edgekit.deploy.serve.pipeline import deploy
 from edgekit.device import Device
 from edgekit.files import write
 from edgekit.front import Front, Question

@@ -6,17 +6,17 @@ from contextlib import ExitStack
 from msgspec import structs
 
 from devices import connect, inventory
-from devices.describing import Board, boards
-from devices.facts import machine_of
-from devices.hostkeys import fingerprint
+from devices.descriptions import Board, boards
+from devices.host_keys import fingerprint
 from devices.login import Ask, known, login, offered, trust
-from devices.setup import Outcome, remove, setup
+from devices.setup.procedure import Outcome, remove, setup
+from devices.setup.shell_facts import machine_of
 from edgekit.calibration import Calibration
 from edgekit.device import Device, Variant
 from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
 from edgekit.progress import Tell, silent
-from edgekit.runtime.pages import address_from
+from edgekit.runtime.agent.pages import address_from
 from edgekit.runtime.verbs import Transport
 
 __all__ = [
@@ -55,8 +55,8 @@ def calibrated(
     tell: Tell = silent,
 ) -> Calibration:
     """What kernels cost on a device that was added, or on this machine (``local:``), fitted to micro-networks that run there."""
-    from edgekit.deploy.opening import connect_all
-    from profilers.calibrating import calibrate
+    from edgekit.deploy.serve.connections import connect_all
+    from profilers.predict.calibrator import calibrate
 
     device = Device("local", name) if name == "local:" else inventory.find([name])[0]
     with ExitStack() as stack:

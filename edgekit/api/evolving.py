@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from edgekit.api.losses import Judge, loss_of
-from edgekit.api.steps import load
+from edgekit.api.workflow import load
 from edgekit.cluster import Cluster
 from edgekit.codec import CODECS, STRAIGHT, Codec
 from edgekit.errors import PlanError
@@ -19,10 +19,10 @@ from edgekit.objectives import Objective
 from edgekit.plan import Plan, Stage, chain, ranged, validate
 from edgekit.profile import Profiles, variants
 from edgekit.progress import Tell, silent
-from edgekit.runtime.store import digest_of
-from partitioner.dominance import parted
+from edgekit.runtime.agent.store import digest_of
 from partitioner.evolve import Choice, Space, evolve
 from partitioner.pricing import Pricing
+from partitioner.solve.dominance import parted
 
 __all__ = ["Trial", "evolved", "trial_of"]
 

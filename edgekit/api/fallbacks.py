@@ -12,8 +12,8 @@ from edgekit.graph import Graph
 from edgekit.objectives import USUAL, Objective
 from edgekit.plan import Plan
 from edgekit.profile import Profiles
-from partitioner.choosing import choose
-from partitioner.exact import solve
+from partitioner.choice import choose
+from partitioner.solve.exact import solve
 
 __all__ = ["fallbacks"]
 

@@ -9,14 +9,12 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from edgekit.accuracy import difference
+from edgekit.accuracy.channel_ranges import FOLDS, Spread, everywhere, observe
+from edgekit.accuracy.output_error import difference
 from edgekit.api.display import showing
-from edgekit.api.ranges import Spread, everywhere, observe
 from edgekit.cluster import Cluster
 from edgekit.codec import CODECS, OPSETS, Codec, takes
-from edgekit.deploy.composed import Composed, as_unsplit
-from edgekit.deploy.frameio import read_frames
-from edgekit.deploy.parts import part
+from edgekit.deploy.client.frame_files import read_frames
 from edgekit.device import Device, Variant
 from edgekit.errors import FrameError, GraphError, PlanError, UsageError
 from edgekit.front import Front, cost_of
@@ -25,10 +23,12 @@ from edgekit.losses import Losses, StageLoss, TensorLoss
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, Stage, Transfer, chain, ranged, validate
 from edgekit.progress import Tell, silent
-from edgekit.runtime.executor import open_session
-from partitioner.dominance import parted
+from edgekit.runtime.engine.executor import open_session
+from edgekit.stages.composed_run import Composed, as_unsplit
+from edgekit.stages.parts import part
+from partitioner.solve.dominance import parted
 
-__all__ = ["Evaluated", "Judge", "evaluate", "loss_of", "measure_losses"]
+__all__ = ["FOLDS", "Evaluated", "Judge", "evaluate", "loss_of", "measure_losses"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 Run = Callable[[Arrays], Arrays]

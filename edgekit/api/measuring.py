@@ -13,15 +13,15 @@ from contextlib import ExitStack
 
 from devices import Connection
 from edgekit.cluster import Cluster
-from edgekit.deploy.opening import connect_all
+from edgekit.deploy.serve.connections import connect_all
 from edgekit.device import Device, Variant
 from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.profile import Profile, Profiles, variants
 from edgekit.progress import Tell, at_once, prefixed
-from profilers.conditions import require_valid
-from profilers.segments import Range, measure_segments
+from profilers.measure.measured_conditions import require_valid
+from profilers.measure.segments import Range, measure_segments
 
 __all__ = ["measure_front"]
 

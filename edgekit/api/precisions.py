@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import onnxio
-from edgekit.accuracy import Accuracy, difference
-from edgekit.api.culprits import culprits
+from edgekit.accuracy.culprits import culprits
+from edgekit.accuracy.output_error import Accuracy, difference
 from edgekit.api.display import showing
 from edgekit.cluster import Cluster
-from edgekit.deploy.frameio import read_frames
-from edgekit.deploy.opening import connect_all
+from edgekit.deploy.client.frame_files import read_frames
+from edgekit.deploy.serve.connections import connect_all
 from edgekit.device import Variant
 from edgekit.errors import PromiseError, UsageError
 from edgekit.files import write_bytes
@@ -25,13 +25,13 @@ from edgekit.machine import Machine
 from edgekit.onnxio import Model
 from edgekit.progress import Tell, in_turn, prefixed, silent
 from edgekit.quantity import Badge
-from edgekit.runtime.executor import open_session, session_options
-from edgekit.runtime.machine.probing import probe
-from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.engine.executor import open_session, session_options
+from edgekit.runtime.machine.machine_probe import probe
+from edgekit.runtime.machine.sources import Here
 from edgekit.wording import counted
-from profilers.widening import widened
+from profilers.map.widened_kernels import widened
 
-__all__ = ["PRECISIONS", "Quantized", "quantize"]
+__all__ = ["PRECISIONS", "Accuracy", "Quantized", "quantize"]
 
 PRECISIONS = ("int8", "fp16")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgekit.api.display import showing
 from edgekit.cluster import Cluster
-from edgekit.deploy.opening import connect_all
+from edgekit.deploy.serve.connections import connect_all
 from edgekit.errors import UsageError
 from edgekit.files import read, write
 from edgekit.graph import Graph
@@ -14,10 +14,10 @@ from edgekit.onnxio import Model
 from edgekit.profile import Profile
 from edgekit.progress import Tell, silent
 from edgekit.samples import Samples
-from profilers.adapting import adapt
-from profilers.predicting import predict_profile
-from profilers.predictor import Predictor, fit_predictor
-from profilers.sampling import sample_device
+from profilers.predict.adaptation import adapt
+from profilers.predict.predicted_profile import predict_profile
+from profilers.predict.predictor import Predictor, fit_predictor
+from profilers.predict.sampler import sample_device
 
 __all__ = ["learn", "predict_profiles", "read_predictor"]
 

@@ -10,7 +10,7 @@ from edgekit.front import Front
 from edgekit.plan import Plan
 from edgekit.profile import Profile, variants
 from edgekit.residuals import Residuals
-from edgekit.runtime.store import digest_of
+from edgekit.runtime.agent.store import digest_of
 from edgekit.trace import Trace
 from edgekit.tuning import Tuning
 

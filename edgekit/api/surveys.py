@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from devices import Connection, connect
 from edgekit.api.display import showing
 from edgekit.cluster import Cluster, Link
-from edgekit.deploy.opening import connect_all
-from edgekit.deploy.transports import require_transport
+from edgekit.deploy.serve.connections import connect_all
+from edgekit.deploy.serve.transport_check import require_transport
 from edgekit.device import Device
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.graph import Graph
@@ -20,10 +20,10 @@ from edgekit.onnxio import Model, cut
 from edgekit.progress import Tell, in_turn, prefixed, silent
 from edgekit.runtime.verbs import Transport
 from edgekit.survey import BARE, Sample, Survey
-from profilers.links import LEAST_BYTES, SIZES, cut_sizes, with_links
-from profilers.segments import data_for, request_for
-from profilers.sharing import Direction
-from profilers.surveying import Links, sample_links, sample_together
+from profilers.links.link_fit import LEAST_BYTES, SIZES, cut_sizes, with_links
+from profilers.links.shared_media import Direction
+from profilers.links.surveyor import Links, sample_links, sample_together
+from profilers.measure.segments import data_for, request_for
 
 __all__ = ["survey", "take_survey"]
 

@@ -5,13 +5,13 @@ from contextlib import ExitStack
 
 from edgekit.api.display import showing
 from edgekit.cluster import Cluster
-from edgekit.deploy.opening import connect_all
+from edgekit.deploy.serve.connections import connect_all
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.progress import Tell, in_turn, prefixed, silent
 from edgekit.tuning import Tuning
-from profilers.tuning import tune_device
+from profilers.measure.tuner import tune_device
 
 __all__ = ["tune"]
 

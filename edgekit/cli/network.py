@@ -17,7 +17,7 @@ from edgekit.cli.losing import measure_losses
 from edgekit.cli.options import Data, Shapes, Twins
 
 if TYPE_CHECKING:
-    from edgekit.accuracy import Accuracy
+    from edgekit.api.precisions import Accuracy
     from edgekit.graph import Graph, Tensor
 
 __all__ = ["export", "frames_line", "inspect", "quantize"]

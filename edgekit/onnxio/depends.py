@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.onnxio.loading import subgraphs
+from edgekit.onnxio.file_bytes import subgraphs
 from edgekit.onnxio.names import reads
 
 __all__ = ["constant_nodes", "data_shaped"]

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+from edgekit.onnxio.file_bytes import Model
 from edgekit.onnxio.fixed import fixed_shape
-from edgekit.onnxio.loading import Model
 from edgekit.onnxio.names import all_graphs
-from edgekit.onnxio.wire import SMALL
+from edgekit.onnxio.weight_bytes import SMALL
 
 __all__ = ["Bounds", "bounds_of", "legal"]
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from edgekit.onnxio.loading import parse
-from edgekit.onnxio.wire import Payloads
+from edgekit.onnxio.file_bytes import parse
+from edgekit.onnxio.weight_bytes import Payloads
 
 __all__ = ["LARGE", "masking"]
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from edgekit.onnxio.loading import subgraphs
+from edgekit.onnxio.file_bytes import subgraphs
 
 __all__ = ["all_graphs", "captured", "keep_module", "make_names_safe", "module_of", "reads"]
 

@@ -12,14 +12,14 @@ from onnx import checker, defs, inliner
 
 from edgekit.errors import GraphError
 from edgekit.graph import Node
-from edgekit.grouping import group
+from edgekit.graph.unit_rule import group
 from edgekit.onnxio.depends import constant_nodes
+from edgekit.onnxio.file_bytes import LIMIT_BYTES, MARK, parse
 from edgekit.onnxio.inputs import fix_inputs
-from edgekit.onnxio.loading import LIMIT_BYTES, MARK, parse
 from edgekit.onnxio.names import all_graphs, keep_module, make_names_safe, reads
-from edgekit.onnxio.shapes import settle
+from edgekit.onnxio.shape_inference import settle
 from edgekit.onnxio.versions import FIRST_FREE_IR
-from edgekit.onnxio.wire import SMALL, Payloads, join, split
+from edgekit.onnxio.weight_bytes import SMALL, Payloads, join, split
 
 __all__ = ["normalise"]
 

@@ -9,10 +9,10 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.errors import GraphError
-from edgekit.onnxio.loading import load
+from edgekit.onnxio.file_bytes import load
 from edgekit.onnxio.names import all_graphs
 from edgekit.onnxio.normalise import normalise
-from edgekit.onnxio.wire import join
+from edgekit.onnxio.weight_bytes import join
 
 __all__ = ["with_pixels"]
 

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from edgekit.errors import GraphError
 from edgekit.onnxio.legal import Bounds, bounds_of
-from edgekit.onnxio.wire import Payloads, join
+from edgekit.onnxio.weight_bytes import Payloads, join
 from edgekit.telemetry import decline
 
 __all__ = ["describe", "feeds_of", "observe", "opened"]

@@ -1,6 +1,6 @@
 """The window of a pooling operator: what no tensor's shape tells."""
 
-from edgekit.onnxio.loading import Model
+from edgekit.onnxio.file_bytes import Model
 
 __all__ = ["window"]
 

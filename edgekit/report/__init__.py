@@ -3,7 +3,7 @@
 from edgekit.report.difference import differences, shifts
 from edgekit.report.pareto import pareto_figure
 from edgekit.report.profile import profile_figure
-from edgekit.report.tables import by_type, in_order, kernels_csv, perfetto, reconcile, top
+from edgekit.report.profile_tables import by_type, in_order, kernels_csv, perfetto, reconcile, top
 from edgekit.report.timeline import timeline_figure
 from edgekit.report.winners import winners_figure
 from edgekit.report.write import write, write_winners

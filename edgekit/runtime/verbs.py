@@ -9,12 +9,12 @@ from edgekit.codec import FREE, Written, carried
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.graph import Graph, Tensor
-from edgekit.kinds import Part, parts_of
+from edgekit.graph.work_kinds import Part, parts_of
 from edgekit.machine import Machine
 from edgekit.quantity import Bytes, Count, Name, Rate, Seconds
-from edgekit.runtime.ends import End, end_name
-from edgekit.runtime.status import Heat, StageStatus, TransferTime
-from edgekit.runtime.tls import Keys
+from edgekit.runtime.links.ends import End, end_name
+from edgekit.runtime.links.tls import Keys
+from edgekit.runtime.stage.status_records import Heat, StageStatus, TransferTime
 
 __all__ = [
     "Alive",

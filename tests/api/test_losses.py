@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from edgekit import api
-from edgekit.api.ranges import FOLDS
+from edgekit.accuracy.channel_ranges import FOLDS
 from edgekit.cluster import ANY, Link
 from edgekit.codec import CODECS
 from edgekit.constraints import Constraints, Limit, Pin

@@ -96,7 +96,7 @@ def test_a_loss_that_is_accepted_is_written_and_told(spoiled: tuple[Path, Path],
 
 
 def test_the_tensor_at_which_most_is_lost_is_found(tmp_path: Path) -> None:
-    from edgekit.api.culprits import culprits
+    from edgekit.accuracy.culprits import culprits
 
     model = load(network("m = Identity(s)", ""))
     frames = [{"x": frame} for frame in np.random.default_rng(0).standard_normal((4, 1, 2, 6, 8)).astype(np.float32)]

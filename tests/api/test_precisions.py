@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgekit import api
-from edgekit.accuracy import Accuracy
+from edgekit.accuracy.output_error import Accuracy
 from edgekit.device import Variant
 from edgekit.errors import FrameError, GraphError, PlanError, UsageError
 from edgekit.files import decode, encode

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from edgekit import api
 from edgekit.cluster import ANY, Link, Shape
-from profilers.links import SIZES, with_links
+from profilers.links.link_fit import SIZES, with_links
 from tests.models import local, serial
 
 

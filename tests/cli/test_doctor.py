@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.places import AGENT
+from devices.setup.paths import AGENT
 from tests.cli.bed import edgekit_run
 from tests.sshbed import Bed, Host, bed, run
 

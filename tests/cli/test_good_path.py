@@ -14,7 +14,7 @@ import pytest
 
 from edgekit import api
 from edgekit.errors import UsageError
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
 from tests.cli.bed import Outcome, edgekit_run, started, toml, until
 from tests.models import Net, serial
 

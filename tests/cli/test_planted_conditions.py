@@ -18,7 +18,7 @@ from devices.connection import Measure, Measured
 from devices.local import LocalConnection
 from edgekit.files import read, write
 from edgekit.profile import Profile
-from profilers import profiling
+from profilers.measure import profiler
 from tests.cli.bed import Outcome, edgekit_run, toml
 from tests.models import serial
 from tests.runtime.test_machine import RASPBERRY
@@ -49,7 +49,7 @@ receiver = "client"
 
 ELSEWHERE = """
 import os
-from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.machine.sources import Here
 Here.__init__.__defaults__ = (os.environ["PLANTED_ROOT"], *Here.__init__.__defaults__[1:])
 """
 GOVERNOR = "sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
@@ -78,7 +78,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A network and its cluster, profiled in as few bursts as there can be."""
-    monkeypatch.setattr(profiling, "MOST_BURSTS", profiling.LEAST_BURSTS)
+    monkeypatch.setattr(profiler, "MOST_BURSTS", profiler.LEAST_BURSTS)
     (tmp_path / "net.onnx").write_bytes(serial(3).data)
     toml(tmp_path, TWO)
     return tmp_path

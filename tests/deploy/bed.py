@@ -13,9 +13,9 @@ import pytest
 from devices.chaos import Chaos, Faults
 from devices.shaper import Route
 from edgekit.cluster import Cluster
-from edgekit.deploy.client import Streaming
-from edgekit.deploy.pipeline import Pipeline, deploy
-from edgekit.deploy.standing import end
+from edgekit.deploy.client.client import Streaming
+from edgekit.deploy.serve.deployments import end
+from edgekit.deploy.serve.pipeline import Pipeline, deploy
 from edgekit.plan import Plan
 from tests.models import Net, local
 
@@ -65,7 +65,7 @@ def through_chaos(patch: pytest.MonkeyPatch, seed: int = 0) -> Iterator[list[Cha
         ways.extend(made)
         yield [way.address for way in made]
 
-    patch.setattr("edgekit.deploy.pipeline.open_routes", routes)
+    patch.setattr("edgekit.deploy.serve.pipeline.open_routes", routes)
     try:
         yield ways
     finally:

@@ -6,8 +6,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from edgekit.runtime.frames import ALIGNMENT, CHECK_BYTES, HEADER_BYTES, MAGIC, Kind, decode_header
-from edgekit.runtime.sockets import LOOPBACK, address_of, arrivals, hang_up
+from edgekit.runtime.links.frames import ALIGNMENT, CHECK_BYTES, HEADER_BYTES, MAGIC, Kind, decode_header
+from edgekit.runtime.links.sockets import LOOPBACK, address_of, arrivals, hang_up
 
 __all__ = ["Tap"]
 

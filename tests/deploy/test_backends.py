@@ -11,14 +11,14 @@ import pytest
 
 from devices import connect
 from edgekit.cluster import ANY, Cluster, Link
-from edgekit.deploy.pipeline import deploy
+from edgekit.deploy.serve.pipeline import deploy
 from edgekit.device import Device, Variant
 from edgekit.errors import DeviceError, GraphError
 from edgekit.plan import Stage, chain
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
 from partitioner.cost import price
-from profilers import profiling
-from profilers.segments import measure_segments
+from profilers.measure import profiler
+from profilers.measure.segments import measure_segments
 from tests.models import skipping
 
 EXAMPLE = Path(__file__).parents[2] / "notebooks" / "reference_backend"
@@ -46,10 +46,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def test_a_segment_of_a_backend_is_measured_placed_and_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiling, "MOST_BURSTS", profiling.LEAST_BURSTS)
+    monkeypatch.setattr(profiler, "MOST_BURSTS", profiler.LEAST_BURSTS)
     with connect(CLUSTER.device("npu")) as connection:
         assert connection.facts().providers[-1] == "reference"
-        profile = profiling.profile_graph(NET.graph, NET.model, connection, budget_s=0.05)
+        profile = profiler.profile_graph(NET.graph, NET.model, connection, budget_s=0.05)
         opaque = measure_segments(NET.graph, NET.model, connection, profile, [(3, COUNT)], burst_s=0.02, most_s=0.0)
     assert opaque.profiled_s is None
     assert opaque.compute_units == "compute units: reference 1"
@@ -79,4 +79,4 @@ def test_a_segment_of_a_backend_is_measured_placed_and_served(monkeypatch: pytes
 )
 def test_a_backend_that_is_not_there_or_does_not_want_a_segment_is_named(variant: Variant, error: type[Exception], expected: str) -> None:
     with connect(msgspec.structs.replace(CLUSTER.device("npu"), variant=variant)) as connection, pytest.raises(error, match=expected):
-        profiling.profile_graph(NET.graph, NET.model, connection, budget_s=0.05)
+        profiler.profile_graph(NET.graph, NET.model, connection, budget_s=0.05)

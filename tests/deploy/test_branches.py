@@ -4,7 +4,7 @@ import numpy as np
 
 from edgekit import api
 from edgekit.plan import Stage, chain
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
 from tests.models import CONV, draw, local, net
 
 #   x ─▶ conv ─a┬▶ conv ─b▶ conv ─d─┐

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from edgekit import api
 from edgekit.codec import CODECS, Codec
-from edgekit.deploy.composed import Composed
-from edgekit.deploy.parts import part
 from edgekit.device import Variant
 from edgekit.errors import PlanError
 from edgekit.plan import CLIENT, Plan, Transfer, chain, ranged, validate
 from edgekit.range import Range
-from edgekit.runtime.executor import open_session, run_once, session_options
+from edgekit.runtime.engine.executor import open_session, run_once, session_options
+from edgekit.stages.composed_run import Composed
+from edgekit.stages.parts import part
 from tests.models import Net, local, serial, simulated, skipping, split
 
 THREE = [(0, 1, "near"), (1, 2, "middle"), (2, 5, "far")]

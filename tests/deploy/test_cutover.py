@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from edgekit import api
-from edgekit.deploy.attaching import connect
-from edgekit.deploy.client import Streaming
-from edgekit.deploy.equality import TOLERANCE, compare
-from edgekit.deploy.record import find_record
+from edgekit.deploy.client.client import Streaming
+from edgekit.deploy.serve.attachment import connect
+from edgekit.deploy.serve.deployment_record import find_record
 from edgekit.errors import StageError
 from edgekit.plan import Plan
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
+from edgekit.stages.equality import TOLERANCE, compare
 from tests.deploy.bed import pid_of, until
 from tests.models import local, serial, skipping, split
 from tests.runtime.bed import eventually, marked, tracked
@@ -103,7 +103,7 @@ def test_a_deployment_takes_over_from_another_in_the_middle_of_a_stream_and_so_d
 
 
 def test_a_client_that_rests_goes_over_too_and_one_that_comes_later_finds_what_serves(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.deploy.standing.DRAIN_S", 200.0)
+    monkeypatch.setattr("edgekit.deploy.serve.deployments.DRAIN_S", 200.0)
     stay(home, (0, 2, "a"), (2, 5, "b"))
     with connect("cluster") as client:
         assert all(result.error is None for result in client.stream(INPUTS))
@@ -129,8 +129,8 @@ def test_a_stream_that_ends_during_a_change_of_plans_ends_whole(home: Path) -> N
 
 
 def test_a_stream_whose_network_was_replaced_by_another_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.deploy.standing.DRAIN_S", 0.5)
-    monkeypatch.setattr("edgekit.deploy.client.RECOVERY_S", 0.5)
+    monkeypatch.setattr("edgekit.deploy.serve.deployments.DRAIN_S", 0.5)
+    monkeypatch.setattr("edgekit.deploy.client.client.RECOVERY_S", 0.5)
     stay(home, (0, 2, "a"), (2, 5, "b"))
     other = skipping()
     with connect("cluster") as client:

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from edgekit.cluster import ANY, Link
-from edgekit.deploy import sink
-from edgekit.deploy.equality import TOLERANCE, compare
-from edgekit.deploy.pipeline import Pipeline
-from edgekit.deploy.sink import Result
-from edgekit.deploy.submitting import Submitting
+from edgekit.deploy.client import sink
+from edgekit.deploy.client.sink import Result
+from edgekit.deploy.client.submission import Submitting
+from edgekit.deploy.serve.pipeline import Pipeline
 from edgekit.errors import DeadlineError, FrameError, StageError, UsageError
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
+from edgekit.stages.equality import TOLERANCE, compare
 from tests.deploy.bed import Bed, home, kill, until
 from tests.models import local, picking, serial, simulated, split
 
@@ -107,7 +107,7 @@ def test_a_first_stage_that_is_lost_is_noticed_though_deadlines_pass_meanwhile(m
 
 
 def test_described_devices_keep_deadlines_by_their_own_clock() -> None:
-    from edgekit.deploy.pipeline import deploy
+    from edgekit.deploy.serve.pipeline import deploy
 
     links = (Link(ANY, ANY, latency_s=0.05, bytes_per_s=1e9),)
     with deploy(split(NET.graph, *PLAN), NET.graph, NET.model, simulated("a", "b", links=links)) as pipeline, pipeline.client() as client:

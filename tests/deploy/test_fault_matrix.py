@@ -46,14 +46,14 @@ import pytest
 
 from devices.local import find
 from edgekit import api
-from edgekit.deploy.client import RECOVERY_S
-from edgekit.deploy.equality import TOLERANCE, compare
-from edgekit.deploy.pipeline import Pipeline, deploy
-from edgekit.deploy.sink import Result
+from edgekit.deploy.client.client import RECOVERY_S
+from edgekit.deploy.client.sink import Result
+from edgekit.deploy.serve.pipeline import Pipeline, deploy
 from edgekit.device import Device
 from edgekit.errors import DeviceError, StageError
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
 from edgekit.runtime.origin import environment
+from edgekit.stages.equality import TOLERANCE, compare
 from tests.deploy.bed import pid_of, until
 from tests.models import local, serial, split
 from tests.runtime.bed import eventually, tracked
@@ -64,7 +64,7 @@ PLAN = split(NET.graph, (0, 1, "a"), (1, 3, "b"), (3, 5, "c"))
 INPUTS = [NET.inputs(seed) for seed in range(5)]
 ANSWERS = [run_once(NET.data, frame) for frame in INPUTS]
 
-AGENT = "import sys, pathlib; from edgekit.runtime.agent import serve; serve(pathlib.Path(sys.argv[1]), daemon=True, keeps=True)"
+AGENT = "import sys, pathlib; from edgekit.runtime.agent.server import serve; serve(pathlib.Path(sys.argv[1]), daemon=True, keeps=True)"
 CLIENT = """
 import itertools, pathlib, sys
 from edgekit import api
@@ -91,7 +91,7 @@ with api.attach(home) as pipeline:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine that is busy two starts of Python may take a while."""
-    monkeypatch.setattr("edgekit.deploy.client.RECOVERY_S", 20.0)
+    monkeypatch.setattr("edgekit.deploy.client.client.RECOVERY_S", 20.0)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def served(pipeline: Pipeline, count: int, at: int = -1, happens: Callable[[], N
 
 
 def test_f2_a_device_that_does_not_come_back_ends_every_frame_within_15_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.deploy.client.RECOVERY_S", RECOVERY_S)
+    monkeypatch.setattr("edgekit.deploy.client.client.RECOVERY_S", RECOVERY_S)
     with deploy(PLAN, NET.graph, NET.model, CLUSTER) as pipeline, pipeline.client() as client:
         stream = client.stream((INPUTS[n % 5] for n in range(100_000)), window=6)
         for number, result in enumerate(islice(stream, 50)):
@@ -232,7 +232,7 @@ def test_a_device_that_starts_anew_under_load_costs_no_frame(home: Path, number:
 
 
 def test_an_agent_that_stands_still_is_told_and_frames_go_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.deploy.observing.SILENT_S", 1.0)
+    monkeypatch.setattr("edgekit.deploy.observe.status.SILENT_S", 1.0)
     agent = int((home / "b" / "agent.pid").read_text())
     with api.attach(home) as pipeline, pipeline.client() as client, api.Observer(home) as observer:
         os.kill(agent, signal.SIGSTOP)

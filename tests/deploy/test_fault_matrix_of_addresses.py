@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from devices.login import login, offered, trust
-from devices.places import AGENT, PYTHON
+from devices.setup.paths import AGENT, PYTHON
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
 from tests.models import serial, split

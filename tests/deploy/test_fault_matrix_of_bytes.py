@@ -18,19 +18,19 @@ from msgspec.structs import replace
 
 from devices.shaper import Direction, carry
 from edgekit.cluster import Shape
-from edgekit.deploy import ends
-from edgekit.deploy.client import Client
+from edgekit.deploy.client import client_links
+from edgekit.deploy.client.client import Client
 from edgekit.errors import DeviceError
 from edgekit.graph import Tensor
-from edgekit.runtime.frames import MAX_NOTE_BYTES, Header, Kind, Layout, checks, encode_header, framed
-from edgekit.runtime.sockets import arrivals, hang_up
-from edgekit.runtime.tls import Guard, Keys
+from edgekit.runtime.links.frames import MAX_NOTE_BYTES, Header, Kind, Layout, checks, encode_header, framed
+from edgekit.runtime.links.greeting import Door, dial, receive_note
+from edgekit.runtime.links.sockets import arrivals, hang_up
+from edgekit.runtime.links.tls import Guard, Keys
 from edgekit.runtime.verbs import Logs, LogsReply, Port, StageStatus
-from edgekit.runtime.wire import Door, dial, receive_note
 from tests.deploy.bed import Bed, home
 from tests.models import serial, split
 from tests.runtime.bed import X, Y, eventually
-from tests.runtime.test_tls import HELLO, HOUSE, STAGE, Bench
+from tests.runtime.links.test_tls import HELLO, HOUSE, STAGE, Bench
 
 __all__ = ["home"]
 
@@ -51,7 +51,7 @@ class Target(Bench):
         names = (STAGE,) if self.keys else ()
         ports = ((Port(0, 1, (Y,), names),), (Port(0, 1, (X,), names),))
         addresses = {("client", 0, 0, 0): self.address, (0, 0, "client", 0): self.address}
-        with Client(ends.Target("plan", ports, addresses, keys=self.keys)) as client:  # type: ignore[arg-type]
+        with Client(client_links.Target("plan", ports, addresses, keys=self.keys)) as client:  # type: ignore[arg-type]
             yield client
 
     def serves(self, count: int = 1) -> None:

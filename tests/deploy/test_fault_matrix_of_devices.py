@@ -15,9 +15,9 @@ import pytest
 
 from devices.local import LocalConnection, connect
 from edgekit import api
-from edgekit.deploy.client import Client
-from edgekit.deploy.ends import Target
-from edgekit.deploy.pipeline import deploy
+from edgekit.deploy.client.client import Client
+from edgekit.deploy.client.client_links import Target
+from edgekit.deploy.serve.pipeline import deploy
 from edgekit.device import Device
 from edgekit.errors import DeviceError, EdgekitError, GraphError
 from edgekit.graph import Tensor

@@ -15,9 +15,9 @@ import pytest
 
 from devices.chaos import Chaos, Faults
 from edgekit.cluster import ANY, Link
-from edgekit.deploy.equality import TOLERANCE, compare
-from edgekit.deploy.pipeline import Pipeline
-from edgekit.runtime.executor import run_once
+from edgekit.deploy.serve.pipeline import Pipeline
+from edgekit.runtime.engine.executor import run_once
+from edgekit.stages.equality import TOLERANCE, compare
 from tests.deploy.bed import Bed, home, kill, pid_of, through_chaos
 from tests.models import local, serial, split
 
@@ -129,7 +129,7 @@ def test_a_link_that_goes_dark_for_a_while(storm: Storm, way: str) -> None:
 
 @pytest.mark.parametrize("storm", SEEDS, indirect=True)
 def test_stages_that_are_killed_behind_links_that_are_faulty(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.deploy.client.RECOVERY_S", 20.0)  # two starts of Python, on a machine that may be busy
+    monkeypatch.setattr("edgekit.deploy.client.client.RECOVERY_S", 20.0)  # two starts of Python, on a machine that may be busy
 
     def killing(storm: Storm, pipeline: Pipeline) -> None:
         dice = random.Random(storm.seed)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from devices import connect
-from devices.facts import machine_of
 from devices.login import login, offered, trust
-from devices.setup import remove, setup
+from devices.setup.procedure import remove, setup
+from devices.setup.shell_facts import machine_of
 from edgekit import api, folders
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.device import Device

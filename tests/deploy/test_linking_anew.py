@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from edgekit.deploy import client
-from edgekit.deploy.client import Client
-from edgekit.deploy.ends import Ends, Target
+from edgekit.deploy.client import client
+from edgekit.deploy.client.client import Client
+from edgekit.deploy.client.client_links import Ends, Target
 from edgekit.errors import DeviceError
-from edgekit.runtime.linkend import LEAST_S, REDIAL_S
+from edgekit.runtime.links.greeting import Door, Hello, Refused
+from edgekit.runtime.links.link_end import LEAST_S, REDIAL_S
 from edgekit.runtime.verbs import Port
-from edgekit.runtime.wire import Door, Hello, Refused
 from tests.runtime.bed import X, Y
 
 LONG_S = 1e6
@@ -80,7 +80,7 @@ def test_no_dial_but_the_first_gets_more_time_than_is_left(monkeypatch: pytest.M
         given.append(within_s)
         raise SILENT[0]
 
-    monkeypatch.setattr("edgekit.runtime.linkend.dial", dial)
+    monkeypatch.setattr("edgekit.runtime.links.link_end.dial", dial)
     with pytest.raises(DeviceError):
         Ends(target()).link(time.monotonic() + REDIAL_S / 4)
     first, *others = given

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from devices.places import ROOT
+from devices.setup.paths import ROOT
 from edgekit import api, onnxio
 from edgekit.cluster import ANY, Cluster, Link
-from edgekit.runtime.executor import sample_inputs
+from edgekit.runtime.engine.executor import sample_inputs
 from tests.models import split
 from tests.sshbed import Bed, bed
 from tests.written import model as written

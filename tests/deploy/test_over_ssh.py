@@ -10,10 +10,10 @@ import pytest
 
 from devices import connect
 from devices.login import login, offered, trust
-from devices.places import AGENT, PYTHON
+from devices.setup.paths import AGENT, PYTHON
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
-from edgekit.deploy import standing
+from edgekit.deploy.serve import deployments
 from edgekit.device import Device
 from edgekit.errors import DeviceError, UsageError
 from edgekit.files import write
@@ -196,7 +196,7 @@ def test_of_two_controllers_the_second_is_told_of_the_first_and_may_take_over(
     mine, other = tmp_path / "mine", tmp_path / "other"
     api.deploy_to_stay(plan, net.graph, net.model, cluster, mine)
     with monkeypatch.context() as patch:
-        patch.setattr(standing, "me", lambda: "ada@laptop")
+        patch.setattr(deployments, "me", lambda: "ada@laptop")
         with pytest.raises(UsageError, match=r"^(one|two) serves a pipeline of .+@.+:.+/mine; .* edgekit deploy --take-over"):
             api.deploy_to_stay(plan, net.graph, net.model, cluster, other)
         with api.Observer(mine) as observer:

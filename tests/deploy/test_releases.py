@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from devices.authority import Authority
 from edgekit import api
 from edgekit.cluster import Cluster, Link
-from edgekit.deploy import standing
-from edgekit.deploy.client import Client
-from edgekit.deploy.record import DEPLOYING, find_record
+from edgekit.deploy.client.client import Client
+from edgekit.deploy.serve import deployments
+from edgekit.deploy.serve.deployment_record import DEPLOYING, find_record
 from edgekit.errors import DeviceError, PromiseError, UsageError
 from edgekit.plan import Plan
 from tests.models import Net, local, serial, split
@@ -94,7 +94,7 @@ def test_a_release_that_computes_something_else_leaves_the_old_one_serving(home:
         raise PromiseError("the pipeline differs")
 
     with monkeypatch.context() as patch, pytest.raises(PromiseError):
-        patch.setattr("edgekit.deploy.pipeline._check", refuse)
+        patch.setattr("edgekit.deploy.serve.pipeline._check", refuse)
         stay(home, plan(3))
     assert serving(home)[0] == first
     assert not (home / DEPLOYING).exists()
@@ -128,8 +128,8 @@ def test_a_deployment_that_was_killed_half_way_is_cleared_away_by_the_next(home:
         raise SystemExit
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(standing, "_clear", lambda home: None)  # as if nothing could be done any more
-        patch.setattr("edgekit.deploy.pipeline._check", die)
+        patch.setattr(deployments, "_clear", lambda home: None)  # as if nothing could be done any more
+        patch.setattr("edgekit.deploy.serve.pipeline._check", die)
         stay(home, plan(3))
     assert (home / DEPLOYING).exists()
     second = stay(home, plan(1))

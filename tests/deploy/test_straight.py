@@ -13,9 +13,7 @@ from devices.shaper import Route
 from edgekit import api
 from edgekit.cluster import ANY, Link
 from edgekit.constraints import Constraints, Pin
-from edgekit.deploy.composed import Composed
-from edgekit.deploy.parts import part
-from edgekit.deploy.pipeline import deploy
+from edgekit.deploy.serve.pipeline import deploy
 from edgekit.device import Variant
 from edgekit.errors import PlanError
 from edgekit.front import Question, cost_of
@@ -23,7 +21,9 @@ from edgekit.onnxio import load, paired, read
 from edgekit.plan import CLIENT, Plan, Stage, Transfer, chain, validate
 from edgekit.profile import variants
 from edgekit.quantize import Scheme, to_int8
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
+from edgekit.stages.composed_run import Composed
+from edgekit.stages.parts import part
 from tests.deploy.tap import Tap, padded
 from tests.models import Net, local, simulated, skipping, split
 
@@ -51,7 +51,7 @@ def carried_out(net: Net, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> tuple[
             taps.extend(stack.enter_context(Tap(route.host, route.port)) for route in routes)
             yield [tap.address for tap in taps]
 
-    monkeypatch.setattr("edgekit.deploy.pipeline.open_routes", tapped)
+    monkeypatch.setattr("edgekit.deploy.serve.pipeline.open_routes", tapped)
     cluster = local(*plan.devices, links=(Link(*plan.devices[:2], shaped=True), Link(ANY, ANY)))
     with deploy(plan, net.graph, net.model, cluster, secure=False) as pipeline, pipeline.client() as client:
         answers = [result.value() for result in client.stream([net.inputs(seed) for seed in range(FRAMES)])]

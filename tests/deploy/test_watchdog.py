@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from edgekit.deploy.pipeline import deploy
+from edgekit.deploy.serve.pipeline import deploy
 from tests.models import Net, local, net, split
 
 
@@ -39,8 +39,8 @@ def frame(count: int) -> dict[str, np.ndarray]:
 
 
 def test_a_frame_that_never_ends_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.deploy.client.TRIES", 1)
-    monkeypatch.setattr("edgekit.deploy.client.RECOVERY_S", 20.0)
+    monkeypatch.setattr("edgekit.deploy.client.client.TRIES", 1)
+    monkeypatch.setattr("edgekit.deploy.client.client.RECOVERY_S", 20.0)
     looping = counting()
     plan = split(looping.graph, (0, 1, "a"), (1, len(looping.graph.units), "b"))
     with deploy(plan, looping.graph, looping.model, local("a", "b")) as pipeline, pipeline.client() as client:

@@ -9,9 +9,9 @@ import pytest
 from devices import Connection
 from edgekit.errors import DeviceError, EdgekitError, GraphError
 from edgekit.graph import Tensor
-from edgekit.runtime.executor import run_once, sample_inputs
-from edgekit.runtime.frames import Layout
-from edgekit.runtime.store import digest_of
+from edgekit.runtime.agent.store import digest_of
+from edgekit.runtime.engine.executor import run_once, sample_inputs
+from edgekit.runtime.links.frames import Layout
 from edgekit.runtime.verbs import Measure, Run, StageSpec, Work
 from tests.runtime.bed import spec, written
 

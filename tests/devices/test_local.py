@@ -13,7 +13,7 @@ from devices.local import connect, find
 from edgekit.device import Device
 from edgekit.errors import DeviceError, UsageError
 from edgekit.graph import Tensor
-from edgekit.runtime.store import digest_of
+from edgekit.runtime.agent.store import digest_of
 from edgekit.runtime.verbs import Measure
 from tests.runtime.bed import DOUBLE, eventually, marked, spec, written
 
@@ -145,7 +145,7 @@ def test_a_killed_agent_that_was_to_stay_is_started_again(tmp_path: Path) -> Non
 
 
 def test_an_agent_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("devices.agentconnection.GREET_S", 0.5)
+    monkeypatch.setattr("devices.agent_connection.GREET_S", 0.5)
     with connect(BENCH, tmp_path):
         (pid,) = marked()
     os.kill(pid, signal.SIGSTOP)

@@ -13,7 +13,7 @@ import paramiko
 import pytest
 
 from devices import inventory
-from devices.hostkeys import fingerprint
+from devices.host_keys import fingerprint
 from devices.login import login, offered, trust
 from edgekit.device import Device
 from edgekit.errors import DeviceError

@@ -3,11 +3,11 @@
 import pytest
 
 from devices import connect
-from devices.describing import work_s
+from devices.descriptions import work_s
 from edgekit.device import Device, Roofline
 from edgekit.errors import UsageError
-from edgekit.runtime.executor import sample_inputs
-from edgekit.runtime.frames import Layout
+from edgekit.runtime.engine.executor import sample_inputs
+from edgekit.runtime.links.frames import Layout
 from edgekit.runtime.verbs import Measure, Probe, Work
 from tests.devices.contract import INPUTS, MODEL, OUTPUTS, stage
 

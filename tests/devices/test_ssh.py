@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from devices import Connection, connect
-from devices.agentfile import agent_file
 from devices.login import offered, trust
-from devices.places import AGENT, ROOT
+from devices.setup.agent_file import agent_file
+from devices.setup.paths import AGENT, ROOT
 from devices.ssh import SshConnection
 from edgekit.device import Device
 from edgekit.errors import DeviceError
-from edgekit.runtime.store import digest_of
+from edgekit.runtime.agent.store import digest_of
 from tests.devices.contract import *  # noqa: F403
 from tests.runtime.bed import DOUBLE, eventually, spec, written
 from tests.sshbed import Bed, Host, System, bed, install

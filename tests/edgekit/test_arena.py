@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.arena import Lifetime, lifetimes, live_bytes, packed_bytes
+from edgekit.graph.arena import Lifetime, lifetimes, live_bytes, packed_bytes
 from tests.models import Net, serial, skipping
 
 LIVES = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 6), st.integers(0, 4)), max_size=9).map(

@@ -9,7 +9,7 @@ from edgekit.errors import FormatError
 from edgekit.files import decode, encode
 from edgekit.plan import Memory, Stage, chain
 from partitioner.cost import price
-from partitioner.exact import solve
+from partitioner.solve.exact import solve
 
 #   input ─1000▶ a ─500▶ b ─40▶ c ─8▶        and a ─500▶ c, past b
 COSTS = Costs(

@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 from edgekit.errors import GraphError
 from edgekit.onnxio import batched, load, normalise, read
 from edgekit.quantize import Scheme, to_int8
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
 from tests.models import draw, paired, picking, skipping
 
 

@@ -6,7 +6,7 @@ import pytest
 from edgekit.errors import GraphError
 from edgekit.onnxio import cut, frames, legal, load, reaching, read, try_out
 from edgekit.onnxio.legal import Bounds
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
 from tests.models import picking
 from tests.written import imported
 

@@ -5,7 +5,7 @@ import pytest
 
 from edgekit.errors import GraphError
 from edgekit.onnxio import cut, load, read, with_pixels
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
 from tests.models import picking, skipping
 from tests.written import imported
 

@@ -7,15 +7,15 @@ import pytest
 from msgspec.structs import replace
 from onnx import ModelProto
 
-from edgekit.deploy.composed import Composed
-from edgekit.deploy.parts import part
 from edgekit.device import Variant
 from edgekit.errors import GraphError, PlanError
 from edgekit.machine import Machine
 from edgekit.onnxio import Model, cut, load, paired, read
 from edgekit.plan import Stage, chain, validate
 from edgekit.quantize import int8_scheme, to_fp16, to_int8
-from edgekit.runtime.executor import run_once
+from edgekit.runtime.engine.executor import run_once
+from edgekit.stages.composed_run import Composed
+from edgekit.stages.parts import part
 from tests.digits import network
 from tests.models import Net, local, serial, skipping
 

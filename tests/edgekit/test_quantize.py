@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.accuracy import difference
+from edgekit.accuracy.output_error import difference
 from edgekit.device import Variant
 from edgekit.errors import GraphError
 from edgekit.machine import Machine
 from edgekit.onnxio import cut, load, normalise, read
 from edgekit.quantize import Scheme, int8_scheme, to_fp16, to_int8
-from edgekit.runtime.executor import open_session, run_once
+from edgekit.runtime.engine.executor import open_session, run_once
 from tests.digits import digits, network
 from tests.models import CONV, Net, draw, paired, skipping
 

@@ -4,8 +4,8 @@ import pytest
 from msgspec import structs
 
 from edgekit.front import Question
-from partitioner.dominance import front
-from partitioner.exact import solve
+from partitioner.solve.dominance import front
+from partitioner.solve.exact import solve
 from tests.partitioner.constrained import constrained_front
 from tests.partitioner.instances import Dice, large_instance, points_of
 

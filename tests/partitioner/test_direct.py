@@ -10,7 +10,7 @@ from edgekit.graph import Node
 from edgekit.plan import CLIENT, Stage, chain, validate
 from partitioner.alternatives import direct
 from partitioner.cost import price
-from partitioner.exact import solve
+from partitioner.solve.exact import solve
 from tests.partitioner.instances import TELLING, graph_of, profile_of, random_instance, straight
 
 #                 ┌──────── wide (1000) ────────┐

@@ -12,8 +12,8 @@ import pytest
 
 from edgekit.errors import UsageError
 from edgekit.runtime.origin import environment
-from partitioner.dominance import front
 from partitioner.evolve import evolve
+from partitioner.solve.dominance import front
 
 SPACE = {"cut": range(40), "precision": ["fp32", "int8"], "batch": [1, 2, 4, 8]}
 

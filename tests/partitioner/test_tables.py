@@ -8,10 +8,10 @@ from edgekit.objectives import OBJECTIVES
 from edgekit.plan import CLIENT
 from partitioner.alternatives import relayed
 from partitioner.cost import price
-from partitioner.labels import chains
-from partitioner.memory import Footprints
-from partitioner.places import cuts
-from partitioner.tabulating import cap, tabulate
+from partitioner.cuts.chain import cuts
+from partitioner.footprints import Footprints
+from partitioner.solve.labels import chains
+from partitioner.tabulation import cap, tabulate
 from tests.partitioner.instances import TELLING, graph_of, points_of, profile_of, random_instance
 
 

@@ -10,8 +10,8 @@ from edgekit.errors import PlanError
 from edgekit.files import decode, encode
 from edgekit.front import Front, Question, value
 from edgekit.sweep import Knob
-from partitioner.exact import solve
-from partitioner.explaining import explain
+from partitioner.reasons import explain
+from partitioner.solve.exact import solve
 from partitioner.whatif import faster, sweep
 from tests.partitioner.instances import large_instance, profile_of, straight
 

@@ -6,7 +6,7 @@ Mappings are drawn as ``name 0`` for a kernel of unit 0, and ``name 0+1`` for on
 
 from edgekit.graph import Graph, Node, Unit
 from edgekit.runtime.verbs import KernelTime
-from profilers.kernels import Mapping, map_kernels
+from profilers.map.kernels import Mapping, map_kernels
 
 __all__ = ["CHAIN", "draw", "drawn", "graph", "mapped"]
 

@@ -11,7 +11,7 @@ from onnx import TensorProto, numpy_helper
 from benchmarks.mapping_coverage import LEVELS, optimize
 from edgekit.onnxio import kernel_nodes, normalise, read
 from edgekit.runtime.verbs import KernelTime
-from profilers.kernels import Mapping, map_kernels
+from profilers.map.kernels import Mapping, map_kernels
 
 NORM = """float[1,8,16] x) => (float[1,8,16] y) {
     m = ReduceMean <axes=[-1]> (x)  d = Sub(x, m)  p = Pow(d, two)  v = ReduceMean <axes=[-1]> (p)  e = Add(v, tiny)

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgekit.graph import Tensor
-from edgekit.runtime import frames
-from edgekit.runtime.frames import Header
-from edgekit.runtime.inlet import Inlet
-from edgekit.runtime.line import Line
-from edgekit.runtime.linkend import Greeting
-from edgekit.runtime.outlet import Outlet
+from edgekit.runtime.links import frames
+from edgekit.runtime.links.frames import Header
+from edgekit.runtime.links.greeting import BUFFER_BYTES
+from edgekit.runtime.links.inlet import Inlet
+from edgekit.runtime.links.line import Line
+from edgekit.runtime.links.link_end import Greeting
+from edgekit.runtime.links.outlet import Outlet
 from edgekit.runtime.verbs import Port, StageSpec
-from edgekit.runtime.wire import BUFFER_BYTES
 from tests.written import model
 
 __all__ = [

@@ -22,19 +22,19 @@ from devices.authority import ECHO, Authority, of_probes
 from devices.chaos import Chaos, Faults
 from edgekit.errors import DeviceError, ProtocolError
 from edgekit.graph import Tensor
-from edgekit.runtime.carrier import Carrier, Gate
-from edgekit.runtime.frames import Kind, Layout
-from edgekit.runtime.inlet import Inlet
-from edgekit.runtime.link import SLOTS
-from edgekit.runtime.linkend import LinkEnd
-from edgekit.runtime.outlet import Outlet
-from edgekit.runtime.probing import Echo, probe
-from edgekit.runtime.rpc.line import PIECE_BYTES
-from edgekit.runtime.rpc.options import METHOD, SERVICE
-from edgekit.runtime.tls import Guard, Keys, host_name, named
-from edgekit.runtime.transport import receive
+from edgekit.runtime.links.carrier import Carrier, Gate
+from edgekit.runtime.links.frames import Kind, Layout
+from edgekit.runtime.links.greeting import Door, Hello
+from edgekit.runtime.links.inlet import Inlet
+from edgekit.runtime.links.link import SLOTS
+from edgekit.runtime.links.link_end import LinkEnd
+from edgekit.runtime.links.link_probe import Echo, probe
+from edgekit.runtime.links.outlet import Outlet
+from edgekit.runtime.links.rpc.channel_options import METHOD, SERVICE
+from edgekit.runtime.links.rpc.stream import PIECE_BYTES
+from edgekit.runtime.links.tls import Guard, Keys, host_name, named
+from edgekit.runtime.links.transport import receive
 from edgekit.runtime.verbs import Probe, Transport
-from edgekit.runtime.wire import Door, Hello
 from tests.runtime.bed import eventually, stays
 
 HELLO = Hello("plan", 0, 0, 1, 0)
@@ -227,8 +227,8 @@ def test_bits_that_flip_do_no_harm(way: Way) -> None:
 
 @along
 def test_a_long_frame_on_a_slow_link_is_no_silence(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.runtime.pulse.DEAD_S", 0.6)
-    monkeypatch.setattr("edgekit.runtime.pulse.BEAT_S", 0.2)
+    monkeypatch.setattr("edgekit.runtime.links.heartbeat.DEAD_S", 0.6)
+    monkeypatch.setattr("edgekit.runtime.links.heartbeat.BEAT_S", 0.2)
     outlet, inlet = Outlet(LARGE, "there"), Inlet(LARGE, "here")
     with listening(way, inlet) as listener, Chaos(*listener.address, Faults(bytes_per_s=2e6)) as chaos:
         outlet.call(door(way, chaos.address), HELLO, "the other end")
@@ -241,9 +241,9 @@ def test_a_long_frame_on_a_slow_link_is_no_silence(way: Way, monkeypatch: pytest
 
 @along
 def test_a_connection_that_goes_dark_is_left_for_another(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.runtime.pulse.DEAD_S", 0.3)
-    monkeypatch.setattr("edgekit.runtime.pulse.BEAT_S", 0.1)
-    monkeypatch.setattr("edgekit.runtime.linkend.REDIAL_S", 0.3)
+    monkeypatch.setattr("edgekit.runtime.links.heartbeat.DEAD_S", 0.3)
+    monkeypatch.setattr("edgekit.runtime.links.heartbeat.BEAT_S", 0.1)
+    monkeypatch.setattr("edgekit.runtime.links.link_end.REDIAL_S", 0.3)
     for dark in ("dark", "dark_back"):  # one way is enough
         with joined(way, SMALL) as (outlet, inlet, chaos), meanwhile(outlet, range(1000)):
             take(inlet, range(100))
@@ -324,7 +324,7 @@ def test_a_caller_without_a_certificate_is_refused(way: Way) -> None:
 
 @every
 def test_tensors_of_another_size_end_a_link(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.runtime.linkend.RESUME_S", 0.2)
+    monkeypatch.setattr("edgekit.runtime.links.link_end.RESUME_S", 0.2)
     outlet, inlet = Outlet(LARGE, "there"), Inlet(SMALL, "here")
     with listening(way, inlet) as listener:
         outlet.call(door(way, listener.address), HELLO, "the other end")
@@ -351,9 +351,9 @@ def test_what_a_link_costs_is_measured_over_what_carries_it(way: Way, pull: bool
 PEER = """
 import sys
 from edgekit.graph import Tensor
-from edgekit.runtime.frames import Layout
-from edgekit.runtime.outlet import Outlet
-from edgekit.runtime.wire import Door, Hello
+from edgekit.runtime.links.frames import Layout
+from edgekit.runtime.links.outlet import Outlet
+from edgekit.runtime.links.greeting import Door, Hello
 outlet = Outlet(Layout((Tensor("x", (300,), "uint8"),)), "there")
 outlet.call(Door("127.0.0.1", int(sys.argv[1]), transport=sys.argv[2]), Hello("plan", 0, 0, 1, 0), "the other end")
 outlet.give(1, 0, outlet.acquire())
@@ -397,7 +397,7 @@ WITHOUT = """
 import sys
 sys.modules |= dict.fromkeys(("grpc", "grpc_health", "torch"))  # as if they were not installed
 from edgekit.runtime import agent, stageprocess, transport
-from edgekit.runtime.wire import Door
+from edgekit.runtime.links.greeting import Door
 assert transport.available() == ("socket",)
 try:
     transport.dial(Door("127.0.0.1", 1, transport="grpc"), None, "the stage", 1.0)
@@ -425,7 +425,7 @@ def test_a_caller_of_grpc_without_a_certificate_of_its_own_is_refused() -> None:
 
 @every
 def test_who_keeps_silent_is_hung_up_on(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.runtime.wire.HANDSHAKE_S", 0.3)
+    monkeypatch.setattr("edgekit.runtime.links.greeting.HANDSHAKE_S", 0.3)
     with (
         listening(way, Inlet(SMALL, "here")) as listener,
         socket.create_connection(listener.address, 5) as silent,
@@ -436,7 +436,7 @@ def test_who_keeps_silent_is_hung_up_on(way: Way, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_stream_of_grpc_without_a_greeting_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.runtime.wire.HANDSHAKE_S", 0.3)
+    monkeypatch.setattr("edgekit.runtime.links.greeting.HANDSHAKE_S", 0.3)
     with listening(WAYS["gRPC"], Inlet(SMALL, "here")) as listener, grpc.insecure_channel("{}:{}".format(*listener.address)) as channel:
         over = threading.Event()
         replies = channel.stream_stream(f"/{SERVICE}/{METHOD}")(iter(lambda: over.wait(10) and b"", b""))
@@ -457,8 +457,8 @@ def test_torch_rpc_is_not_taken_for_secure() -> None:
 
 ELSEWHERE = """
 from edgekit.errors import DeviceError
-from edgekit.runtime.carrier import Gate
-from edgekit.runtime.transport import receive
+from edgekit.runtime.links.carrier import Gate
+from edgekit.runtime.links.transport import receive
 for host in ("0.0.0.0", "127.0.0.1", "127.0.0.2"):
     try:
         receive("torch", Gate((host, 0), None, lambda carrier, hello: None))

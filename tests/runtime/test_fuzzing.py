@@ -15,15 +15,15 @@ from msgspec.structs import replace
 
 from edgekit.errors import DeviceError, ProtocolError
 from edgekit.graph import Tensor
-from edgekit.runtime.frames import EVERY_FRAME, MAX_NOTE_BYTES, Header, Kind, Layout, encode_header
-from edgekit.runtime.frames import checks as sealed
-from edgekit.runtime.inlet import Inlet
-from edgekit.runtime.line import Line
-from edgekit.runtime.link import Item, Standing
-from edgekit.runtime.outlet import Outlet
-from edgekit.runtime.wire import Door, Hello, dial, receive_note
+from edgekit.runtime.links.frames import EVERY_FRAME, MAX_NOTE_BYTES, Header, Kind, Layout, encode_header
+from edgekit.runtime.links.frames import checks as sealed
+from edgekit.runtime.links.greeting import Door, Hello, dial, receive_note
+from edgekit.runtime.links.inlet import Inlet
+from edgekit.runtime.links.line import Line
+from edgekit.runtime.links.link import Item, Standing
+from edgekit.runtime.links.outlet import Outlet
 from tests.runtime.bed import eventually, framed, pair
-from tests.runtime.test_stage import Bench, frame, values
+from tests.runtime.stage.test_serving_stage import Bench, frame, values
 
 LAYOUT = Layout((Tensor("t0", (4,), "float32"),))
 HELLO = Hello("plan", "client", 0, 0, 0)

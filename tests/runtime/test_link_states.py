@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edgekit.errors import ProtocolError
-from edgekit.runtime.frames import Kind
-from edgekit.runtime.link import Item, Receiving, Sending, Standing
+from edgekit.runtime.links.frames import Kind
+from edgekit.runtime.links.link import Item, Receiving, Sending, Standing
 
 MOST_GIVEN = 40
 

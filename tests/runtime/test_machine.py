@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.facts import script
+from devices.setup.shell_facts import script
 from edgekit.machine import CoreCluster, Gpu, Jetson, Machine, Sensor, Throttling
-from edgekit.runtime.machine.probing import probe
-from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.machine.machine_probe import probe
+from edgekit.runtime.machine.sources import Here
 
 # /proc/cpuinfo of arm64 as arch/arm64/kernel/cpuinfo.c prints it
 ARM = "processor\t: {}\nBogoMIPS\t: 108.00\nFeatures\t: {}\nCPU implementer\t: 0x41\nCPU part\t: {}\n\n"

@@ -9,10 +9,10 @@ import pytest
 
 from edgekit.energy import Energy
 from edgekit.machine import Sensor
-from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.machine.sources import Here
 from edgekit.runtime.power import ina2xx, ina3221, pmic, rapl
-from edgekit.runtime.power.finding import KINDS, choose, find
 from edgekit.runtime.power.meter import Meter
+from edgekit.runtime.power.meters import KINDS, choose, find
 from tests.runtime.nvmlfake import FakeGpu, library
 
 # Documentation/hwmon/ina3221.rst; the labels are those of the Orin Nano's device tree

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from edgekit.energy import Energy
-from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.machine.sources import Here
+from edgekit.runtime.power.energy_sum import Sum, add_up
+from edgekit.runtime.power.energy_use import measure, spent
 from edgekit.runtime.power.meter import Meter
-from edgekit.runtime.power.recording import Record, Sample, record
-from edgekit.runtime.power.spending import measure, spent
-from edgekit.runtime.power.summing import Sum, add_up
+from edgekit.runtime.power.power_samples import Record, Sample, record
 
 
 class Clock:

@@ -10,14 +10,14 @@ import pytest
 from devices.authority import Authority
 from devices.chaos import Chaos, Faults
 from edgekit.graph import Tensor
-from edgekit.runtime.carrier import Gate
-from edgekit.runtime.frames import Kind, Layout
-from edgekit.runtime.inlet import Inlet
-from edgekit.runtime.linkend import RESUME_S, LinkEnd
-from edgekit.runtime.outlet import Outlet
-from edgekit.runtime.tls import Guard, named
-from edgekit.runtime.transport import receive
-from edgekit.runtime.wire import Door, Hello
+from edgekit.runtime.links.carrier import Gate
+from edgekit.runtime.links.frames import Kind, Layout
+from edgekit.runtime.links.greeting import Door, Hello
+from edgekit.runtime.links.inlet import Inlet
+from edgekit.runtime.links.link_end import RESUME_S, LinkEnd
+from edgekit.runtime.links.outlet import Outlet
+from edgekit.runtime.links.tls import Guard, named
+from edgekit.runtime.links.transport import receive
 from tests.runtime.bed import eventually
 
 HELLO = Hello("plan", 0, 0, 1, 0)
@@ -94,9 +94,9 @@ def test_each_message_comes_once_in_order_and_intact(kind: str, size: str, recei
 
 
 def test_a_connection_that_goes_dark_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.runtime.pulse.DEAD_S", 0.3)
-    monkeypatch.setattr("edgekit.runtime.pulse.BEAT_S", 0.1)
-    monkeypatch.setattr("edgekit.runtime.linkend.REDIAL_S", 0.3)
+    monkeypatch.setattr("edgekit.runtime.links.heartbeat.DEAD_S", 0.3)
+    monkeypatch.setattr("edgekit.runtime.links.heartbeat.BEAT_S", 0.1)
+    monkeypatch.setattr("edgekit.runtime.links.link_end.REDIAL_S", 0.3)
     for dark in ("dark", "dark_back"):  # one way is enough
         with joined(SIZES["small"], Faults(), 1) as (outlet, inlet, chaos):
             eventually(lambda outlet=outlet: outlet.connected)

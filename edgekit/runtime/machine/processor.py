@@ -12,7 +12,7 @@ import re
 import struct
 from typing import Any
 
-from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.machine.sources import Here
 
 __all__ = ["family", "instructions", "processor"]
 

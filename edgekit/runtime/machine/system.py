@@ -15,7 +15,7 @@ import socket
 import sys
 from typing import Any
 
-from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.machine.sources import Here
 
 __all__ = ["system"]
 

@@ -6,7 +6,7 @@ Format: Documentation/hwmon/ina2xx.rst and Documentation/hwmon/ina238.rst of the
 
 from __future__ import annotations
 
-from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.machine.sources import Here
 from edgekit.runtime.power.meter import Meter
 
 __all__ = ["meters"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.machine.sources import Here
 from edgekit.runtime.power.meter import Meter
 
 __all__ = ["meters"]

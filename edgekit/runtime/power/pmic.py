@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.machine.sources import Here
 from edgekit.runtime.power.meter import Meter
 
 __all__ = ["meters"]

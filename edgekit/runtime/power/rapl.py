@@ -13,7 +13,7 @@ somebody has changed that.
 
 from __future__ import annotations
 
-from edgekit.runtime.machine.reading import Here
+from edgekit.runtime.machine.sources import Here
 from edgekit.runtime.power.meter import Meter
 
 __all__ = ["meters"]

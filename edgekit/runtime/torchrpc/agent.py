@@ -22,7 +22,7 @@ import torch.distributed.autograd
 from torch.distributed import rpc
 
 from edgekit.errors import DeviceError
-from edgekit.runtime.sockets import LOOPBACK
+from edgekit.runtime.links.sockets import LOOPBACK
 
 __all__ = ["Agent", "agent"]
 

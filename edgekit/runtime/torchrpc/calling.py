@@ -10,14 +10,14 @@ import msgspec
 from torch.distributed import rpc
 
 from edgekit.errors import DeviceError
-from edgekit.runtime.frames import Kind
-from edgekit.runtime.link import Standing
-from edgekit.runtime.messages import Views
+from edgekit.runtime.links.frames import Kind
+from edgekit.runtime.links.greeting import Door, Hello, Refused, decode_standing, reach, receive_note, send_note
+from edgekit.runtime.links.link import Standing
+from edgekit.runtime.links.messages import Views
 from edgekit.runtime.torchrpc.agent import Agent, agent
 from edgekit.runtime.torchrpc.answering import Message, give, take
 from edgekit.runtime.torchrpc.line import AHEAD, TorchLine, parts_of
 from edgekit.runtime.torchrpc.reception import Meeting
-from edgekit.runtime.wire import Door, Hello, Refused, decode_standing, reach, receive_note, send_note
 
 __all__ = ["CallingLine", "dial"]
 

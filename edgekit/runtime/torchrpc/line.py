@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import torch
 
-from edgekit.runtime.messages import JOIN_BYTES, MessageLine, Views
-from edgekit.runtime.sockets import hang_up
+from edgekit.runtime.links.messages import JOIN_BYTES, MessageLine, Views
+from edgekit.runtime.links.sockets import hang_up
 
 __all__ = ["AHEAD", "Parts", "TorchLine", "parts_of"]
 

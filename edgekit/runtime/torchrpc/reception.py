@@ -14,10 +14,10 @@ import time
 import msgspec
 
 from edgekit.errors import EdgekitError, ProtocolError
-from edgekit.runtime import wire
-from edgekit.runtime.carrier import Gate
-from edgekit.runtime.frames import Kind
-from edgekit.runtime.reception import Listening
+from edgekit.runtime.links import greeting
+from edgekit.runtime.links.carrier import Gate
+from edgekit.runtime.links.frames import Kind
+from edgekit.runtime.links.reception import Listening
 from edgekit.runtime.torchrpc.agent import agent
 from edgekit.runtime.torchrpc.answering import AnsweringLine
 
@@ -52,16 +52,16 @@ class TorchReception(Listening):
         peer = "somebody"
         try:
             peer = "{}:{}".format(*sock.getpeername()[:2])
-            end_s = time.monotonic() + wire.HANDSHAKE_S
-            kind, _ = wire.receive_note(sock, end_s)
+            end_s = time.monotonic() + greeting.HANDSHAKE_S
+            kind, _ = greeting.receive_note(sock, end_s)
             if kind is not Kind.PING:
                 raise ProtocolError(f"expected PING, got {kind.name}; links here are of torch RPC")
             met = Meeting(self._agent.url, secrets.token_hex(16))
             line = AnsweringLine(sock, met.token)
-            wire.send_note(sock, Kind.PONG, msgspec.msgpack.encode(met))
+            greeting.send_note(sock, Kind.PONG, msgspec.msgpack.encode(met))
         except EdgekitError as error:
             self._gate.say(f"refused {peer}: {error}")
-            wire.refuse(sock, str(error))
+            greeting.refuse(sock, str(error))
         except OSError as error:
             self._gate.say(f"hung up on {peer}: {error}")
             sock.close()
@@ -74,13 +74,13 @@ class TorchReception(Listening):
             kind, note = line.hear(end_s)
             if kind is not Kind.HELLO:
                 raise ProtocolError(f"expected HELLO, got {kind.name}")
-            hello = wire.decode_hello(note)
+            hello = greeting.decode_hello(note)
             sock.settimeout(None)
             self._gate.admit(line, hello)
         except EdgekitError as error:
             self._gate.say(f"refused {peer}: {error}")
             line.refuse(str(error))
-            sock.settimeout(wire.HANDSHAKE_S)  # in which it has heard so and gone
+            sock.settimeout(greeting.HANDSHAKE_S)  # in which it has heard so and gone
         except OSError as error:
             self._gate.say(f"hung up on {peer}: {error}")
             line.close()

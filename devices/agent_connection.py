@@ -1,0 +1,137 @@
+"""A Connection over a channel to an agent, however the channel was opened."""
+
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from devices.owner import me
+from edgekit.device import Device
+from edgekit.errors import DeviceError
+from edgekit.runtime.agent.control import Channel
+from edgekit.runtime.agent.store import digest_of
+from edgekit.runtime.links.sockets import LOOPBACK
+from edgekit.runtime.verbs import (
+    Claim,
+    Done,
+    Facts,
+    FactsReply,
+    Greet,
+    Greeted,
+    Load,
+    Loaded,
+    Logs,
+    LogsReply,
+    Measure,
+    Measured,
+    Probe,
+    Probed,
+    Put,
+    PutReply,
+    Request,
+    Run,
+    StageSpec,
+    Stop,
+)
+
+__all__ = ["AgentConnection", "greet"]
+
+GREET_S = 10.0
+"""Time that an agent has to say who it is."""
+
+PIECE_BYTES = 512 * 1024
+"""What the agent holds in memory and writes at once: what a broken connection may cost."""
+
+
+def greet(channel: Channel) -> Greeted:
+    """Who answers there.
+
+    Raises:
+        DeviceError: nobody does; the connection is closed.
+    """
+    greeted: Greeted = channel.ask(Greet(), Greeted, within_s=GREET_S)[0]
+    return greeted
+
+
+class AgentConnection:
+    """The verbs, sent one at a time; ``address`` is where the device's data sockets can be dialled, unless it says otherwise."""
+
+    def __init__(self, device: Device, channel: Channel, address: str = LOOPBACK):
+        self._device = device
+        self._channel = channel
+        self._address = address
+        self._lock = threading.Lock()
+
+    @property
+    def device(self) -> Device:
+        return self._device
+
+    def claim(self, purpose: str) -> None:
+        self._ask(Claim(me(), purpose), Done)
+
+    def facts(self) -> FactsReply:
+        reply: FactsReply = self._ask(Facts(), FactsReply)[0]
+        return reply
+
+    def clock(self) -> float:
+        now_s: float | None = self._ask(Greet(), Greeted)[0].now_s
+        if now_s is None:
+            raise DeviceError(f"{self._device.name}: its agent does not tell the time; set it up again, or deploy again")
+        return now_s
+
+    def put(self, data: bytes) -> str:
+        digest = digest_of(data)
+        there: PutReply = self._ask(Put(digest), PutReply)[0]
+        while not there.present:
+            begin = there.held_bytes
+            there = self._send(digest, data, begin)
+            if not there.present and there.held_bytes <= begin:
+                raise DeviceError(f"{self._device.name}: {len(data)} bytes were sent but not kept; see its log")
+        return digest
+
+    def load(self, spec: StageSpec, golden: bytes = b"") -> tuple[Loaded, bytes]:
+        spec = msgspec.structs.replace(spec, listen=spec.listen or self._address)
+        reply: tuple[Loaded, bytes] = self._ask(Load(spec), Loaded, golden)
+        return reply
+
+    def measure(self, request: Measure) -> tuple[Measured, bytes]:
+        reply: tuple[Measured, bytes] = self._ask(request, Measured)
+        return reply
+
+    def probe(self, request: Probe) -> Probed:
+        request = msgspec.structs.replace(request, listen=request.listen or self._address)
+        reply: Probed = self._ask(request, Probed)[0]
+        return reply
+
+    def run(self, request: Run) -> None:
+        self._ask(request, Done)
+
+    def logs(self, spans: int = 0, after: int | None = None, since_s: float | None = None) -> LogsReply:
+        reply: LogsReply = self._ask(Logs(spans, after, since_s), LogsReply)[0]
+        return reply
+
+    def stop(self, plan: str | None = None) -> None:
+        self._ask(Stop(plan), Done)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _send(self, digest: str, data: bytes, begin: int) -> PutReply:
+        """Send what follows ``begin``, in pieces; what the agent holds then."""
+        view = memoryview(data)
+        offsets = range(begin, max(len(data), begin + 1), PIECE_BYTES)  # with nothing left to send it still has to be finished
+        with self._lock:
+            pieces = ((Put(digest, len(data), offset), view[offset : offset + PIECE_BYTES]) for offset in offsets)
+            reply: PutReply = self._channel.ask_ahead(pieces, PutReply)[0]
+            return reply
+
+    def _ask(self, request: Request, reply: Any, blob: bytes | memoryview = b"") -> tuple[Any, bytes]:
+        with self._lock:
+            return self._channel.ask(request, reply, blob)

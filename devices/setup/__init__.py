@@ -1,0 +1,1 @@
+"""Makes a machine ready over SSH, step by step, and undoes it."""

@@ -1,0 +1,3 @@
+"""Links between stages: frames, credits, replay, heartbeats, TLS, and the transports that carry them."""
+
+__all__: list[str] = []

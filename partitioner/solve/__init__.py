@@ -1,0 +1,1 @@
+"""Exact solvers: label setting with bounds and dominance."""

@@ -1,0 +1,196 @@
+"""From nouns to numbers: the tables of a graph on the devices of a cluster, with everything that is forbidden infinitely slow."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from edgekit.cluster import Cluster
+from edgekit.constraints import UNCONSTRAINED, Constraints
+from edgekit.device import Device, Variant
+from edgekit.losses import Losses
+from edgekit.profile import Profile, Profiles, variants
+from partitioner.channels import channels, links_between, tolls
+from partitioner.cost import QUEUE_SLOTS, idle_w
+from partitioner.cuts.chain import Places
+from partitioner.solve.device_kinds import Kinds
+from partitioner.tables import Executor, Floats, Tables, closure
+
+__all__ = ["cap", "tabulate", "with_memory"]
+
+
+def tabulate(
+    places: Places,
+    cluster: Cluster,
+    profiles: Profiles,
+    kinds: Kinds,
+    constraints: Constraints = UNCONSTRAINED,
+    ordered: bool = True,
+    replicas: int = 1,
+    losses: Losses | None = None,
+) -> Tables:
+    """Fill the tables for devices of these kinds, each of which has a profile.
+
+    Args:
+        kinds: in the order of the pipeline where ``ordered``, each then of one device.
+        replicas: how many devices may take frames in turn in one stage.
+        losses: of the tensors that may be sent otherwise than they are; None: none may.
+    """
+    hosts = tuple(dict.fromkeys(cluster.device(kind[0]).machine for kind in kinds))
+    host_of = tuple(hosts.index(cluster.device(kind[0]).machine) for kind in kinds)
+    allowed = [_allowed(constraints, kind, places) for kind in kinds]
+    single = [_singles(profiles, kind[0], places, losses) for kind in kinds]
+    sizes = [len(kind) for kind in kinds]
+    chosen = list(_teams(sizes, single, replicas))
+    executors = tuple(_executor(devices, variant, single, allowed, host_of, sizes, ordered) for devices, variant in chosen)
+    links = links_between(cluster, kinds)
+    crew = [who.devices for who in executors]
+    used = [tuple(single[device][variant].profile for device in devices) for devices, variant in chosen]
+    follows = _follows(crew, sizes, ordered, [kind[0] in constraints.required for kind in kinds])
+    longest = sum(sizes)
+    limits = {limit.objective: limit.most for limit in constraints.limits}
+    if constraints.interval_s is not None:
+        limits["period"] = min(limits.get("period", np.inf), constraints.interval_s)
+    per_message, per_byte = tolls(crew, used, links, len(kinds))
+    return Tables(
+        positions=places.names,
+        names=tuple(kind[0] for kind in kinds),
+        executors=executors,
+        channels=channels(crew, used, links, kinds, places, constraints, losses),
+        messages=np.array([float(bool(tensors)) for tensors in places.crossing]),
+        per_message=per_message,
+        per_byte=per_byte,
+        follows=follows,
+        reach=closure(follows),
+        hosts=hosts,
+        caps=np.array([cap(cluster, host) for host in hosts]),
+        idle_w=np.array([idle_w(host, cluster, profiles) or 0.0 for host in hosts]),
+        host_of=host_of,
+        floors=np.zeros(len(hosts)),
+        available=np.array([] if ordered else sizes, np.intp),
+        required=np.array([] if ordered else [int(kind[0] in constraints.required) for kind in kinds], np.intp),
+        limits=limits,
+        most_stages=min(longest, longest if constraints.most_stages is None else constraints.most_stages),
+        longest=longest,
+        interval_s=constraints.interval_s,
+    )
+
+
+def cap(cluster: Cluster, host: str) -> float:
+    """Bytes that may be used on a host: the smallest cap among its devices, infinite where none is capped."""
+    caps = (device.memory_bytes for device in cluster.devices if device.machine == host)
+    return min((float(nbytes) for nbytes in caps if nbytes is not None), default=np.inf)
+
+
+def with_memory(cluster: Cluster, profiles: Profiles) -> Cluster:
+    """The cluster with each device that has no cap of its own capped by the memory of its machine, where a profile tells it."""
+    return replace(cluster, devices=tuple(_with_memory(device, profiles) for device in cluster.devices))
+
+
+def _with_memory(device: Device, profiles: Profiles) -> Device:
+    known = [each.conditions.memory_bytes for each in variants(profiles, device.name) if each.conditions.memory_bytes]
+    return replace(device, memory_bytes=min(known)) if known and device.memory_bytes is None else device
+
+
+class _Single(NamedTuple):
+    """A device in one variant: its profile, and of every segment [P, P] seconds, those after a pause, bytes, net joules and losses."""
+
+    profile: Profile
+    seconds: Floats
+    rested_s: Floats
+    nbytes: Floats
+    joules: Floats | None
+    loss: Floats | None
+
+
+def _singles(profiles: Profiles, name: str, places: Places, losses: Losses | None) -> dict[Variant, _Single]:
+    buffers = QUEUE_SLOTS * (places.cut_bytes[:, None] + places.cut_bytes[None, :])
+    found = {}
+    for profile in variants(profiles, name):
+        seconds = places.seconds(profile)
+        rested_s = seconds if profile.rested is profile else places.seconds(profile.rested)
+        joules = None if profile.active_w is None else profile.active_w * np.where(np.isfinite(seconds), seconds, 0.0)
+        loss = places.loss(losses, profile.variant.precision) if profile.twin and losses is not None else None
+        if loss is not None:
+            seconds, rested_s = (np.where(np.isfinite(loss), table, np.inf) for table in (seconds, rested_s))
+            loss = np.where(np.isfinite(loss), loss, 0.0)
+        found[profile.variant] = _Single(profile, seconds, rested_s, places.nbytes(profile) + buffers, joules, loss)
+    return found
+
+
+def _teams(sizes: Sequence[int], single: Sequence[dict[Variant, _Single]], replicas: int) -> Iterator[tuple[tuple[int, ...], Variant]]:
+    """Who may run a stage: one device in any of its variants, or up to ``replicas`` in one that they share."""
+    members = [kind for kind, size in enumerate(sizes) for _ in range(size)]
+    for count in range(1, min(replicas, len(members)) + 1):
+        for devices in dict.fromkeys(combinations(members, count)):
+            for variant in single[devices[0]]:
+                if all(variant in single[device] for device in devices):
+                    yield devices, variant
+
+
+def _executor(
+    devices: tuple[int, ...],
+    variant: Variant,
+    single: Sequence[dict[Variant, _Single]],
+    allowed: Sequence[NDArray[np.bool_]],
+    host_of: Sequence[int],
+    sizes: Sequence[int],
+    ordered: bool,
+) -> Executor:
+    tables = [single[device][variant] for device in devices]
+    share = 1 / len(devices)
+    latency = np.maximum.reduce([each.rested_s for each in tables])
+    possible = np.logical_and.reduce([allowed[device] for device in devices])
+    hosts: list[int] = []
+    nbytes: list[Floats] = []
+    for device, each in zip(devices, tables, strict=True):
+        host = host_of[device]
+        if sizes[device] == 1 and host in hosts:  # devices that can be exchanged have machines of their own
+            nbytes[hosts.index(host)] = nbytes[hosts.index(host)] + each.nbytes
+        else:
+            hosts.append(host)
+            nbytes.append(each.nbytes)
+    joules = [each.joules for each in tables if each.joules is not None]
+    active = np.sum(joules, axis=0) * share if len(joules) == len(tables) else None
+    needs = np.array([] if ordered else [devices.count(kind) for kind in range(len(sizes))], np.intp)
+    return Executor(
+        devices,
+        variant,
+        tuple(hosts),
+        latency if possible.all() else np.where(possible, latency, np.inf),
+        tuple(each.seconds if share == 1 else each.seconds * share for each in tables),
+        tuple(zip(hosts, nbytes, strict=True)),
+        active,
+        tables[0].loss,
+        needs,
+    )
+
+
+def _allowed(constraints: Constraints, kind: Sequence[str], places: Places) -> NDArray[np.bool_]:
+    """[P, P]: segments that a device may run, with none of the units that are pinned to another."""
+    possible = np.ones((len(places.names), len(places.names)), bool)
+    for pin in constraints.pins:
+        if pin.device not in kind:
+            possible &= ~places.between(range(pin.start, pin.stop))
+    return possible
+
+
+def _follows(crew: Sequence[tuple[int, ...]], sizes: Sequence[int], ordered: bool, required: Sequence[bool]) -> NDArray[np.bool_]:
+    """In a given order no device that is required is passed over; in a free one all that is left may come next."""
+    client, kinds = len(crew), len(sizes)
+    follows = np.ones((client + 1, client + 1), bool)
+    follows[client, client] = False
+    if not ordered:
+        follows[:client, :client] = [[all((a + b).count(k) <= sizes[k] for k in a) for b in crew] for a in crew]
+        return follows
+    for a, before in enumerate([*crew, (-1,)]):
+        for b, after in enumerate([*crew, (kinds,)]):
+            skipped = [k for k in range(max(before) + 1, min(after)) if required[k]]
+            follows[a, b] &= max(before) < min(after) and not skipped
+    for team, devices in enumerate(crew):  # nor by one that takes turns
+        if any(required[k] and k not in devices for k in range(min(devices), max(devices))):
+            follows[:, team] = follows[team, :] = False
+    return follows

@@ -1,0 +1,1 @@
+"""Measures links and fits their latency and rate."""

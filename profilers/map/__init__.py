@@ -1,0 +1,1 @@
+"""Maps the kernels of a device to units of the graph."""

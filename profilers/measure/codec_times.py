@@ -1,0 +1,79 @@
+"""Times what a device takes to write and to read tensors in codecs: a small network with the codec's nodes, less the same without."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from devices.connection import Connection, coding_works
+from edgekit.codec import CODECS, Codec, CodecTime, Written, carried
+from edgekit.device import Variant
+from edgekit.graph import Tensor
+from edgekit.onnxio import Layer, coded, cut, draft, load, read
+from edgekit.range import Range
+from profilers.measure import calm
+from profilers.measure.segments import request_for
+
+__all__ = ["time_codecs"]
+
+SHAPES = ((1, 16, 16, 16), (1, 64, 56, 56))
+"""16 KiB and 784 KiB in fp32, as cuts of networks are."""
+
+BURST_S = 0.1
+
+
+def time_codecs(connection: Connection, variant: Variant, codecs: Iterable[Codec] = CODECS[1:]) -> tuple[CodecTime, ...]:
+    """Each of the codecs on a device in a variant, as a line through a small tensor and a large one."""
+    benches = [_Bench(connection, variant, shape) for shape in SHAPES]
+    found = []
+    for codec in codecs:
+        encode = _line([(bench.nbytes, bench.extra_s("raw", codec)) for bench in benches])
+        decode = _line([(bench.nbytes, bench.extra_s(codec, "raw")) for bench in benches])
+        found.append(CodecTime(codec, *encode, *decode))
+    return tuple(found)
+
+
+def _line(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """Seconds of any tensor, and of each byte; neither below 0."""
+    (small, least_s), (large, most_s) = points
+    slope = max(0.0, (most_s - least_s) / (large - small))
+    return max(0.0, least_s - slope * small), slope
+
+
+class _Bench:
+    """One Relu over tensors of a shape."""
+
+    def __init__(self, connection: Connection, variant: Variant, shape: tuple[int, ...]):
+        model = load(draft(shape, [Layer("Relu")]))
+        graph = read(model)
+        self._connection = connection
+        self._segment, self._model = graph.segment(0, len(graph.units)), cut(model, graph, 0, len(graph.units))
+        self._request = request_for(graph, self._segment, "", connection, variant.on(graph.precision), BURST_S)
+        self.nbytes = self._segment.inputs[0].nbytes
+        self._plain_s = self._seconds("raw", "raw")
+
+    def extra_s(self, reads: Codec, writes: Codec) -> float:
+        """What the codecs add."""
+        return self._seconds(reads, writes) - self._plain_s
+
+    def _seconds(self, reads: Codec, writes: Codec) -> float:
+        inputs: list[Written] = [(self._segment.inputs[0], reads)]
+        outputs: list[Written] = [(self._segment.outputs[0], writes)]
+        request = msgspec.structs.replace(
+            self._request,
+            model=self._connection.put(coded(self._model, inputs, outputs, [_range(tensor) for tensor, _ in (*inputs, *outputs)])),
+            inputs=_travels(inputs),
+            outputs=_travels(outputs),
+            works=(*self._request.works, *coding_works((*inputs, *outputs))),
+        )
+        return statistics.median(calm.measured(self._connection, request).samples_s)
+
+
+def _range(tensor: Tensor) -> Range:
+    """Some range for each channel; which one does not tell in time."""
+    channels = (tensor.shape or ())[1]
+    return Range(tensor.name, 1, ((1 / 32, 128),) * channels)
+
+
+def _travels(ends: Sequence[Written]) -> tuple[Tensor, ...]:
+    return tuple(each for end in ends for each in carried(*end))

@@ -1,0 +1,1 @@
+"""Predicts the profile of a machine that is not at hand."""
