@@ -1,12 +1,12 @@
 """Claim: a stream that loses a board ends with its typed error within 15 s, and says how many results were kept.
 
-    python benchmarks/cable_pull.py [--pulls 5] [--bound 15]
+    python benchmarks/cable_pull.py [--pulls 6] [--bound 15]
 
-Two boards over SSH, each a network namespace with its own sshd, carry a network of two stages. While ``edgekit run`` streams through
-them, the cable of one is pulled: packets are dropped, and no connection is closed. The board is the first or the last in turn, and the
-pipeline one that was deployed before or one that lives as long as the command. Printed for each pull: the seconds until the command
-ended, its exit code and its last lines. The last line is JSON. Exit code 1 where a pull took longer than the bound, ended with another
-exit code than 3, or did not say how many results were kept. Needs root and sshd.
+Three boards over SSH, each a network namespace with its own sshd, carry a network of three stages. While ``edgekit run`` streams
+through them, the cable of one is pulled: packets are dropped, and no connection is closed. The board is the first, the middle or the
+last in turn, and the pipeline one that was deployed before or one that lives as long as the command. Printed for each pull:
+the seconds until the command ended, its exit code and its last lines. The last line is JSON. Exit code 1 where a pull took longer
+than the bound, ended with another exit code than 3, or did not say how many results were kept. Needs root and sshd.
 """
 
 import argparse
@@ -37,6 +37,7 @@ BEFORE = 50
 """Results after which the cable is pulled."""
 
 MOST_S = 120.0
+STAGES = ((0, 2), (2, 4), (4, 5))
 PLAN = ("plan.json", "-g", "net.onnx", "-c", "cluster.toml")
 
 
@@ -56,7 +57,7 @@ class Pull(NamedTuple):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--pulls", type=int, default=5)
+    parser.add_argument("--pulls", type=int, default=6)
     parser.add_argument("--bound", type=float, default=15.0, help="seconds until the error")
     arguments = parser.parse_args()
     print(f"held to {arguments.bound:g} s until the error")
@@ -67,7 +68,7 @@ def main() -> int:
         bed(Path(folder), patch) as lab,
     ):
         patch.chdir(folder)
-        boards = [lab.board(name) for name in ("first", "last")]
+        boards = [lab.board(name) for name in ("first", "middle", "last")]
         prepare(boards)
         ways = itertools.cycle([(board, deployed) for deployed in (True, False) for board in boards])
         for board, deployed in itertools.islice(ways, arguments.pulls):
@@ -84,7 +85,7 @@ def prepare(boards: list[Host]) -> None:
     np.savez("x.npz", **{name: np.stack([array] * FRAMES) for name, array in net.inputs().items()})
     devices = "".join(f'[[devices]]\nname = "{board.name}"\naddress = "{board.address}"\n' for board in boards)
     Path("cluster.toml").write_text(f'name = "lab"\n{devices}[[links]]\nsource = "*"\nreceiver = "*"\n')
-    write("plan.json", split(net.graph, (0, 2, boards[0].name), (2, 5, boards[1].name)))
+    write("plan.json", split(net.graph, *((a, b, board.name) for (a, b), board in zip(STAGES, boards, strict=True))))
 
 
 def pulled(board: Host, deployed: bool) -> Pull:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from edgekit.device import Device
 from edgekit.errors import PlanError, UsageError
+from edgekit.mistakes import guess
 from edgekit.quantity import Badge, Bytes, Name, Rate, Seconds
 
 __all__ = ["ANY", "Cluster", "Link", "LinkPoint", "Rated", "Shape"]
@@ -146,8 +147,9 @@ class Cluster(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         known = {*names, self.client, ANY}
         pairs: set[tuple[str, str]] = set()
         for link in self.links:
-            if {link.source, link.receiver} - known:
-                raise UsageError(f"link {link.source} → {link.receiver}: add the device, or name one of {', '.join(sorted(known))}")
+            if unknown := {link.source, link.receiver} - known:
+                meant = guess(min(unknown), [*names, self.client])
+                raise UsageError(f"link {link.source} → {link.receiver}: add the device, or name one of {', '.join(sorted(known))}{meant}")
             if (link.source, link.receiver) in pairs:
                 raise UsageError(f"link {link.source} → {link.receiver} is given twice; keep one")
             pairs.add((link.source, link.receiver))
@@ -178,7 +180,8 @@ class Cluster(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         if name == self.client and name not in self._devices:
             raise PlanError(f"{name} is the client of cluster {self.name}, which computes nothing; name one of {', '.join(self._devices)}")
         if name not in self._devices:
-            raise PlanError(f"no device {name!r} in cluster {self.name}; it has {', '.join(self._devices)}")
+            meant = guess(name, list(self._devices))
+            raise PlanError(f"no device {name!r} in cluster {self.name}; it has {', '.join(self._devices)}{meant}")
         return self._devices[name]
 
     def link(self, source: str, receiver: str) -> Link | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,7 +81,9 @@ def read_toml(path: str | Path) -> tuple[dict[str, Any], str]:
         text = _load(path).decode()
         return tomllib.loads(text), text
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: not valid TOML: {error}") from error
+        twice = re.search(r"Cannot declare \('(\w+)',\)", str(error))
+        hint = f"; for several of them write [[{twice[1]}]] above each" if twice else ""
+        raise FormatError(f"{path}: not valid TOML: {error}{hint}") from error
 
 
 def write(path: str | Path, noun: msgspec.Struct) -> None:

@@ -76,12 +76,19 @@ def setup(
     return outcomes
 
 
-def remove(shell: Shell) -> None:
-    """Leave the machine as it was before it was set up.
+def remove(shell: Shell, *, stop: bool = False) -> None:
+    """Leave the machine as it was before it was set up. ``stop``: end the stages that serve there.
 
     Raises:
-        DeviceError: something cannot be removed.
+        DeviceError: stages serve there, or something cannot be removed.
     """
+    try:
+        serving = tell_device(shell, "look")["service"]["serving"]
+    except (Unfit, NotDone):
+        serving = []  # what cannot be looked at may still be removed
+    if serving and not stop:
+        verb = "serves" if len(serving) == 1 else "serve"
+        raise DeviceError(f"{shell.name}: {', '.join(serving)} {verb} there; run: edgekit stop; or add --stop to end what serves there")
     try:
         tell_device(shell, "remove", REMOVE_S)
     except NotDone as error:

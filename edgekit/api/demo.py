@@ -29,7 +29,7 @@ from edgekit.profile import Profiles
 from edgekit.progress import Tell, at_once, prefixed
 from edgekit.trace import Trace
 
-__all__ = ["CLUSTER", "CODECS", "CUTS", "NETWORK", "Demo", "demo", "question"]
+__all__ = ["CLUSTER", "CODECS", "CUTS", "NETWORK", "WITHIN", "Demo", "demo", "question"]
 
 NETWORK = "edgekit.networks.digits:mobilenetv2_digits"
 CODECS: tuple[Codec, ...] = ("u8",)
@@ -44,6 +44,9 @@ steer the search for plans; yet others judge the plans that were found."""
 
 FRONT_S = 12.0
 """For what ends on the front; each part there is measured once in any case."""
+
+WITHIN = 0.15
+"""How far off the predictions of latency and period may be."""
 
 CABLE = (25e6, 0.0005)
 WIFI = (6e6, 0.004)
@@ -81,7 +84,8 @@ CLUSTER = Cluster(
 class Demo(NamedTuple):
     """What the demo found, and where it is kept.
 
-    ``right``: the share of ``judged`` digits that the unsplit network reads right.
+    ``right``: the share of ``judged`` digits that the unsplit network reads right. ``trace`` is that of the
+    second of two certifications where the first was more than ``WITHIN`` off: ``certified`` says how many.
     """
 
     graph: Graph
@@ -92,6 +96,7 @@ class Demo(NamedTuple):
     plan: Plan
     trace: Trace
     pictures: list[Path]
+    certified: int = 1
 
     @property
     def front(self) -> Front:
@@ -126,10 +131,24 @@ def demo(folder: Path, step: Callable[[str], None], tell: Tell) -> Demo:
     write(run.plan, plan)
     step("deploying the knee of the front and certifying it")
     with deploy(plan, graph, model, cluster, tell=tell) as pipeline:
-        trace = certify(pipeline, seconds=1.0, tell=tell)
+        trace, certified = certify(pipeline, seconds=1.0, tell=tell), 1
+        if _off(trace) > WITHIN:  # other work on this machine is the usual cause, and passes
+            trace, certified = certify(pipeline, seconds=1.0, tell=tell), 2
     write(run.trace, trace)
     step("drawing")
-    return Demo(graph, cluster, len(judge.frames), judge.right or 0.0, evaluated, plan, trace, report(folder))
+    right = judge.right or 0.0
+    pictures = report(folder)
+    return Demo(graph, cluster, len(judge.frames), right, evaluated, plan, trace, pictures, certified)
+
+
+def _off(trace: Trace) -> float:
+    """How far the prediction of latency or of period is off, whichever is further."""
+    if trace.predicted is None:
+        return 0.0
+    predicted, measured = trace.predicted, trace.measured
+    latency = predicted.latency_s / measured.latency_s - 1
+    period = predicted.period_s / measured.period_s - 1
+    return max(abs(latency), abs(period))
 
 
 def _with_twin(run: Run, tell: Tell) -> tuple[Graph, Model, Losses]:

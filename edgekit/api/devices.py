@@ -127,10 +127,14 @@ def set_up(
         return setup(shell, machine_of(shell), offline, check_only, tell, pages, transports, restart)
 
 
-def remove_device(device: Device, ask: Ask | None = None) -> None:
-    """Leave a device as it was before it was set up, and know it no more."""
+def remove_device(device: Device, ask: Ask | None = None, *, stop: bool = False) -> None:
+    """Leave a device as it was before it was set up, and know it no more. ``stop``: end the stages that serve there.
+
+    Raises:
+        DeviceError: stages serve there, the device cannot be reached, or something cannot be removed.
+    """
     with login(device, ask) as shell:
-        remove(shell)
+        remove(shell, stop=stop)
     inventory.remove(device.name)
 
 

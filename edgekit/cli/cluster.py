@@ -150,7 +150,8 @@ def demo(
 ) -> None:
     """Go the whole way on this machine: a network that reads digits, on three unlike devices."""
     from edgekit import api
-    from edgekit.cli.story import WITHIN, tell_story
+    from edgekit.api.demo import WITHIN
+    from edgekit.cli.story import tell_story
 
     with steps(7) as (step, tell):
         done = api.demo(output, step, tell)

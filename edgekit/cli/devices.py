@@ -144,6 +144,7 @@ def calibrate(
 def remove(
     name: Annotated[str, typer.Argument(help="A device that was added.")],
     forget: Annotated[bool, typer.Option("--forget", help="Only forget it on this machine; leave the device as it is.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="End the stages that serve there.")] = False,
 ) -> None:
     """Remove all that edgekit installed on a device, and forget the device."""
     from edgekit.api import devices as api
@@ -154,7 +155,7 @@ def remove(
     else:
         with progress("removing") as tell:
             tell(name)
-            api.remove_device(device, asked())
+            api.remove_device(device, asked(), stop=stop)
     done = "forgotten here; what is installed on it stays" if forget else "as it was before its set-up, and forgotten"
     print(f"{name} is {done}")
 

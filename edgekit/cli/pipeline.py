@@ -88,6 +88,7 @@ def deploy(
     if any(device.scheme == "sim" for device in there.devices):
         raise UsageError(f"sim: devices live within one command only; use: edgekit verify {plan} -g {network} -c {cluster}")
     chosen = _plan(plan, graph, there, profiles, pick)
+    before = api.find_record(home).release if api.deployed(home) else None
     if not replace:
         _ask_to_replace(home, graph, cluster)
     if front := api.read_front(plan):
@@ -96,6 +97,8 @@ def deploy(
         spare = _fallbacks(plan, chosen, graph, there, profiles, pick) if on_loss is _OnLoss.REPLAN else {}
         carried = api.transport_of(transport)
         pipeline = api.deploy_to_stay(chosen, graph, model, there, home, tell, take_over, not insecure, carried, spare, renew)
+    if pipeline.release == before:
+        print(f"nothing is changed: this plan serves already as {there.name}")
     _say(pipeline)
     for without, each in spare.items():
         print(f"without {', '.join(sorted(without))}: {each.describe()}")
@@ -173,6 +176,7 @@ def run(
     from collections import deque
 
     from edgekit import api
+    from edgekit.errors import UsageError
 
     writer = api.ResultWriter(target)
     count = 0
@@ -193,9 +197,10 @@ def run(
                 count += 1
                 if count % 100 == 0:
                     tell(counted(count, "frame"), count)
-        except BaseException:
+        except BaseException as error:
             writer.close()
-            typer.echo(f"results kept in {target}: {count}", err=True)
+            if count or not isinstance(error, UsageError):
+                typer.echo(f"results kept in {target}: {count}", err=True)
             raise
         seconds = time.monotonic() - began_s
         writer.close()

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 __all__ = ["errors_of", "exit_code", "print_trace", "verdict"]
 
 
+BUSY = """the usual cause: other work on a device, now or when it was profiled
+next: edgekit doctor, which names busy and hot devices; then verify again; if it stays, profile again"""
+
+
 def errors_of(trace: "Trace") -> dict[str, float]:
     """Relative error of the predicted latency and period; none where there was no prediction."""
     if trace.predicted is None:
@@ -72,6 +76,8 @@ def exit_code(trace: "Trace", within: float) -> int:
     missed = {name: error for name, error in errors_of(trace).items() if abs(error) > within}
     for name, error in missed.items():
         print(f"promise missed: {name} was predicted {percent(error)} off, {_share(within)} is allowed", file=sys.stderr)
+    if missed:
+        print(BUSY, file=sys.stderr)
     return 1 if missed else 0
 
 

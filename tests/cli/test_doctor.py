@@ -89,7 +89,7 @@ def test_three_planted_faults_are_found_with_their_remedies(lab: Bed, boards: di
     pair = {("roof → well", "data port"), ("well → roof", "data port")}  # answers have no way back either
     assert set(failed) == {("gate", "login"), ("pump", "set-up"), *pair}
     assert "edgekit devices add" in failed["gate", "login"] or "known_hosts" in failed["gate", "login"]
-    assert failed["pump", "set-up"].endswith("run: edgekit devices setup pump")
+    assert failed["pump", "set-up"].endswith("run: edgekit devices setup pump (add --offline if it reaches no package index)")
     assert (
         f"roof has no route to {boards['well'].ip}: put both on one network, or set `listen` of well" in failed["roof → well", "data port"]
     )

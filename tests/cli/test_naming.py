@@ -87,6 +87,8 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_another_network_takes_the_place_of_one_that_serves_only_when_told(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = edgekit_run("deploy", "one.json", "-g", "one.onnx", "-c", "cluster.toml")
+    assert again.out.startswith("nothing is changed: this plan serves already as garden\n")
     assert edgekit_run("deploy", "other.json", "-g", "one.onnx", "-c", "cluster.toml").code == 0
     outcome = edgekit_run("deploy", "two.json", "-g", "two.onnx", "-c", "cluster.toml")
     assert outcome.code == 2

@@ -235,6 +235,7 @@ def test_a_cluster_is_written_by_hand_in_toml(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("name = bench", "not valid TOML: Invalid value"),
+        ("[devices]\nname = 'a'\n[devices]", r"for several of them write \[\[devices\]\] above each"),
         (CLUSTER_TOML + "color = 1", r"line 23: unknown field color in \[\[links\]\] number 1; fields: source, receiver,"),
         (CLUSTER_TOML.replace("speed = 0.25", "speed = 0"), r"line 7: speed in \[\[devices\]\] number 1: expected a number above 0, got 0"),
         (CLUSTER_TOML.replace("speed = 0.25", "speed = nan"), "speed"),

@@ -16,6 +16,9 @@ CASES = {
     '[[devices]]\nname = "a"\ncolour = 1': f"line 3: unknown field colour in [[devices]] number 1; {FIELDS}",
     '[[device]]\nname = "a"': "line 1: unknown field [[device]]; did you mean [[devices]]? fields: devices, links, client, name",
     'clint = "here"\n[[devices]]\nname = "a"': "line 1: unknown field clint; did you mean client? fields: devices, links, client, name",
+    '[[devices]]\nname = "board"\n[[links]]\nsource = "boad"\nreceiver = "client"': (
+        "not a valid edgekit.cluster: link boad → client: add the device, or name one of *, board, client; did you mean board?"
+    ),
     '[[devices]]\naddress = "local:"': "line 1: name is missing in [[devices]] number 1",
     '[[devices]]\nname = "a"\n\n[[devices]]\nname = "b"\nspeed = 7': (
         "line 6: speed in [[devices]] number 2: expected a number of at most 1, got 7"

@@ -30,6 +30,8 @@ __all__ = ["Finding", "examine"]
 State = Literal["ok", "warning", "failed", "skipped", "unknown"]
 Tell = Callable[[str], None]
 
+OFFLINE = " (add --offline if it reaches no package index)"
+
 
 class Finding(NamedTuple):
     """What one check of a machine, or of a pair of them, came to; where it is not ok, ``text`` says what to do.
@@ -92,7 +94,7 @@ def _device(device: Device, connections: dict[str, Connection], stack: ExitStack
                 lacking = [step for step in steps if step.state not in ("ok", "warning")]
                 if lacking:
                     what = "; ".join(f"{step.step}: {step.text}" for step in lacking)
-                    mend = "" if any(step.state == "failed" for step in lacking) else f"; run: edgekit devices setup {device.name}"
+                    mend = "" if any(step.state == "failed" for step in lacking) else f"; run: edgekit devices setup {device.name}{OFFLINE}"
                     yield Finding(device.name, check, "failed", f"{what}{mend}")
                     return
                 yield Finding(device.name, check, "ok", "complete")

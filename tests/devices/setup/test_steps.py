@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from devices.setup.agent_file import agent_file
-from devices.setup.procedure import Outcome, setup
+from devices.setup.procedure import Outcome, remove, setup
 from devices.setup.requirements import choose
+from edgekit.errors import DeviceError
 from edgekit.machine import Machine
 
 MACHINE = Machine("aarch64", 4, libc="glibc 2.36", system="Debian 12", python="3.11.2", user="pi")
@@ -75,3 +76,18 @@ def test_stages_that_serve_are_interrupted_only_when_that_is_allowed(monkeypatch
     )
     outcomes(monkeypatch, there, pages="0.0.0.0:9464", restart=True)
     assert there["told"] == ["serve"]
+
+
+def test_a_machine_is_not_removed_while_stages_serve_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def tell(shell: object, verb: str, *_: object) -> dict[str, Any]:
+        told.append(verb)
+        return found(serving=["stage 0@pi"])
+
+    monkeypatch.setattr("devices.setup.procedure.tell_device", tell)
+    pi: Any = SimpleNamespace(name="pi")
+    with pytest.raises(DeviceError, match=r"pi: stage 0@pi serves there; run: edgekit stop; or add --stop"):
+        remove(pi)
+    remove(pi, stop=True)
+    assert told == ["look", "look", "remove"]
