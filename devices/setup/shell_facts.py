@@ -13,7 +13,7 @@ from edgekit.machine import Machine
 
 __all__ = ["machine_of", "script"]
 
-NAMES = ("reading", "processor", "system", "network", "sensing", "probing")
+NAMES = ("sources", "processor", "system", "interfaces", "sensors", "machine_probe")
 """Each imports only from those before it."""
 
 BOOT = """\

@@ -396,7 +396,9 @@ def test_the_standard_health_service_tells_whether_all_is_well() -> None:
 WITHOUT = """
 import sys
 sys.modules |= dict.fromkeys(("grpc", "grpc_health", "torch"))  # as if they were not installed
-from edgekit.runtime import agent, stageprocess, transport
+from edgekit.runtime.agent import server
+from edgekit.runtime.links import transport
+from edgekit.runtime.stage import process
 from edgekit.runtime.links.greeting import Door
 assert transport.available() == ("socket",)
 try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["script"]
 
-NAMES = ("commands", "service", "looking", "doing")
+NAMES = ("commands", "agent_service", "inspection", "work")
 """Each imports only from those before it."""
 
 BOOT = """\
@@ -26,5 +26,5 @@ def script() -> bytes:
     """All of it as one script for standard input."""
     package = Path(__file__).parent
     sources = {f"{__name__}.{name}": (package / f"{name}.py").read_text(encoding="utf-8") for name in NAMES}
-    parents = {"devices": "", __name__: ""}
+    parents = {"devices": "", "devices.setup": "", __name__: ""}
     return BOOT.format(sources=parents | sources).encode()
