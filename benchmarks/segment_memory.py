@@ -8,10 +8,11 @@ measured, each in a fresh stage process. All sizes are of the whole process, its
     weights     of the segment, each counted once           live    activations that are alive at once: no arena is smaller
     arena       greedy-by-size packing of their lifetimes   load, run    predicted / measured peak, in MB
 
-The equations of partitioner/footprints.py and their margin were chosen on mobilenetv2, resnet18, vit_tiny, light_squeezenet and
-light_inception_v1. Afterwards light_zfnet512 and light_bvlc_alexnet showed that what is added for the largest weight holds of
-convolutions alone, and light_densenet121 that it holds while running, too; the margin stayed as it was. The networks that are measured
-here by default had no part in any of this.
+The coefficients of edgekit/stages/onnxruntime_memory.py and their margin were chosen on
+mobilenetv2, resnet18, vit_tiny, light_squeezenet and light_inception_v1. Afterwards light_zfnet512
+and light_bvlc_alexnet showed that what is added for the largest weight holds of convolutions alone,
+and light_densenet121 that it holds while running, too; the margin stayed as it was. The networks
+that are measured here by default had no part in any of this.
 
 Exit code 1 where a measured peak exceeds the predicted one with its margin.
 """
@@ -37,7 +38,8 @@ from edgekit.graph import Graph
 from edgekit.graph.arena import lifetimes, live_bytes, packed_bytes
 from edgekit.onnxio import Model, cut, load, normalise, read
 from edgekit.profile import Profile, SegmentTime
-from partitioner.footprints import MARGIN, Footprints
+from edgekit.stages.onnxruntime_memory import ONNXRUNTIME_MEMORY
+from partitioner.footprints import Footprints
 from profilers.measure.measured_conditions import conditions_of
 from profilers.measure.segments import request_for, summarize
 from tests.light import NAMES, prepared
@@ -77,7 +79,7 @@ class Row:
 
     def capped(self, predicted: int) -> float:
         """With the margin."""
-        return self.base_bytes + (1 + MARGIN) * (predicted - self.base_bytes)
+        return self.base_bytes + (1 + ONNXRUNTIME_MEMORY.margin) * (predicted - self.base_bytes)
 
 
 def measure(connection: Connection, graph: Graph, model: Model, start: int, stop: int) -> tuple[SegmentTime, int, int]:
@@ -162,7 +164,7 @@ def _summary(rows: list[Row]) -> dict[str, object]:
         "mean_error": sum(error) / len(error),
         "worst_under": max(0.0, *(1 - predicted / measured for _, predicted, measured in pairs)),
         "under": sum(predicted < measured for _, predicted, measured in pairs),
-        "margin": MARGIN,
+        "margin": ONNXRUNTIME_MEMORY.margin,
         "under_after_margin": sum(share < 0 for share in capped),
         "mean_over_after_margin": sum(capped) / len(capped),
         "least_over_after_margin": min(capped),

@@ -12,6 +12,7 @@ from edgekit.conditions import Conditions
 from edgekit.device import Variant
 from edgekit.energy import Energy
 from edgekit.errors import UsageError
+from edgekit.memory_model import UNSTATED, MemoryModel, MemoryTable
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds, least
 from edgekit.wording import ms
 
@@ -99,6 +100,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         resident_bytes: of each unit, where they are given and not predicted; those of a segment add up.
         twin: digest of the network in another precision that was measured in the graph's stead.
         codecs: what it takes to write and to read tensors otherwise than they are, where that was measured.
+        memory_model: what segments take that were not measured, by the engine; ``resident_bytes`` go before it.
     """
 
     graph: Name
@@ -121,6 +123,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     resident_bytes: tuple[Bytes, ...] = ()
     codecs: tuple[CodecTime, ...] = ()
     twin: str = ""
+    memory_model: MemoryModel = UNSTATED
     version: int = 1
 
     def __post_init__(self) -> None:
@@ -129,9 +132,10 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
                 raise UsageError(f"kernel {kernel.name} claims units {kernel.units}, the graph has {self.unit_count}; profile it again")
             if kernel.shares and len(kernel.shares) != len(kernel.units):
                 raise UsageError(f"kernel {kernel.name} has {len(kernel.shares)} shares of {len(kernel.units)} units; profile it again")
-        for segment in self.segments:
-            if not segment.start < segment.stop <= self.unit_count:
-                raise UsageError(f"units [{segment.start}, {segment.stop}) are no segment of {self.unit_count} units; profile it again")
+        planned = self.memory_model.segments if isinstance(self.memory_model, MemoryTable) else ()
+        for start, stop in ((each.start, each.stop) for part in (self.segments, planned) for each in part):
+            if not start < stop <= self.unit_count:
+                raise UsageError(f"units [{start}, {stop}) are no segment of {self.unit_count} units; profile it again")
 
     @cached_property
     def _measured(self) -> dict[tuple[int, int], SegmentTime]:
@@ -219,7 +223,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         kernels = tuple(structs.replace(kernel, units=tuple(rank[unit] for unit in kernel.units)) for kernel in self.kernels)
         segments = tuple(_spanning(segment, sorted(rank[unit] for unit in segment.members)) for segment in self.segments)
         resident = tuple(self.resident_bytes[unit] for unit in order) if self.resident_bytes else ()
-        return structs.replace(self, kernels=kernels, segments=segments, resident_bytes=resident)
+        model = self.memory_model.in_order(rank)
+        return structs.replace(self, kernels=kernels, segments=segments, resident_bytes=resident, memory_model=model)
 
     def with_segments(self, ordered: "Profile", order: tuple[int, ...]) -> "Profile":
         """This profile and what was measured of the graph in another order."""

@@ -121,10 +121,10 @@ def _fits(tables: Tables, executor: int, start: int, stop: int) -> bool:
 
 
 def _served(tables: Tables) -> list[int]:
-    """Devices alone, in each of their variants, that the client reaches and that reach the client."""
+    """Devices alone, in each of their variants, that can run the whole, that the client reaches and that reach the client."""
     client, message_s = len(tables.executors), tables.channels[0].message_s
-    reached = np.isfinite(message_s[0, client, :client] + message_s[-1, :client, client])
-    return [number for number, who in enumerate(tables.executors) if len(who.devices) == 1 and reached[number]]
+    whole = message_s[0, client, :client] + message_s[-1, :client, client] + [who.latency_s[0, -1] for who in tables.executors]
+    return [number for number, who in enumerate(tables.executors) if len(who.devices) == 1 and np.isfinite(whole[number])]
 
 
 def _subsets(names: Sequence[str], profiles: Profiles, variant: Variant) -> Iterator[tuple[str, ...]]:

@@ -6,7 +6,7 @@
     period   =  the largest load per frame of a device, a directed link, or a medium that links share
     load     =  of a device: its stages, and what the transport costs its processor for each message and each byte of it; of a
                 link: bytes / rate, or what the transport costs at an end where it has a core to itself, if that is more
-    memory   =  of a host: Σ over its stages (the peak of its process, see memory.py, + send and receive buffers)
+    memory   =  of a host: Σ over its stages (the peak of its process, see footprints.py, + send and receive buffers)
     energy   =  Σ net joules of the stages + Σ watts at rest of the machines in use · seconds between two frames
     loss     =  Σ over what is sent or run otherwise than it is, each measured alone
 

@@ -110,14 +110,17 @@ def _singles(profiles: Profiles, name: str, places: Places, losses: Losses | Non
     buffers = QUEUE_SLOTS * (places.cut_bytes[:, None] + places.cut_bytes[None, :])
     found = {}
     for profile in variants(profiles, name):
-        seconds = places.seconds(profile)
+        nbytes, seconds = places.nbytes(profile) + buffers, places.seconds(profile)
         rested_s = seconds if profile.rested is profile else places.seconds(profile.rested)
         joules = None if profile.active_w is None else profile.active_w * np.where(np.isfinite(seconds), seconds, 0.0)
         loss = places.loss(losses, profile.variant.precision) if profile.twin and losses is not None else None
         if loss is not None:
             seconds, rested_s = (np.where(np.isfinite(loss), table, np.inf) for table in (seconds, rested_s))
             loss = np.where(np.isfinite(loss), loss, 0.0)
-        found[profile.variant] = _Single(profile, seconds, rested_s, places.nbytes(profile) + buffers, joules, loss)
+        if np.isinf(nbytes).any():
+            seconds, rested_s = (np.where(np.isfinite(nbytes), table, np.inf) for table in (seconds, rested_s))
+            nbytes = np.where(np.isfinite(nbytes), nbytes, 0.0)
+        found[profile.variant] = _Single(profile, seconds, rested_s, nbytes, joules, loss)
     return found
 
 

@@ -15,6 +15,7 @@ from edgekit.energy import Energy
 from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.measured import Measured
+from edgekit.memory_model import MemoryEquations, MemoryTable, SegmentBytes
 from edgekit.plan import Plan
 from edgekit.profile import Kernel, Profile, SegmentTime
 from edgekit.residuals import Residuals
@@ -60,7 +61,9 @@ def profiles(draw: st.DrawFn) -> Profile:
     segments = tuple(
         draw(_struct(SegmentTime, start=st.just(start), stop=st.just(stop))) for start, stop in draw(st.lists(ranges, max_size=4))
     )
-    return draw(_struct(Profile, unit_count=st.just(count), kernels=kernels, segments=st.just(segments)))
+    rows = draw(st.lists(ranges.flatmap(lambda ends: _struct(SegmentBytes, start=st.just(ends[0]), stop=st.just(ends[1]))), max_size=3))
+    model = _struct(MemoryEquations) | st.just(MemoryTable(tuple(rows)))
+    return draw(_struct(Profile, unit_count=st.just(count), kernels=kernels, segments=st.just(segments), memory_model=model))
 
 
 @st.composite

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from edgekit.graph import Graph
 from edgekit.graph.arena import lifetimes, live_bytes, packed_bytes
-from partitioner.footprints import MARGIN, Footprints
+from edgekit.stages.onnxruntime_memory import ONNXRUNTIME_MEMORY
+from partitioner.footprints import Footprints
 
 __all__ = ["Needs", "needs"]
 
@@ -27,7 +28,7 @@ class Needs(NamedTuple):
 
 def needs(graph: Graph) -> Needs:
     """What the whole network needs."""
-    count, footprints = len(graph.units), Footprints(graph)
+    count, predicted, margin = len(graph.units), Footprints(graph).needs(ONNXRUNTIME_MEMORY), ONNXRUNTIME_MEMORY.margin
     tensors = lifetimes(graph, 0, count)
-    load, run = (round((1 + MARGIN) * int(table[0, count])) for table in (footprints.load, footprints.run))
+    load, run = (round((1 + margin) * int(table[0, count])) for table in predicted)
     return Needs(graph.segment(0, count).weight_bytes, live_bytes(tensors), packed_bytes(tensors), load, run)

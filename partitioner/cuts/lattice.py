@@ -5,6 +5,7 @@ stem ─▶ left ─▶ join        {} {stem} {stem, left} {stem, right} {stem, 
 """
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 from edgekit.graph import Graph
 from edgekit.losses import Losses
+from edgekit.memory_model import MemoryEquations, MemoryTable
 from edgekit.profile import Profile
 from partitioner.cuts.chain import Layout, Places
 from partitioner.cuts.ideals import MOST, Lattice, lattice
-from partitioner.footprints import ACTIVATIONS, MARGIN, OTHER_COPIES, TRANSIENT, Footprints, copies_of
+from partitioner.footprints import Footprints, copies_of, peaks
 from partitioner.tables import Floats
 
 __all__ = ["branches"]
@@ -32,24 +34,30 @@ def branches(graph: Graph, footprints: Footprints, together: Sequence[Sequence[i
     full = lattice(len(graph.units), graph.unit_edges, most)
     names, crosses = _crossing(graph, full.members > 0)
     sizes = np.array([graph.tensor(name).nbytes for name in names], np.float64)
-    needs = _needs(graph, full, sizes @ crosses)
+    every = sizes @ crosses
     travels = np.array([graph.tensor(name).travels for name in names], bool)
     parted = [np.ptp(full.members[:, list(group)], axis=1) > 0 for group in together if group]
     kept = np.flatnonzero(~np.logical_or.reduce([crosses[~travels].any(axis=0), *parted]))
     kept = np.unique([0, *kept, len(full.members) - 1])
     found = Lattice(full.members[kept], full.nested[np.ix_(kept, kept)])
-    load, run = (table[np.ix_(kept, kept)] for table in needs)
     inside, crosses = found.members > 0, crosses[:, kept]
     number = {row.tobytes(): place for place, row in enumerate(inside)}
 
+    @cache
+    def needs(model: MemoryEquations) -> list[Floats]:
+        return [table[np.ix_(kept, kept)] for table in _needs(graph, model, full, every)]
+
+    def between_which(units: Sequence[int]) -> list[tuple[int, int]]:
+        """The pairs of places that have just these units between them."""
+        return [
+            (start, stop)
+            for start in np.flatnonzero(~inside[:, list(units)].any(axis=1)).tolist()
+            if (stop := number.get((inside[start] | np.isin(np.arange(inside.shape[1]), units)).tobytes())) is not None
+        ]
+
     def ranges(profile: Profile) -> list[tuple[int, int, int]]:
         """Each measured segment between two places, as (place, place, number of the segment)."""
-        return [
-            (start, stop, which)
-            for which, segment in enumerate(profile.segments)
-            for start in np.flatnonzero(~inside[:, list(segment.members)].any(axis=1)).tolist()
-            if (stop := number.get((inside[start] | np.isin(np.arange(inside.shape[1]), segment.members)).tobytes())) is not None
-        ]
+        return [(*places, which) for which, segment in enumerate(profile.segments) for places in between_which(segment.members)]
 
     def seconds(profile: Profile) -> Floats:
         table = found.sums(np.array(profile.unit_s))
@@ -62,12 +70,17 @@ def branches(graph: Graph, footprints: Footprints, together: Sequence[Sequence[i
         return table
 
     def nbytes(profile: Profile) -> Floats:
+        model = profile.memory_model
         if profile.resident_bytes:
             table = profile.base_bytes + found.sums(np.array(profile.resident_bytes, np.float64))
+        elif isinstance(model, MemoryTable):
+            table = np.where(found.nested, np.inf, profile.base_bytes)
+            for each in model.segments:
+                for ends in between_which(range(each.start, each.stop)):
+                    table[ends] = profile.base_bytes + max(each.load_bytes, each.run_bytes)
         else:
-            loads, runs = footprints.corrections(profile)
-            peak = np.maximum(loads.applied(load), runs.applied(run))
-            table = np.ceil(profile.base_bytes + (1 + MARGIN) * (peak - profile.base_bytes))
+            corrected = [each.applied(need) for each, need in zip(footprints.corrections(profile), needs(model), strict=True)]
+            table = peaks(model, profile.base_bytes, *corrected)
         for start, stop, which in ranges(profile):
             if (held := profile.segments[which].memory_bytes) is not None:
                 table[start, stop] = held
@@ -124,11 +137,11 @@ def _crossing(graph: Graph, inside: Flags) -> tuple[list[str], Flags]:
     return names, np.array(rows).reshape(-1, len(inside))
 
 
-def _needs(graph: Graph, found: Lattice, cut_bytes: Floats) -> tuple[Floats, Floats]:
-    """[N, N]: what a stage adds to its process by the equations of ``memory.py``, while it loads and while it runs."""
+def _needs(graph: Graph, model: MemoryEquations, found: Lattice, cut_bytes: Floats) -> tuple[Floats, Floats]:
+    """[N, N]: what a stage adds to its process by the equations of an engine, while it loads and while it runs."""
     count, places = len(graph.units), len(found.members)
     weights = [graph.segment(unit, unit + 1).weights for unit in range(count)]
-    copies = copies_of(graph)
+    copies = copies_of(graph, model)
     users: dict[str, list[int]] = {}
     for unit, used in enumerate(weights):
         for weight in used:
@@ -136,7 +149,7 @@ def _needs(graph: Graph, found: Lattice, cut_bytes: Floats) -> tuple[Floats, Flo
     own = np.zeros(count)
     held = np.zeros((places, places))
     for name, units in users.items():
-        nbytes = graph.tensor(name).nbytes * copies.get(name, OTHER_COPIES)
+        nbytes = graph.tensor(name).nbytes * copies.get(name, model.weight_copies)
         if len(units) == 1:
             own[units[0]] += nbytes
         else:
@@ -146,8 +159,8 @@ def _needs(graph: Graph, found: Lattice, cut_bytes: Floats) -> tuple[Floats, Flo
     largest = np.array([max((w.nbytes for w in used if w.name in copies), default=0) for used in weights], np.float64)
     made = np.array(graph.step_bytes, np.float64) - np.array([cut.nbytes for cut in graph.cuts[:-1]], np.float64)
     big, step = _most(found, largest, made, cut_bytes)
-    load = held + TRANSIENT * big
-    return load, load + np.where(found.nested, cut_bytes[:, None] + cut_bytes[None, :], 0.0) + ACTIVATIONS * step
+    load = held + model.layout_copies * big
+    return load, load + np.where(found.nested, cut_bytes[:, None] + cut_bytes[None, :], 0.0) + model.activation_copies * step
 
 
 def _most(found: Lattice, largest: Floats, made: Floats, cut_bytes: Floats) -> tuple[Floats, Floats]:

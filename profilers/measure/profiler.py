@@ -12,6 +12,7 @@ from edgekit.graph import Graph
 from edgekit.onnxio import Model, cut, kernel_nodes, read
 from edgekit.profile import Kernel, Profile
 from edgekit.progress import Tell, silent
+from edgekit.stages.onnxruntime_memory import ONNXRUNTIME_MEMORY
 from profilers.map.kernels import map_kernels
 from profilers.map.twin_profile import as_units_of
 from profilers.map.widened_kernels import widened
@@ -81,6 +82,7 @@ def profile_graph(
         badge=connection.device.badge,
         library_bytes=max(burst.library_bytes for burst in bursts),
         widened=widened(graph, kernel_nodes(optimized)) if optimized else 0,
+        memory_model=ONNXRUNTIME_MEMORY,
     )
 
 

@@ -3,6 +3,7 @@
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.profile import Kernel, Profile, SegmentTime
+from edgekit.stages.onnxruntime_memory import ONNXRUNTIME_MEMORY
 from profilers.map.kernel_descriptions import main_op
 from profilers.predict.predictor import Predictor, predict_kernels, predict_whole
 
@@ -35,4 +36,5 @@ def predict_profile(graph: Graph, model: Model, predictor: Predictor) -> Profile
         emulated=samples.emulated,
         badge="estimated",
         library_bytes=samples.library_bytes,
+        memory_model=ONNXRUNTIME_MEMORY,
     )
