@@ -44,12 +44,13 @@ import numpy as np
 
 from devices.authority import Authority
 from edgekit.graph import Tensor
+from edgekit.ring import slots_of
 from edgekit.runtime.links.carrier import Carrier, Gate
 from edgekit.runtime.links.frames import Header, Kind, Layout
 from edgekit.runtime.links.greeting import BUFFER_BYTES, Door, Hello
 from edgekit.runtime.links.inlet import Inlet
 from edgekit.runtime.links.line import Line
-from edgekit.runtime.links.link import Item, Receiving, Standing, slots_of
+from edgekit.runtime.links.link import Item, Receiving, Standing
 from edgekit.runtime.links.link_end import Greeting
 from edgekit.runtime.links.outlet import Outlet
 from edgekit.runtime.links.tls import Guard, Keys, named

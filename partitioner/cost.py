@@ -6,7 +6,7 @@
     period   =  the largest load per frame of a device, a directed link, or a medium that links share
     load     =  of a device: its stages, and what the transport costs its processor for each message and each byte of it; of a
                 link: bytes / rate, or what the transport costs at an end where it has a core to itself, if that is more
-    memory   =  of a host: Σ over its stages (the peak of its process, see footprints.py, + send and receive buffers)
+    memory   =  of a host: Σ over its stages (the peak of its process, see footprints.py, + the rings of its links, see edgekit/ring.py)
     energy   =  Σ net joules of the stages + Σ watts at rest of the machines in use · seconds between two frames
     loss     =  Σ over what is sent or run otherwise than it is, each measured alone
 
@@ -27,13 +27,10 @@ from edgekit.losses import Losses
 from edgekit.plan import CLIENT, Cost, Load, Memory, Plan, Term, Transfer, validate, wired
 from edgekit.profile import Profile, Profiles, variants
 from edgekit.quantity import Badge, least
+from edgekit.ring import ring_bytes
 from partitioner.footprints import Footprints
 
-__all__ = ["QUEUE_SLOTS", "idle_w", "known_profiles", "meeting", "price", "price_valid", "profile_in"]
-
-QUEUE_SLOTS = 2
-"""Messages that a stage holds at each end: one in use, one under way."""
-
+__all__ = ["idle_w", "known_profiles", "meeting", "price", "price_valid", "profile_in"]
 
 _Ends = tuple[int | Literal["client"], int | Literal["client"]]
 
@@ -250,7 +247,7 @@ def _memory(plan: Plan, messages: Mapping[_Ends, list[_Hop]], cluster: Cluster, 
     """Peak bytes of each host: all its stages are resident at once, each with its buffers."""
     hosts: defaultdict[str, int] = defaultdict(int)
     for index, stage in enumerate(plan.stages):
-        buffers = QUEUE_SLOTS * sum(hops[0].held_bytes for ends, hops in messages.items() for end in ends if end == index)
+        buffers = sum(ring_bytes(hops[0].held_bytes) for ends, hops in messages.items() for end in ends if end == index)
         for name, profile in used[index].items():
             hosts[cluster.device(name).machine] += footprints.stage_bytes(profile, stage.start, stage.stop) + buffers
     return tuple(Memory(host, nbytes) for host, nbytes in hosts.items())

@@ -13,8 +13,9 @@ from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.device import Device, Variant
 from edgekit.losses import Losses
 from edgekit.profile import Profile, Profiles, variants
+from edgekit.ring import ring_bytes
 from partitioner.channels import channels, links_between, tolls
-from partitioner.cost import QUEUE_SLOTS, idle_w
+from partitioner.cost import idle_w
 from partitioner.cuts.chain import Places
 from partitioner.solve.device_kinds import Kinds
 from partitioner.tables import Executor, Floats, Tables, closure
@@ -107,7 +108,8 @@ class _Single(NamedTuple):
 
 
 def _singles(profiles: Profiles, name: str, places: Places, losses: Losses | None) -> dict[Variant, _Single]:
-    buffers = QUEUE_SLOTS * (places.cut_bytes[:, None] + places.cut_bytes[None, :])
+    rings = np.array([ring_bytes(int(nbytes)) for nbytes in places.cut_bytes], np.float64)
+    buffers = rings[:, None] + rings[None, :]
     found = {}
     for profile in variants(profiles, name):
         nbytes, seconds = places.nbytes(profile) + buffers, places.seconds(profile)

@@ -15,7 +15,7 @@ from partitioner.solve.exact import solve
 COSTS = Costs(
     units=(UnitCost("a", 500, resident_bytes=70), UnitCost("b", 40, resident_bytes=20), UnitCost("c", 8, ("a", "b"), 10)),
     devices=(
-        DeviceCost("pi", (0.2, 0.4, 0.1), 2, memory_bytes=10_000, joules=7.0, idle_w=2.0),
+        DeviceCost("pi", (0.2, 0.4, 0.1), 2, memory_bytes=100_000, joules=7.0, idle_w=2.0),
         DeviceCost("nano", (0.1, 0.2, 0.05), segments=(SegmentCost(1, 3, 0.22, 999),), joules=14.0, idle_w=4.0),
     ),
     links=(Link("*", "*", 0.001, 1e4), Link("pi", "nano", 0.001, 2e4)),
@@ -38,13 +38,13 @@ def test_units_are_cut_where_the_numbers_say() -> None:
         assert link is not None and link.bytes_per_s == 2e4
 
 
-def test_memory_is_what_the_numbers_say_and_message_buffers() -> None:
+def test_memory_is_what_the_numbers_say_and_the_rings_of_links() -> None:
     graph, cluster, profiles = nouns(COSTS)
     split = chain(graph, (Stage(0, 1, ("nano",)), Stage(1, 3, ("pi-1",))))
-    #   a alone holds 70 bytes beside two buffers of 1000 and two of 500; b and c hold 30 beside two of 500 and two of 8
-    assert price(split, graph, cluster, profiles).memory == (Memory("nano", 3070), Memory("pi-1", 1046))
+    #   a alone holds 70 bytes beside 64 buffers of 1000 and 64 of 500; b and c hold 30 beside 64 of 500 and 64 of 8
+    assert price(split, graph, cluster, profiles).memory == (Memory("nano", 96_070), Memory("pi-1", 32_542))
     measured = chain(graph, (Stage(0, 1, ("pi-1",)), Stage(1, 3, ("nano",))))
-    assert price(measured, graph, cluster, profiles).memory[1] == Memory("nano", 999 + 1016)
+    assert price(measured, graph, cluster, profiles).memory[1] == Memory("nano", 999 + 64 * 508)
 
 
 def test_energy_is_that_of_the_work_and_of_waiting_for_the_next_frame() -> None:

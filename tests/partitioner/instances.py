@@ -20,6 +20,7 @@ from edgekit.objectives import Objective
 from edgekit.plan import Plan, Stage, chain, ranged
 from edgekit.profile import Kernel, Profile, SegmentTime, variants
 from edgekit.range import Range
+from edgekit.ring import ring_bytes
 from partitioner.cost import price
 
 TELLING: tuple[Objective, ...] = ("latency", "period", "memory")
@@ -104,8 +105,9 @@ def random_cluster(dice, graph, most=4):
     names = [f"d{i}" for i in range(max(dice.randint(1, most), dice.randint(1, most)))]
     hosts = [dice.choice([None, None, "box", "rack"]) for _ in names]
     scale = 4 * sum(weight.nbytes for weight in graph.weights) + 4096
+    rings = ring_bytes(max(cut.nbytes for cut in graph.cuts))
     devices = tuple(
-        Device(name, host=host, memory_bytes=dice.randint(scale // 16, scale) if dice.random() < 0.3 else None)
+        Device(name, host=host, memory_bytes=rings + dice.randint(scale // 16, scale) if dice.random() < 0.3 else None)
         for name, host in zip(names, hosts, strict=True)
     )
     cluster = Cluster(devices, tuple(_random_links(dice, names)))

@@ -62,17 +62,25 @@ def test_a_split_costs_its_computes_and_messages():
     assert cost.period_s == pytest.approx(7.04)
 
 
-def test_memory_is_the_larger_peak_of_each_process_and_two_buffers_at_each_end():
-    #   pi   1000 + 1.25 · (2·80        + (400 + 200) + 2·(400 + 200))  running   + 2·(400 + 200)
-    #   nano 3000 + 1.25 · (2·(160+320) + (200 + 40) + 2·(200 + 100))  running   + 2·(200 + 40)
+def test_memory_is_the_larger_peak_of_each_process_and_its_rings():
+    #   pi   1000 + 1.25 · (2·80        + (400 + 200) + 2·(400 + 200))  running   + 64·(400 + 200)
+    #   nano 3000 + 1.25 · (2·(160+320) + (200 + 40) + 2·(200 + 100))  running   + 64·(200 + 40)
     cost = cost_of((0, 1, "pi"), (1, 3, "nano"))
-    assert {m.host: m.nbytes for m in cost.memory} == {"pi": 1000 + 2450 + 1200, "nano": 3000 + 2250 + 480}
-    assert cost.peak_memory_bytes == 5730
+    assert {m.host: m.nbytes for m in cost.memory} == {"pi": 1000 + 2450 + 38400, "nano": 3000 + 2250 + 15360}
+    assert cost.peak_memory_bytes == 41850
+
+
+def test_a_link_has_as_many_buffers_for_large_messages_as_in_the_runtime():
+    #   x ──400 000──▶ [unit] ──40 000──▶ y       slots of 256 KiB and two more:   2       8
+    graph = straight([100_000, 10_000])
+    one = Plan(graph.digest, (Stage(0, 1, ("pi",)),))
+    profile = profile_of(graph, "pi", [1.0], measured=[(0, 1, 1.0, 5000)])
+    assert price(one, graph, CLUSTER, {"pi": profile}).memory[0].nbytes == 5000 + 2 * 400_000 + 8 * 40_000
 
 
 def test_devices_of_one_host_share_its_memory():
     box = Cluster((Device("pi", host="box"), Device("nano", host="box")), LINKS)
-    assert [(m.host, m.nbytes) for m in cost_of((0, 1, "pi"), (1, 3, "nano"), cluster=box).memory] == [("box", 4650 + 5730)]
+    assert [(m.host, m.nbytes) for m in cost_of((0, 1, "pi"), (1, 3, "nano"), cluster=box).memory] == [("box", 41850 + 20610)]
 
 
 def test_a_measured_segment_replaces_what_was_estimated():
@@ -80,7 +88,7 @@ def test_a_measured_segment_replaces_what_was_estimated():
     before = cost_of((0, 1, "pi"), (1, 3, "nano"))
     after = cost_of((0, 1, "pi"), (1, 3, "nano"), profiles={**PROFILES, "pi": measured})
     assert after.latency_s - before.latency_s == pytest.approx(0.5)
-    assert {m.host: m.nbytes for m in after.memory}["pi"] == 7777 + 1200
+    assert {m.host: m.nbytes for m in after.memory}["pi"] == 7777 + 38400
     assert [t.badge for t in after.terms if "compute" in t.name] == ["measured", "estimated"]
     assert after.badge == "spec"  # its links are only described
 
@@ -179,7 +187,7 @@ def test_tensors_for_one_receiver_travel_as_one_message_and_a_direct_one_skips_t
         "transfer j→k": 1 + 2,
         "transfer k→client": 1 + 2,
     }
-    assert {m.host: m.nbytes for m in direct.memory}["j"] == 1.25 * (120 + 60 + 2 * 140) + 2 * (80 + 20)  # a counts, too
+    assert {m.host: m.nbytes for m in direct.memory}["j"] == 1.25 * (120 + 60 + 2 * 140) + 64 * (80 + 20)  # a counts, too
 
 
 def test_a_device_visited_twice_adds_up_and_sends_itself_nothing_over_the_network():

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from edgekit.errors import ProtocolError
+from edgekit.ring import slots_of
 from edgekit.runtime.links.frames import EVERY_FRAME, NOTHING, Header, Kind, Layout
-from edgekit.runtime.links.link import Item, Receiving, Slot, Standing, slots_of
+from edgekit.runtime.links.link import Item, Receiving, Slot, Standing
 from edgekit.runtime.links.link_end import LinkEnd
 
 __all__ = ["Inlet"]

@@ -17,24 +17,7 @@ from msgspec import Struct
 from edgekit.errors import ProtocolError
 from edgekit.runtime.links.frames import EVERY_FRAME, Kind, Layout
 
-__all__ = ["SLOTS", "Item", "Receiving", "Sending", "Slot", "Standing", "slots_of"]
-
-SLOTS = 2
-"""Buffers at each end of a link at least: while one is computed on, the next one fills."""
-
-FLIGHT_BYTES = 256 * 1024
-"""Bytes of small messages that may be under way besides, so that a long link stays full."""
-
-MOST_SLOTS = 64
-
-
-def slots_of(nbytes: int) -> int:
-    """How many messages of that size each end of a link has room for.
-
-    >>> slots_of(1_000_000), slots_of(100_000), slots_of(1000)
-    (2, 4, 64)
-    """
-    return min(SLOTS + FLIGHT_BYTES // max(nbytes, 1), MOST_SLOTS)
+__all__ = ["Item", "Receiving", "Sending", "Slot", "Standing"]
 
 
 class Slot:

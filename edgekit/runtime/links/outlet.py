@@ -7,8 +7,9 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from edgekit.errors import DeviceError, ProtocolError
+from edgekit.ring import slots_of
 from edgekit.runtime.links.frames import EVERY_FRAME, NOTHING, Header, Kind, Layout
-from edgekit.runtime.links.link import Item, Sending, Slot, Standing, slots_of
+from edgekit.runtime.links.link import Item, Sending, Slot, Standing
 from edgekit.runtime.links.link_end import LinkEnd
 from edgekit.runtime.stage.counters import HISTORY
 from edgekit.runtime.stage.status_records import Passage

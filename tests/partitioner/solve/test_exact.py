@@ -257,9 +257,9 @@ def refused(graph=HALVES, cluster=CLUSTER, profiles=PAIR, **rest):
 
 
 def test_a_memory_cap_that_binds_is_named_with_the_bytes_that_lack():
-    #   each half: 100 + 1.25 · (2 · 4096 + 3 · (256 + 256)) + 2 · (256 + 256) = 13284 bytes;  right has 14 too few, left 284
-    devices = (Device("left", memory_bytes=13_000), Device("right", memory_bytes=13_270))
-    assert "at best host left needs 13.3 kB and has 13.0 kB, 284 B too few" in refused(cluster=Cluster(devices, FAST_LINKS))
+    #   each half: 100 + 1.25 · (2 · 4096 + 3 · (256 + 256)) + 64 · (256 + 256) = 45028 bytes;  right has 14 too few, left 284
+    devices = (Device("left", memory_bytes=44_744), Device("right", memory_bytes=45_014))
+    assert "at best host left needs 45.0 kB and has 44.7 kB, 284 B too few" in refused(cluster=Cluster(devices, FAST_LINKS))
 
 
 def test_devices_that_cannot_be_reached_are_named():
@@ -269,7 +269,7 @@ def test_devices_that_cannot_be_reached_are_named():
 
 def test_a_limit_that_cannot_be_met_is_named_with_the_best_there_is():
     assert "period ≤ 0.5 s, the least possible is 1.25 s;" in refused(constraints=bounds(period=0.5))
-    together = refused(constraints=bounds(period=1.25, memory=13_500))
+    together = refused(constraints=bounds(period=1.25, memory=45_200))
     assert "no plan meets all limits together (period, memory)" in together
 
 

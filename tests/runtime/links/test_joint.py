@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from edgekit.graph import Tensor
+from edgekit.ring import SLOTS, slots_of
 from edgekit.runtime.links.frames import Kind
 from edgekit.runtime.links.joint import Inlets, Outlets
-from edgekit.runtime.links.link import SLOTS, slots_of
 from edgekit.runtime.verbs import End, Port
 from tests.runtime.bed import attach, eventually
 

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from edgekit.errors import DeviceError
 from edgekit.graph import Tensor
+from edgekit.ring import SLOTS, slots_of
 from edgekit.runtime.links import heartbeat
 from edgekit.runtime.links.frames import EVERY_FRAME, MAX_NOTE_BYTES, Header, Kind, Layout
 from edgekit.runtime.links.inlet import Inlet
 from edgekit.runtime.links.line import Line
-from edgekit.runtime.links.link import SLOTS, Item, Standing, slots_of
+from edgekit.runtime.links.link import Item, Standing
 from edgekit.runtime.links.link_end import Greeting
 from edgekit.runtime.links.outlet import Outlet
 from tests.runtime.bed import attach, eventually, framed, pair, stays
