@@ -31,6 +31,7 @@ from edgekit.front import Front, Question, cost_of
 from edgekit.graph import Graph
 from edgekit.losses import Losses
 from edgekit.plan import Plan
+from edgekit.profiles import Profiles
 
 TRAINED, JUDGED = 1200, 1500
 EPOCHS = 4
@@ -119,7 +120,7 @@ def main() -> int:
     profiles = api.profile(graph, model, cluster, budget_s=1.0, codecs=True, keep=run.keep)
     objectives = ("latency", "period", "loss")
     joint, profiles = api.partition(graph, model, cluster, profiles, objectives, Question(losses=losses), measure=True, keep=run.keep)
-    own = {name: each[0] if isinstance(each, tuple) else each for name, each in profiles.items()}
+    own = Profiles(tuple(profiles.of(name)[0] for name in profiles.devices))
     alone, _ = api.partition(graph, model, cluster, own, objectives, measure=True)
     judged = api.evaluate(joint, judge)
     unseen = {plan.describe(): loss for plan, _, loss in api.evaluate(joint, judge_of(folder, graph, model)).losses}

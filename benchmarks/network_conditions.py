@@ -31,7 +31,7 @@ from edgekit.front import Front, Question, cost_of
 from edgekit.graph import Graph
 from edgekit.objectives import Objective
 from edgekit.plan import Plan
-from edgekit.profile import Profiles
+from edgekit.profiles import Profiles
 from edgekit.sweep import Knob
 from tests.sshbed import bed
 

@@ -23,7 +23,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -44,6 +44,7 @@ from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, Stage, chain
 from edgekit.profile import Profile
+from edgekit.profiles import Profiles
 from edgekit.progress import of_text
 from edgekit.residuals import interval
 from edgekit.runtime.engine.executor import Executor, sample_inputs
@@ -181,9 +182,7 @@ def by_prefixes(profile: Profile, ranges: list[Range]) -> Profile:
     return msgspec.structs.replace(profile, segments=(whole, *(s for s in segments if (s.start, s.stop) != (0, whole.stop))))
 
 
-def measured(
-    graph: Graph, model: Model, cluster: Cluster, plans: list[Plan], folder: Path, sentinel: Sentinel, tell: Tell
-) -> dict[str, Profile]:
+def measured(graph: Graph, model: Model, cluster: Cluster, plans: list[Plan], folder: Path, sentinel: Sentinel, tell: Tell) -> Profiles:
     """Profiles with every segment of the plans, and the beginnings that their differences need."""
     run, beside = api.Run(folder), sentinel.beside(tell)
     kept = run.profiles() if list(folder.glob("*.profile.json")) else api.profile(graph, model, cluster, keep=run.keep, tell=tell)
@@ -191,8 +190,8 @@ def measured(
         ranges = ranges_of(plans, device.name)
         wanted = {*ranges, *((0, stop) for _, stop in ranges), *((0, start) for start, _ in ranges if start)}
         with connect(device) as connection:
-            kept[device.name] = measure_segments(
-                graph, model, connection, kept[device.name], sorted(wanted), tell=of_text(beside), keep=run.keep
+            kept = kept.add(
+                measure_segments(graph, model, connection, kept[device.name], sorted(wanted), tell=of_text(beside), keep=run.keep)
             )
     return kept
 
@@ -217,8 +216,8 @@ def examine(name: str, count: int, folder: Path, tell: Tell, transport: Transpor
     profiles = measured(graph, model, cluster, plans, folder, sentinel, tell)
     views = {
         "segments": profiles,
-        "kernels": {device: by_kernels(profile) for device, profile in profiles.items()},
-        "prefixes": {device: by_prefixes(profile, ranges_of(plans, device)) for device, profile in profiles.items()},
+        "kernels": Profiles(tuple(by_kernels(profile) for profile in profiles)),
+        "prefixes": Profiles(tuple(by_prefixes(profile, ranges_of(plans, profile.device)) for profile in profiles)),
     }
     points = Points(folder / "points.json")
     for plan in plans:
@@ -229,7 +228,7 @@ def examine(name: str, count: int, folder: Path, tell: Tell, transport: Transpor
     return points.all
 
 
-def cost_of(plan: Plan, graph: Graph, cluster: Cluster, profiles: Mapping[str, Profile]) -> tuple[float, float]:
+def cost_of(plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles) -> tuple[float, float]:
     cost = api.predict(plan, graph, cluster, profiles).predicted
     assert cost is not None
     return cost.latency_s, cost.period_s

@@ -21,6 +21,7 @@ from edgekit.energy import Energy
 from edgekit.errors import FormatError
 from edgekit.graph import Graph, Node, Tensor, Unit
 from edgekit.profile import Kernel, Profile, SegmentTime
+from edgekit.profiles import Profiles
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds
 
 __all__ = ["Costs", "DeviceCost", "SegmentCost", "UnitCost", "nouns"]
@@ -97,7 +98,7 @@ class Costs(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format",
     version: int = 1
 
 
-def nouns(costs: Costs) -> tuple[Graph, Cluster, dict[str, Profile]]:
+def nouns(costs: Costs) -> tuple[Graph, Cluster, Profiles]:
     """The nouns that stand for these numbers.
 
     Raises:
@@ -106,7 +107,8 @@ def nouns(costs: Costs) -> tuple[Graph, Cluster, dict[str, Profile]]:
     graph = _graph(costs)
     devices = tuple(Device(name, "sim:", host=each.host, memory_bytes=each.memory_bytes) for each in costs.devices for name in each.names)
     cluster = Cluster(devices, tuple(_links(costs)), costs.client, costs.name)
-    return graph, cluster, {name: _profile(costs, graph, each, name) for each in costs.devices for name in each.names}
+    profiles = Profiles(tuple(_profile(costs, graph, each, name) for each in costs.devices for name in each.names))
+    return graph, cluster, profiles
 
 
 def _graph(costs: Costs) -> Graph:

@@ -1,6 +1,5 @@
 """What one graph costs on one device: kernels to search by, segments to decide by."""
 
-from collections.abc import Mapping
 from functools import cached_property
 from itertools import accumulate
 from typing import Annotated
@@ -16,7 +15,7 @@ from edgekit.memory_model import UNSTATED, MemoryModel, MemoryTable
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds, least
 from edgekit.wording import ms
 
-__all__ = ["Kernel", "Profile", "Profiles", "SegmentTime", "variants"]
+__all__ = ["Kernel", "Profile", "SegmentTime"]
 
 LEAST_RATIOS = 10
 USUAL = 0.75
@@ -296,13 +295,3 @@ def _spanning(segment: SegmentTime, units: list[int]) -> SegmentTime:
     """The measurement as one of these units."""
     start, stop = units[0], units[-1] + 1
     return structs.replace(segment, start=start, stop=stop, units=() if len(units) == stop - start else tuple(units))
-
-
-Profiles = Mapping[str, Profile | tuple[Profile, ...]]
-"""By device name: of one graph, in one variant or in several."""
-
-
-def variants(profiles: Profiles, name: str) -> tuple[Profile, ...]:
-    """The profiles of a device, one for each variant; none where it has not been profiled."""
-    found = profiles.get(name, ())
-    return (found,) if isinstance(found, Profile) else found

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from edgekit.device import Variant
 from edgekit.graph import Graph, Tensor
 from edgekit.plan import CLIENT, End, Plan, Stage, Transfer, chain, sendable
-from edgekit.profile import Profiles, variants
+from edgekit.profiles import Profiles
 from partitioner.cuts.chain import Places
 from partitioner.solve.device_kinds import Kinds
 from partitioner.solve.labels import Chain, Hop
@@ -132,7 +132,7 @@ def _subsets(names: Sequence[str], profiles: Profiles, variant: Variant) -> Iter
         for size in range(2, len(names) + 1):
             yield from combinations(names, size)
         return
-    seconds = {name: profile.whole.p50_s for name in names for profile in variants(profiles, name) if profile.variant == variant}
+    seconds = {name: profiles.of(name, variant).whole.p50_s for name in names}
     fastest = sorted(names, key=lambda name: seconds[name])
     for size in range(2, len(names) + 1):
         yield tuple(name for name in names if name in fastest[:size])

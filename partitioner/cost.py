@@ -25,7 +25,8 @@ from edgekit.errors import PlanError
 from edgekit.graph import Graph
 from edgekit.losses import Losses
 from edgekit.plan import CLIENT, Cost, Load, Memory, Plan, Term, Transfer, validate, wired
-from edgekit.profile import Profile, Profiles, variants
+from edgekit.profile import Profile
+from edgekit.profiles import Profiles
 from edgekit.quantity import Badge, least
 from edgekit.ring import ring_bytes
 from partitioner.footprints import Footprints
@@ -71,7 +72,7 @@ def price(
     stages of one device nothing travels over a network, unless a link from that device to itself is described.
 
     Args:
-        profiles: by device name; of this graph, in the variants of the stages.
+        profiles: of this graph, in the variants of the stages.
         interval_s: seconds between two frames that come in, for energy at rest; None: as fast as the pipeline takes them.
         losses: what codecs lose; without them the loss of a plan that has some is not known.
 
@@ -119,9 +120,9 @@ def price_valid(
 
 def known_profiles(name: str, graph: Graph, profiles: Profiles) -> tuple[Profile, ...]:
     """The profiles of a device, checked to be of this graph."""
-    found = variants(profiles, name)
+    found = profiles.of(name)
     if not found:
-        raise PlanError(f"no profile of {name}, only of {', '.join(profiles) or 'nothing'}; profile {graph.name} on {name} first")
+        raise PlanError(f"no profile of {name}, only of {', '.join(profiles.devices) or 'nothing'}; profile {graph.name} on {name} first")
     for profile in found:
         if profile.graph != graph.digest or profile.unit_count != len(graph.units):
             raise PlanError(
@@ -133,16 +134,15 @@ def known_profiles(name: str, graph: Graph, profiles: Profiles) -> tuple[Profile
 def profile_in(name: str, graph: Graph, profiles: Profiles, variant: Variant) -> Profile:
     """The profile of a device in a variant, checked to be of this graph."""
     found = known_profiles(name, graph, profiles)
-    for profile in found:
-        if profile.variant == variant:
-            return profile
+    if any(profile.variant == variant for profile in found):
+        return profiles.of(name, variant)
     taken = " and ".join(str(profile.variant) for profile in found)
     raise PlanError(f"a stage on {name} runs as {variant}, its profile was taken as {taken}; make them the same")
 
 
 def idle_w(host: str, cluster: Cluster, profiles: Profiles) -> float | None:
     """What a machine takes at rest, as the meter of one of its devices saw it; None where none has one."""
-    of_host = (profile for d in cluster.devices if d.machine == host for profile in variants(profiles, d.name))
+    of_host = (profile for d in cluster.devices if d.machine == host for profile in profiles.of(d.name))
     watts = [profile.energy.idle_w for profile in of_host if profile.energy is not None]
     return max((each for each in watts if each is not None), default=None)
 

@@ -10,7 +10,7 @@ from edgekit.errors import PlanError
 from edgekit.graph import Graph
 from edgekit.losses import Losses
 from edgekit.objectives import OBJECTIVES, Objective
-from edgekit.profile import Profiles, variants
+from edgekit.profiles import Profiles
 from partitioner.cost import idle_w, known_profiles
 
 __all__ = ["FREE", "Order", "minimised", "named", "require_few", "require_known", "require_losses", "require_metered", "usable"]
@@ -34,7 +34,7 @@ def usable(graph: Graph, cluster: Cluster, profiles: Profiles, order: Order, con
     for name in named(constraints):
         cluster.device(name)
     names = [name for name in names if name not in constraints.forbidden]
-    found = [name for name in names if variants(profiles, name)]
+    found = [name for name in names if profiles.of(name)]
     if not names:
         raise PlanError("no plan: every device is forbidden; allow one")
     if not found:
@@ -94,8 +94,7 @@ def require_metered(names: Sequence[str], cluster: Cluster, profiles: Profiles) 
     dark = [
         name
         for name in names
-        if idle_w(cluster.device(name).machine, cluster, profiles) is None
-        or any(profile.active_w is None for profile in variants(profiles, name))
+        if idle_w(cluster.device(name).machine, cluster, profiles) is None or any(profile.active_w is None for profile in profiles.of(name))
     ]
     if dark:
         raise PlanError(f"the joules of {', '.join(dark)} are not known; profile with --energy, or leave energy out of the objectives")
@@ -107,12 +106,12 @@ def require_losses(names: Sequence[str], profiles: Profiles, losses: Losses | No
     Raises:
         PlanError: with the codec, or the precision.
     """
-    precisions = {profile.variant.precision for name in names for profile in variants(profiles, name) if profile.twin}
+    precisions = {profile.variant.precision for name in names for profile in profiles.of(name) if profile.twin}
     unknown = precisions - {each.precision for each in losses.stages} if losses else precisions
     if "loss" in objectives and unknown:
         words = ", ".join(sorted(unknown))
         raise PlanError(f"what {words} loses is not known; run edgekit quantize --losses with --twin, or leave loss out of the objectives")
     for codec in losses.codecs if losses else ():
-        able = [name for name in names if any(time.codec == codec for profile in variants(profiles, name) for time in profile.codecs)]
+        able = [name for name in names if any(time.codec == codec for profile in profiles.of(name) for time in profile.codecs)]
         if len(able) < min(2, len(names)):
             raise PlanError(f"what {codec} takes on the devices is not known; run edgekit profile --codecs, or leave {codec} out")

@@ -12,7 +12,7 @@ from edgekit.front import cost_of
 from edgekit.graph import Graph
 from edgekit.losses import Losses
 from edgekit.plan import Plan, ranged
-from edgekit.profile import Profiles
+from edgekit.profiles import Profiles
 from partitioner.alternatives import direct
 from partitioner.compliance import broken
 from partitioner.cost import price_valid

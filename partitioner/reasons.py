@@ -12,7 +12,7 @@ from edgekit.front import Front, cost_of, value
 from edgekit.graph import Graph
 from edgekit.objectives import Objective
 from edgekit.plan import Plan
-from edgekit.profile import Profiles
+from edgekit.profiles import Profiles
 from edgekit.progress import Tell, silent
 from partitioner.solve.exact import solve
 from partitioner.whatif import faster
@@ -76,7 +76,7 @@ def _changes(
     if capped:
         devices = tuple(replace(each, memory_bytes=each.memory_bytes and 2 * each.memory_bytes) for each in cluster.devices)
         yield "twice the memory", replace(cluster, devices=devices), profiles, constraints
-    for name in profiles if len(profiles) > 1 else ():
+    for name in profiles.devices if len(profiles.devices) > 1 else ():
         if name not in constraints.required:
             yield f"without {name}", cluster, profiles, replace(constraints, forbidden=(*constraints.forbidden, name))
 

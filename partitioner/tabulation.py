@@ -12,7 +12,8 @@ from edgekit.cluster import Cluster
 from edgekit.constraints import UNCONSTRAINED, Constraints
 from edgekit.device import Device, Variant
 from edgekit.losses import Losses
-from edgekit.profile import Profile, Profiles, variants
+from edgekit.profile import Profile
+from edgekit.profiles import Profiles
 from edgekit.ring import ring_bytes
 from partitioner.channels import channels, links_between, tolls
 from partitioner.cost import idle_w
@@ -92,7 +93,7 @@ def with_memory(cluster: Cluster, profiles: Profiles) -> Cluster:
 
 
 def _with_memory(device: Device, profiles: Profiles) -> Device:
-    known = [each.conditions.memory_bytes for each in variants(profiles, device.name) if each.conditions.memory_bytes]
+    known = [each.conditions.memory_bytes for each in profiles.of(device.name) if each.conditions.memory_bytes]
     return replace(device, memory_bytes=min(known)) if known and device.memory_bytes is None else device
 
 
@@ -111,7 +112,7 @@ def _singles(profiles: Profiles, name: str, places: Places, losses: Losses | Non
     rings = np.array([ring_bytes(int(nbytes)) for nbytes in places.cut_bytes], np.float64)
     buffers = rings[:, None] + rings[None, :]
     found = {}
-    for profile in variants(profiles, name):
+    for profile in profiles.of(name):
         nbytes, seconds = places.nbytes(profile) + buffers, places.seconds(profile)
         rested_s = seconds if profile.rested is profile else places.seconds(profile.rested)
         joules = None if profile.active_w is None else profile.active_w * np.where(np.isfinite(seconds), seconds, 0.0)

@@ -3,7 +3,7 @@
 The front under one condition is where the search under the next begins: its plans, priced anew, tell which labels lead nowhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
 from statistics import median
 
@@ -16,7 +16,8 @@ from edgekit.front import ANYHOW, Front, Question, cost_of, value
 from edgekit.graph import Graph
 from edgekit.objectives import USUAL, Objective
 from edgekit.plan import Plan
-from edgekit.profile import Profile, Profiles, variants
+from edgekit.profile import Profile
+from edgekit.profiles import Profiles
 from edgekit.progress import Tell, silent
 from edgekit.sweep import Condition, Knob, Sweep, Winner
 from partitioner.choice import choose
@@ -82,20 +83,15 @@ def _set(cluster: Cluster, profiles: Profiles, name: str, amount: float) -> tupl
     if name == "latency":
         return cluster.relinked(lambda link: replace(link, latency_s=amount, points=(), badge="spec")), profiles
     word, _, device = name.partition(" ")
-    if word != "speed" or not variants(profiles, device):
-        raise PlanError(
-            f"expected bandwidth, latency or speed of a device that is profiled ({', '.join(profiles)}), got {name!r}; change --sweep"
-        )
+    if word != "speed" or not profiles.of(device):
+        known = ", ".join(profiles.devices)
+        raise PlanError(f"expected bandwidth, latency or speed of a device that is profiled ({known}), got {name!r}; change --sweep")
     return cluster, faster(profiles, device, amount)
 
 
 def faster(profiles: Profiles, device: str, times: float) -> Profiles:
     """The profiles with one device so many times as fast."""
-    changed: Mapping[str, Profile | tuple[Profile, ...]] = {
-        name: tuple(_sped_up(profile, times) for profile in variants(profiles, name)) if name == device else found
-        for name, found in profiles.items()
-    }
-    return changed
+    return profiles.add(*(_sped_up(profile, times) for profile in profiles.of(device)))
 
 
 def _sped_up(profile: Profile, times: float) -> Profile:

@@ -24,7 +24,8 @@ from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.objectives import USUAL
 from edgekit.onnxio import Model
-from edgekit.profile import Profile, variants
+from edgekit.profile import Profile
+from edgekit.profiles import Profiles, read_profiles
 from edgekit.progress import Tell, silent
 from profilers.measure.measured_conditions import require_valid
 
@@ -129,18 +130,17 @@ def _tune(path: Path, graph: Graph, model: Model, run: Run, tell: Tell) -> None:
         keep_tunings(path, found)
 
 
-def _profiles(graph: Graph, model: Model, cluster: Cluster, run: Run, tell: Tell) -> dict[str, Profile | tuple[Profile, ...]]:
+def _profiles(graph: Graph, model: Model, cluster: Cluster, run: Run, tell: Tell) -> Profiles:
     """The profiles in the folder that still hold, and of the other devices new ones."""
-    before = run.profiles() if any(run.folder.glob("*.profile.json")) else {}
-    found: dict[str, Profile | tuple[Profile, ...]] = {}
+    before, found = read_profiles(run.folder), Profiles()
     for device in cluster.devices:
         wanted = graph.digest, device.variant.on(graph.precision)
-        kept = [each for each in variants(before, device.name) if (each.graph, each.variant) == wanted and not each.twin]
+        kept = [each for each in before.of(device.name) if (each.graph, each.variant) == wanted and not each.twin]
         if kept and _holds(kept[0], device):
             tell(f"{device.name}: as before")
-            found[device.name] = kept[0]
+            found = found.add(kept[0])
         else:
-            found |= profile(graph, model, cluster, [device.name], PROFILE_S, tell, run.keep)
+            found = found.add(*profile(graph, model, cluster, [device.name], PROFILE_S, tell, run.keep))
     return found
 
 

@@ -25,7 +25,7 @@ from edgekit.graph import Graph
 from edgekit.losses import Losses
 from edgekit.onnxio import Model
 from edgekit.plan import Plan
-from edgekit.profile import Profiles
+from edgekit.profiles import Profiles
 from edgekit.progress import Tell, at_once, prefixed
 from edgekit.trace import Trace
 
@@ -179,7 +179,7 @@ def _profiles(graph: Graph, model: Model, cluster: Cluster, run: Run, tell: Tell
 
     with ThreadPoolExecutor(len(names)) as pool:
         found = list(pool.map(measured, names, at_once(tell, [1.0] * len(names))))
-    return {name: each for profiles in found for name, each in profiles.items()}
+    return Profiles(tuple(each for profiles in found for each in profiles))
 
 
 def _files(folder: Path, part: str) -> tuple[Path, Path]:

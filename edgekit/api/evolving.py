@@ -17,7 +17,7 @@ from edgekit.front import Front, Question, cost_of, value
 from edgekit.graph import Graph
 from edgekit.objectives import Objective
 from edgekit.plan import Plan, Stage, chain, ranged, validate
-from edgekit.profile import Profiles, variants
+from edgekit.profiles import Profiles
 from edgekit.progress import Tell, silent
 from edgekit.runtime.agent.store import digest_of
 from partitioner.evolve import Choice, Space, evolve
@@ -56,7 +56,7 @@ class Trial:
         """Of everything that costs depend on."""
         given = [self.network, *self.twins, self.data, *([self.labels] if self.labels else [])]
         files = [file.read_bytes() for path in given for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
-        nouns = [encode(profile) for name in self.names for profile in variants(self.profiles, name)]
+        nouns = [encode(profile) for name in self.names for profile in self.profiles.of(name)]
         return digest_of(b"".join([*files, *nouns, encode(self.cluster), encode(self.question), repr(self.objectives).encode()]))
 
     def plan(self, choice: Choice) -> Plan | None:
@@ -91,7 +91,7 @@ class Trial:
             return None
         stages = []
         for i, (start, stop) in enumerate(zip([0, *cuts], [*cuts, len(graph.units)], strict=True)):
-            known = variants(self.profiles, used[i])
+            known = self.profiles.of(used[i])
             if (which := int(choice[f"variant {i}"])) >= len(known):
                 return None
             stages.append(Stage(start, stop, (used[i],), known[which].variant))
@@ -110,7 +110,7 @@ def trial_of(
     """A trial of plans like those of a front, which these profiles and this cluster gave."""
     asked = front.question
     given = asked.order if isinstance(asked.order, tuple) else tuple(device.name for device in cluster.devices)
-    names = tuple(name for name in given if variants(profiles, name) and name not in asked.constraints.forbidden)
+    names = tuple(name for name in given if profiles.of(name) and name not in asked.constraints.forbidden)
     there = cluster.serial() if asked.serial_io else cluster
     return Trial(network, tuple(twins), data, labels, there, profiles, names, front.objectives, asked)
 
@@ -154,7 +154,7 @@ def evolved(
 
 
 def _space(trial: Trial, graph: Graph, most: int) -> Space:
-    several = max(len(variants(trial.profiles, name)) for name in trial.names)
+    several = max(len(trial.profiles.of(name)) for name in trial.names)
     space: dict[str, Sequence[str | int | float]] = {"stages": range(1, most + 1)}
     for i in range(most):
         space[f"device {i}"] = list(trial.names)
@@ -180,7 +180,7 @@ def _choice(plan: Plan, trial: Trial, candidates: Sequence[int], most: int) -> C
     choice: dict[str, str | int | float] = {"stages": len(plan.stages)}
     for i in range(most):
         stage = plan.stages[min(i, len(plan.stages) - 1)]
-        known = [profile.variant for profile in variants(trial.profiles, stage.devices[0])]
+        known = [profile.variant for profile in trial.profiles.of(stage.devices[0])]
         choice |= {f"device {i}": stage.devices[0], f"variant {i}": known.index(stage.variant)}
     for i in range(most - 1):
         inner = i < len(plan.stages) - 1

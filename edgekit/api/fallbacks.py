@@ -11,7 +11,7 @@ from edgekit.front import ANYHOW, Question
 from edgekit.graph import Graph
 from edgekit.objectives import USUAL, Objective
 from edgekit.plan import Plan
-from edgekit.profile import Profiles
+from edgekit.profiles import Profiles
 from partitioner.choice import choose
 from partitioner.solve.exact import solve
 

@@ -18,7 +18,8 @@ from edgekit.device import Device, Variant
 from edgekit.front import Front
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
-from edgekit.profile import Profile, Profiles, variants
+from edgekit.profile import Profile
+from edgekit.profiles import Profiles
 from edgekit.progress import Tell, at_once, prefixed
 from profilers.measure.measured_conditions import require_valid
 from profilers.measure.segments import Range, measure_segments
@@ -53,14 +54,14 @@ def measure_front(
     Raises:
         DeviceError: a device is not what it was when it was profiled, or was lost; what was measured has been kept.
     """
-    known = {(name, profile.variant): profile for name in profiles for profile in variants(profiles, name)}
+    known = {(profile.device, profile.variant): profile for profile in profiles}
 
     def solved() -> Front:
         tell("searching for the front")
-        return search(_by_device(known))
+        return search(Profiles(tuple(known.values())))
 
     def hopeful() -> Front:
-        return search(_by_device({key: profile.optimistic() for key, profile in known.items()}))
+        return search(Profiles(tuple(profile.optimistic() for profile in known.values())))
 
     with ExitStack() as stack:
         bench = _Bench(graph, model, cluster, known, stack, tell, keep)
@@ -75,14 +76,7 @@ def measure_front(
             if missing := _unmeasured(front, known):
                 bench.measure(missing)
                 front = solved()
-    return front, _by_device(known)
-
-
-def _by_device(known: Known) -> Profiles:
-    found: dict[str, tuple[Profile, ...]] = {}
-    for (name, _), profile in known.items():
-        found[name] = (*found.get(name, ()), profile)
-    return {name: each[0] if len(each) == 1 else each for name, each in found.items()}
+    return front, Profiles(tuple(known.values()))
 
 
 class _Bench:

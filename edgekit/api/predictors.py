@@ -12,6 +12,7 @@ from edgekit.files import read, write
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.profile import Profile
+from edgekit.profiles import Profiles
 from edgekit.progress import Tell, silent
 from edgekit.samples import Samples
 from profilers.predict.adaptation import adapt
@@ -56,17 +57,17 @@ def read_predictor(path: str | Path, like: str | Path | None = None) -> Predicto
 
 def predict_profiles(
     graph: Graph, model: Model, predictors: Iterable[Predictor], keep: Callable[[Profile], None] = lambda profile: None
-) -> dict[str, Profile]:
-    """What the graph is estimated to cost on each device, by its name; the partitioner takes it as what was measured.
+) -> Profiles:
+    """What the graph is estimated to cost on each device; the partitioner takes it as what was measured.
 
     Raises:
         UsageError: two predictors are of one device.
     """
-    found: dict[str, Profile] = {}
+    found = Profiles()
     for predictor in predictors:
         profile = predict_profile(graph, model, predictor)
         if profile.device in found:
             raise UsageError(f"there are two files of samples of {profile.device}; give one of them")
-        found[profile.device] = profile
+        found = found.add(profile)
         keep(profile)
     return found

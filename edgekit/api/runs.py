@@ -8,7 +8,8 @@ from edgekit.errors import UsageError
 from edgekit.files import encode, read, write
 from edgekit.front import Front
 from edgekit.plan import Plan
-from edgekit.profile import Profile, variants
+from edgekit.profile import Profile
+from edgekit.profiles import Profiles, keep_profile, read_profiles
 from edgekit.residuals import Residuals
 from edgekit.runtime.agent.store import digest_of
 from edgekit.trace import Trace
@@ -56,26 +57,15 @@ class Run:
 
     def keep(self, profile: Profile) -> None:
         """Write the profile of one device, one in another precision than the network's beside it."""
-        device = profile.device.replace("/", "_")
-        if not profile.twin:
-            for path in self.folder.glob(f"{device}.*.profile.json"):  # of a network that is no longer asked for
-                if (before := read(path, Profile)).twin and before.graph != profile.graph and before.device == profile.device:
-                    path.unlink()
-        write(self.folder / f"{device}{'.' * bool(profile.twin)}{_seat(profile)}.profile.json", profile)  # the file itself says which
+        keep_profile(self.folder, profile)
 
-    def profiles(self) -> dict[str, Profile | tuple[Profile, ...]]:
-        """The profiles in the folder, by device name; several where there are some in other precisions.
+    def profiles(self) -> Profiles:
+        """The profiles in the folder.
 
         Raises:
             UsageError: there is none, or there are two of one device in one variant.
         """
-        found: dict[str, Profile | tuple[Profile, ...]] = {}
-        for path in sorted(self.folder.glob("*.profile.json"), key=lambda path: (len(path.name), path.name)):
-            profile = read(path, Profile)
-            before = variants(found, profile.device)
-            if any(_seat(each) == _seat(profile) for each in before):
-                raise UsageError(f"{path} is a second profile of {profile.device}; keep one of them in {self.folder}")
-            found[profile.device] = (*before, profile) if before else profile
+        found = read_profiles(self.folder)
         if not found:
             raise UsageError(f"no *.profile.json in {self.folder}; run: edgekit profile … -o {self.folder}")
         return found
@@ -87,11 +77,6 @@ class Run:
     def tunings(self) -> dict[str, Tuning]:
         """The tunings in the folder, by device name."""
         return {tuning.device: tuning for tuning in (read(path, Tuning) for path in sorted(self.folder.glob("*.tuning.json")))}
-
-
-def _seat(profile: Profile) -> str:
-    """Which of the profiles of a device it is: the network's own, or of a twin in this precision."""
-    return profile.variant.precision if profile.twin else ""
 
 
 def report(folder: Path) -> list[Path]:
@@ -109,8 +94,7 @@ def report(folder: Path) -> list[Path]:
     trace = read(run.trace, Trace) if run.trace.is_file() else None
     front = read(run.front, Front)
     plan = _traced(trace, (*((kept,) if kept else ()), *front.plans, *front.compared)) if trace else kept
-    found = run.profiles()
-    profiles = tuple(profile for name in found for profile in variants(found, name) if profile.graph == front.graph)
+    profiles = tuple(profile for profile in run.profiles() if profile.graph == front.graph)
     return pictures.write(folder, front, plan, trace, profiles)
 
 

@@ -24,7 +24,8 @@ from edgekit.losses import Losses
 from edgekit.objectives import USUAL, Objective
 from edgekit.onnxio import Model
 from edgekit.plan import Plan, validate
-from edgekit.profile import Profile, Profiles
+from edgekit.profile import Profile
+from edgekit.profiles import Profiles
 from edgekit.progress import Tell, in_turn, prefixed, silent
 from partitioner.choice import choose
 from partitioner.cost import price
@@ -128,7 +129,7 @@ def load(path: str | Path, twins: Iterable[str | Path] = (), data: str | Path | 
     return onnxio.paired(onnxio.read(model), model, map(onnxio.load, twins))
 
 
-def read_costs(path: str | Path) -> tuple[Graph, Cluster, dict[str, Profile]]:
+def read_costs(path: str | Path) -> tuple[Graph, Cluster, Profiles]:
     """What a table of plain numbers describes: a graph, a cluster and profiles."""
     return nouns(read(path, Costs))
 
@@ -180,7 +181,7 @@ def profile(
     full: bool = False,
     rate_per_s: float | None = None,
     codecs: bool | Sequence[Codec] = False,
-) -> dict[str, Profile | tuple[Profile, ...]]:
+) -> Profiles:
     """What the graph costs on each device: the whole measured, its kernels mapped to units. One device at a time.
 
     ``energy``: also joules, where the device has a meter, which takes twenty seconds more.
@@ -192,7 +193,7 @@ def profile(
     """
     from edgekit.deploy.serve.connections import connect_all
 
-    found: dict[str, Profile | tuple[Profile, ...]] = {}
+    found = Profiles()
     chosen = [cluster.device(name) for name in devices] if devices else cluster.devices
     asked = _Asked(budget_s, rate_per_s, tuple(CODECS[1:] if codecs is True else codecs or ()), full, energy)
     turns = in_turn(tell, [1.0] * len(chosen))
@@ -202,8 +203,7 @@ def profile(
         here("connecting")
         with ExitStack() as stack:
             connection = connect_all((device,), stack, purpose="a profile")[device.name]
-            made = _profile_device(graph, model, connection, asked, here, keep)
-        found[device.name] = made[0] if len(made) == 1 else made
+            found = found.add(*_profile_device(graph, model, connection, asked, here, keep))
     return found
 
 
@@ -286,7 +286,7 @@ def partition(
 
         return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep, most_s)
     tell("searching for the front")
-    return search(profiles), dict(profiles)
+    return search(profiles), profiles
 
 
 def predict(plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles, losses: Losses | None = None) -> Plan:

@@ -1,5 +1,6 @@
 """Commands that measure and show: profile, report, demo."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +75,6 @@ def profile(
     from edgekit.cli.learning import learn as learn_device
     from edgekit.errors import UsageError
     from edgekit.files import encode
-    from edgekit.profile import Profile, variants
 
     if diff is not None:
         print_difference(*diff, json)
@@ -93,24 +93,24 @@ def profile(
         for path in predict or ():
             tell(str(path))
             predictors.append(api.read_predictor(path, like))
-    found: dict[str, Profile | tuple[Profile, ...]] = {**api.predict_profiles(graph, model, predictors, api.Run(output).keep)}
+    found = api.predict_profiles(graph, model, predictors, api.Run(output).keep)
     devices_at_hand = read_cluster(cluster, graph) if cluster is not None else None
     if devices_at_hand is not None:
         rest = [name for name in devices or [device.name for device in devices_at_hand.devices] if name not in found]
         with progress("profiling") as tell:
             if rest:
-                found |= api.profile(graph, model, devices_at_hand, rest, seconds, tell, api.Run(output).keep, energy, full, rate, codecs)
-    every = [one for name in found for one in variants(found, name)]
+                measured = api.profile(graph, model, devices_at_hand, rest, seconds, tell, api.Run(output).keep, energy, full, rate, codecs)
+                found = found.add(*measured)
     if json:
-        print("[" + ",".join(encode(one).decode() for one in every) + "]")
+        print("[" + ",".join(encode(one).decode() for one in found) + "]")
         return
     table(
         f"{graph.name}, whole network in {graph.precision}",
         ["device", "threads", "median", "p10", "p90", "runs", "load peak", "run peak", "kernels", "mapped", "remarks"],
-        _profile_rows(every),
+        _profile_rows(found),
     )
     print(LEGEND)
-    for one in every:
+    for one in found:
         name = one.device
         if one.conditions.contended:
             print(f"{name}: {CONTENDED_HINT}")
@@ -123,7 +123,7 @@ def profile(
     print(f"next: edgekit partition {network} -c {cluster or 'cluster.toml'} -p {output} -o {output}/front.json --measure")
 
 
-def _profile_rows(found: "list[Profile]") -> list[list[str]]:
+def _profile_rows(found: "Iterable[Profile]") -> list[list[str]]:
     from edgekit.cli.kernels import flags_of, threads_of
 
     rows = []

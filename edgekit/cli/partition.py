@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgekit.front import Front
     from edgekit.graph import Graph
     from edgekit.objectives import Objective
-    from edgekit.profile import Profiles
+    from edgekit.profiles import Profiles
 
 __all__ = ["explain", "partition"]
 
@@ -153,12 +153,10 @@ def partition(
 
 def _notes(front: "Front", work: "_Work", pinned: bool, measured: bool) -> Iterator[str]:
     """What somebody should know who reads the table."""
-    from edgekit.profile import variants
 
     if pinned and len(front.plans) == 1 and front.question.order != "free":
         yield "one plan is left in this order of devices; --order free tries every order"
-    profiles = [each for name in work.profiles for each in variants(work.profiles, name)]
-    twins = sorted({each.variant.precision for each in profiles if each.twin})
+    twins = sorted({each.variant.precision for each in work.profiles if each.twin})
     if twins and front.question.losses is None:
         yield f"what {', '.join(twins)} loses is not known; measure it with edgekit quantize --losses, and add --losses here"
     if work.model is not None and not measured:

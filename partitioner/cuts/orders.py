@@ -8,7 +8,8 @@ import numpy as np
 from edgekit.front import Front, cost_of, value
 from edgekit.graph import Graph
 from edgekit.objectives import Objective
-from edgekit.profile import Profile, Profiles, variants
+from edgekit.profile import Profile
+from edgekit.profiles import Profiles
 
 __all__ = ["gap", "orders"]
 
@@ -65,16 +66,15 @@ def _ratio(found: float, least: float) -> float:
 
 
 def _least(objective: Objective, profiles: Profiles, devices: int) -> float:
-    every = [profile for name in profiles for profile in variants(profiles, name)]
-    units = np.min([np.array(profile.unit_s) * _quickest(profile) for profile in every], axis=0)
+    units = np.min([np.array(profile.unit_s) * _quickest(profile) for profile in profiles], axis=0)
     if objective == "latency":
         return float(units.sum())
     if objective == "period":
         return float(units.sum()) / devices
     if objective == "memory":
-        return float(min(profile.base_bytes for profile in every))
+        return float(min(profile.base_bytes for profile in profiles))
     if objective == "energy":
-        return float(min((profile.active_w or 0.0) * profile.whole.p50_s for profile in every)) * min(map(_quickest, every))
+        return float(min((profile.active_w or 0.0) * profile.whole.p50_s for profile in profiles)) * min(map(_quickest, profiles))
     return 1.0 if objective == "devices" else 0.0
 
 

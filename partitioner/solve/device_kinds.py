@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from edgekit.cluster import Cluster, Link
-from edgekit.profile import Profiles, variants
+from edgekit.profiles import Profiles
 
 __all__ = ["Kinds", "kinds"]
 
@@ -48,7 +48,7 @@ def _shares(cluster: Cluster, name: str) -> bool:
 
 
 def _unnamed(profiles: Profiles, name: str) -> list[object]:
-    return [replace(profile, device="-") for profile in variants(profiles, name)]
+    return [replace(profile, device="-") for profile in profiles.of(name)]
 
 
 def _anonymous(link: Link | None) -> Link | None:

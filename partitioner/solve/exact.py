@@ -12,7 +12,7 @@ from edgekit.front import ANYHOW, Certificate, Front, Question, cost_of, value
 from edgekit.graph import Graph
 from edgekit.objectives import OBJECTIVES, USUAL, Objective
 from edgekit.plan import Plan
-from edgekit.profile import Profiles
+from edgekit.profiles import Profiles
 from partitioner.alternatives import relayed, replicas, sampled_splits, wholes
 from partitioner.cuts.chain import Places, cuts
 from partitioner.cuts.ideals import MOST
@@ -48,7 +48,7 @@ def solve(
     splits as background. Of plans with equal objectives the simplest is kept.
 
     Args:
-        profiles: by device name, in one variant or in several to choose from; a device without one is left out, and the
+        profiles: of each device in one variant or in several to choose from; a device without one is left out, and the
             certificate says so.
         objectives: what to minimise; the plans are sorted by the first. Memory is a limit also where it is none of them: a
             device's ``memory_bytes``, else what the machine has that it was profiled on.

@@ -13,7 +13,6 @@ from edgekit.errors import FormatError, PlanError, UsageError
 from edgekit.files import write
 from edgekit.front import Front
 from edgekit.losses import Losses, TensorLoss
-from edgekit.profile import Profile
 from edgekit.sweep import Knob
 from tests.models import serial, simulated, skipping, split
 
@@ -53,9 +52,9 @@ def test_profiles_are_kept_and_found_by_device_also_where_a_name_is_no_file_name
     net, cluster = serial(3), simulated("rack/3", "b")
     profiles = api.profile(net.graph, net.model, cluster)
     run = api.Run(tmp_path)
-    for profile in profiles.values():
+    for profile in profiles:
         run.keep(profile)
-    assert run.profiles() == profiles
+    assert run.profiles().add(*profiles) == run.profiles() and len(run.profiles()) == 2
     (tmp_path / "copy.profile.json").write_bytes((tmp_path / "b.profile.json").read_bytes())
     with pytest.raises(UsageError, match=r"copy.profile.json is a second profile of b; keep one of them"):
         run.profiles()
@@ -81,7 +80,7 @@ def test_what_ends_on_a_front_is_measured_until_nothing_on_it_is_estimated() -> 
     profiles = api.profile(net.graph, net.model, UNEQUAL)
     stray = msgspec.structs.replace(profiles["a"], device="gone")
     told: list[str] = []
-    front, used = api.partition(net.graph, net.model, UNEQUAL, profiles | {"gone": stray}, measure=True, tell=told.append)
+    front, used = api.partition(net.graph, net.model, UNEQUAL, profiles.add(stray), measure=True, tell=told.append)
     assert any(len(plan.stages) > 1 for plan in front.plans) and told
     for plan in front.plans:
         assert plan.predicted is not None
@@ -97,7 +96,7 @@ def test_optimism_finds_what_an_estimate_that_is_too_high_hides() -> None:
     profiles = api.profile(net.graph, net.model, UNEQUAL)
     first, *rest = profiles["a"].kernels
     slow = msgspec.structs.replace(first, seconds=0.55 / 0.45 * sum(kernel.seconds for kernel in rest))
-    wrong = profiles | {"a": msgspec.structs.replace(profiles["a"], kernels=(slow, *rest))}
+    wrong = profiles.add(msgspec.structs.replace(profiles["a"], kernels=(slow, *rest)))
     pessimistic, _ = api.partition(net.graph, net.model, UNEQUAL, wrong, ("period",), measure=True)
     hopeful, used = api.partition(net.graph, net.model, UNEQUAL, wrong, ("period",), measure=True, doubt_s=60)
     right, _ = api.partition(net.graph, net.model, UNEQUAL, profiles, ("period",), measure=True)
@@ -140,11 +139,8 @@ def test_what_codecs_lose_is_minimised_without_being_asked_for() -> None:
 def test_the_memory_of_a_machine_caps_what_is_planned_there(tmp_path: Path) -> None:
     net = serial(3)
     profiles = api.profile(net.graph, net.model, UNEQUAL)
-    small = {
-        name: msgspec.structs.replace(profile, conditions=msgspec.structs.replace(profile.conditions, memory_bytes=10))
-        for name, profile in profiles.items()
-        if isinstance(profile, Profile)
-    }
+    tight = [msgspec.structs.replace(each.conditions, memory_bytes=10) for each in profiles]
+    small = profiles.add(*(msgspec.structs.replace(each, conditions=less) for each, less in zip(profiles, tight, strict=True)))
     with pytest.raises(PlanError, match="no plan fits in memory"):
         api.partition(net.graph, net.model, UNEQUAL, small)
     room = msgspec.structs.replace(UNEQUAL, devices=tuple(msgspec.structs.replace(d, memory_bytes=10**9) for d in UNEQUAL.devices))

@@ -15,6 +15,7 @@ from edgekit.deploy.serve.pipeline import deploy
 from edgekit.device import Device, Variant
 from edgekit.errors import DeviceError, GraphError
 from edgekit.plan import Stage, chain
+from edgekit.profiles import Profiles
 from edgekit.runtime.engine.executor import run_once
 from partitioner.cost import price
 from profilers.measure import profiler
@@ -60,7 +61,7 @@ def test_a_segment_of_a_backend_is_measured_placed_and_served(monkeypatch: pytes
     assert (opaque.compute_s(3, COUNT)[1], opaque.compute_s(2, COUNT)[1]) == ("measured", "estimated")
 
     plan = chain(NET.graph, (Stage(0, 3, ("pi",)), Stage(3, COUNT, ("npu",), REFERENCE)))
-    profiles = {"npu": opaque, "pi": msgspec.structs.replace(opaque, device="pi", variant=Variant())}
+    profiles = Profiles((opaque, msgspec.structs.replace(opaque, device="pi", variant=Variant())))
     cost = price(plan, NET.graph, CLUSTER, profiles)
     assert {term.name: term.badge for term in cost.terms}["compute 1@npu"] == "measured"
     with deploy(plan, NET.graph, NET.model, CLUSTER) as pipeline, pipeline.client() as client:

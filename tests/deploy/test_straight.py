@@ -19,7 +19,7 @@ from edgekit.errors import PlanError
 from edgekit.front import Question, cost_of
 from edgekit.onnxio import load, paired, read
 from edgekit.plan import CLIENT, Plan, Stage, Transfer, chain, validate
-from edgekit.profile import variants
+from edgekit.profiles import Profiles
 from edgekit.quantize import Scheme, to_int8
 from edgekit.runtime.engine.executor import run_once
 from edgekit.stages.composed_run import Composed
@@ -108,7 +108,7 @@ def test_the_front_sends_straight_what_it_can() -> None:
     net, cluster = with_twin("uint8"), simulated("near", "far", links=(Link(ANY, ANY, 1e-4, 2e4),))
     found = api.profile(net.graph, net.model, cluster, budget_s=0.1)
     pins = Constraints(pins=(Pin(0, 1, "near"), Pin(4, 5, "far")))
-    whole = {name: variants(found, name)[1] for name in found}  # of the twin alone
+    whole = Profiles(tuple(found.of(name)[1] for name in found.devices))  # of the twin alone
     front, _ = api.partition(net.graph, net.model, cluster, whole, ("latency",), Question(constraints=pins))
     (plan,) = front.plans
     assert "int8 →uint8→ far" in plan.describe()

@@ -13,7 +13,7 @@ from edgekit.errors import UsageError
 from edgekit.files import read
 from edgekit.front import Question, cost_of
 from edgekit.plan import Stage, chain
-from edgekit.profile import Profile, variants
+from edgekit.profile import Profile
 from tests.digits import digits, kept
 from tests.models import local, simulated
 
@@ -44,14 +44,14 @@ def test_a_device_is_profiled_in_both(folder: Path, tmp_path: Path) -> None:
     graph, model = api.load(folder / "net.onnx", [folder / "net.int8.onnx"])
     run = api.Run(tmp_path / "run")
     found = api.profile(graph, model, local("here"), budget_s=0.1, keep=run.keep)
-    own, other = variants(found, "here")
+    own, other = found.of("here")
     assert (own.twin, other.twin, other.variant.precision) == ("", graph.twins[0].digest, "int8")
     assert (other.graph, other.unit_count, len(other.segments)) == (graph.digest, len(graph.units), 1)
     assert sum(other.unit_s) == pytest.approx(other.whole.p50_s) and other.coverage == 1
     assert sorted(path.name for path in run.folder.glob("*.json")) == ["here.int8.profile.json", "here.profile.json"]
     assert run.profiles() == found
     front, measured = api.partition(graph, model, local("here"), found, ("latency", "memory"), measure=True, keep=run.keep)
-    assert all(variants(measured, "here")) and front.plans
+    assert all(measured.of("here")) and front.plans
     (run.folder / "again.profile.json").write_bytes((run.folder / "here.int8.profile.json").read_bytes())
     with pytest.raises(UsageError, match="is a second profile of here"):
         run.profiles()

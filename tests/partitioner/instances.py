@@ -18,7 +18,8 @@ from edgekit.graph import Graph, Held, Node, Tensor, Twin, Unit
 from edgekit.losses import Losses, StageLoss, TensorLoss
 from edgekit.objectives import Objective
 from edgekit.plan import Plan, Stage, chain, ranged
-from edgekit.profile import Kernel, Profile, SegmentTime, variants
+from edgekit.profile import Kernel, Profile, SegmentTime
+from edgekit.profiles import Profiles
 from edgekit.range import Range
 from edgekit.ring import ring_bytes
 from partitioner.cost import price
@@ -119,7 +120,7 @@ def random_cluster(dice, graph, most=4):
         del profiles[dice.choice(names)]
     order = names[:]
     dice.shuffle(order)
-    return cluster, profiles, tuple(order)
+    return cluster, Profiles(tuple(profiles.values())), tuple(order)
 
 
 def random_instance(seed, exact=True, units=8, devices=4):
@@ -143,13 +144,13 @@ def large_instance(units, devices, seed=0, medium=False):
     names = [f"d{i}" for i in range(devices)]
     seconds = [dice.uniform(0.5, 4) * 1e-3 for _ in range(units)]
     speeds = [dice.uniform(0.5, 2) for _ in names]
-    profiles = {
-        n: profile_of(graph, n, [s * v * dice.uniform(0.8, 1.25) for s in seconds], 30_000_000) for n, v in zip(names, speeds, strict=True)
-    }
+    found = [
+        profile_of(graph, n, [s * v * dice.uniform(0.8, 1.25) for s in seconds], 30_000_000) for n, v in zip(names, speeds, strict=True)
+    ]
     media = ("wifi",) if medium else ()
     ends = ["client", *names]
     links = (Link(a, b, 1e-3, dice.uniform(2e6, 1.2e8), 1e-9, 1e-9, 5e-5, 5e-5, media) for a in ends for b in ends if a != b)
-    return graph, Cluster(tuple(Device(name) for name in names), tuple(links)), profiles, names
+    return graph, Cluster(tuple(Device(name) for name in names), tuple(links)), Profiles(tuple(found)), names
 
 
 def _random_links(dice, names):
@@ -206,8 +207,8 @@ def _renamed(profile, name):
 def enriched(seed, graph, profiles, energy=True, variants=True):
     """Profiles with joules, in steps like those of the seconds, and some devices in two variants to choose from."""
     dice = Dice(seed)
-    found = {}
-    for name, profile in profiles.items():
+    found = []
+    for name, profile in ((profile.device, profile) for profile in profiles):
         several = [profile]
         if variants and dice.random() < 0.5:
             other = Variant(threads=4 if profile.variant.threads != 4 else 1)
@@ -215,8 +216,8 @@ def enriched(seed, graph, profiles, energy=True, variants=True):
         idle_w = dice.choice([0.0, 0.5, 1.0])
         if energy:
             several = [structs.replace(each, energy=_energy(dice, each, idle_w)) for each in several]
-        found[name] = tuple(several) if len(several) > 1 else several[0]
-    return found
+        found += several
+    return Profiles(tuple(found))
 
 
 def _energy(dice, profile, idle_w):
@@ -234,7 +235,7 @@ def coded(seed, graph, profiles):
     def times():
         return tuple(CodecTime(codec, *(dice.amount(4, 2**-k) for k in (9, 16, 9, 16))) for codec in CODECS[1:] if dice.random() < 0.9)
 
-    found = {name: tuple(structs.replace(one, codecs=times()) for one in variants(profiles, name)) for name in profiles}
+    found = Profiles(tuple(structs.replace(one, codecs=times()) for one in profiles))
     return losses, found
 
 
@@ -244,15 +245,15 @@ def twinned(seed, graph, losses, profiles):
     cuts = tuple(position for position in graph.candidates if dice.random() < 0.7)
     spans = [span for span in pairwise((0, *cuts, len(graph.units))) if dice.random() < 0.9]
     stages = tuple(StageLoss(*span, "int8", dice.randint(0, 8) * 2**-6) for span in spans)
-    found = {}
-    for name in profiles:
-        own = variants(profiles, name)
+    found = []
+    for name in profiles.devices:
+        own = profiles.of(name)
         other = structs.replace(
             _random_profile(dice, graph, name), variant=Variant("int8"), twin="twin", codecs=own[0].codecs, energy=own[0].energy
         )
-        found[name] = (*own, other) if dice.random() < 0.7 else own
+        found += (*own, other) if dice.random() < 0.7 else own
     held = tuple(Held(tensor.name, dice.choice(STRAIGHT), 1.0, 0) for tensor in graph.tensors if dice.random() < 0.7)
-    return structs.replace(graph, twins=(Twin("int8", "twin", cuts, held),)), structs.replace(losses, stages=stages), found
+    return structs.replace(graph, twins=(Twin("int8", "twin", cuts, held),)), structs.replace(losses, stages=stages), Profiles(tuple(found))
 
 
 def random_constraints(seed, graph, names):
@@ -278,7 +279,7 @@ def teams_of(names, profiles, most):
     """Every set of up to ``most`` devices that share a variant, with that variant."""
     for size in range(1, most + 1):
         for chosen in combinations(names, size):
-            shared = set.intersection(*({profile.variant for profile in variants(profiles, name)} for name in chosen))
+            shared = set.intersection(*({profile.variant for profile in profiles.of(name)} for name in chosen))
             yield from ((chosen, variant) for variant in sorted(shared, key=str))
 
 
@@ -296,7 +297,7 @@ def every_plan(graph, cluster, profiles, order, free=False, team=1, losses=None)
 
 def every_chain(graph, profiles, order, free=False, team=1):
     """The plans, whatever they cost."""
-    names = [name for name in order if variants(profiles, name)]
+    names = [name for name in order if profiles.of(name)]
     rank = {name: i for i, name in enumerate(names)}
     crews = list(teams_of(names, profiles, team))
     last, plans = len(graph.units), []

@@ -6,6 +6,7 @@ from edgekit.device import Device, Variant
 from edgekit.errors import PlanError
 from edgekit.graph import Node
 from edgekit.plan import Plan, Stage, Transfer
+from edgekit.profiles import Profiles
 from partitioner.cost import price
 from tests.partitioner.instances import graph_of, profile_of, straight
 
@@ -16,7 +17,7 @@ GRAPH = straight([100, 50, 25, 10], [20, 40, 80])
 
 PI = profile_of(GRAPH, "pi", [1.0, 2.0, 4.0], base=1000)
 NANO = profile_of(GRAPH, "nano", [0.5, 1.0, 2.0], base=3000)
-PROFILES = {"pi": PI, "nano": NANO}
+PROFILES = Profiles((PI, NANO))
 
 #   client ══0.1 s + n/100══▶ any;   pi ──0.5 s + n/1000──▶ nano;   nano ══1/1000 s a byte to send══▶ client
 LINKS = (
@@ -75,7 +76,7 @@ def test_a_link_has_as_many_buffers_for_large_messages_as_in_the_runtime():
     graph = straight([100_000, 10_000])
     one = Plan(graph.digest, (Stage(0, 1, ("pi",)),))
     profile = profile_of(graph, "pi", [1.0], measured=[(0, 1, 1.0, 5000)])
-    assert price(one, graph, CLUSTER, {"pi": profile}).memory[0].nbytes == 5000 + 2 * 400_000 + 8 * 40_000
+    assert price(one, graph, CLUSTER, Profiles((profile,))).memory[0].nbytes == 5000 + 2 * 400_000 + 8 * 40_000
 
 
 def test_devices_of_one_host_share_its_memory():
@@ -86,7 +87,7 @@ def test_devices_of_one_host_share_its_memory():
 def test_a_measured_segment_replaces_what_was_estimated():
     measured = profile_of(GRAPH, "pi", [1.0, 2.0, 4.0], base=1000, measured=[(0, 1, 1.5, 7777)])
     before = cost_of((0, 1, "pi"), (1, 3, "nano"))
-    after = cost_of((0, 1, "pi"), (1, 3, "nano"), profiles={**PROFILES, "pi": measured})
+    after = cost_of((0, 1, "pi"), (1, 3, "nano"), profiles=PROFILES.add(measured))
     assert after.latency_s - before.latency_s == pytest.approx(0.5)
     assert {m.host: m.nbytes for m in after.memory}["pi"] == 7777 + 38400
     assert [t.badge for t in after.terms if "compute" in t.name] == ["measured", "estimated"]
@@ -95,7 +96,7 @@ def test_a_measured_segment_replaces_what_was_estimated():
 
 def test_a_frame_alone_finds_devices_at_rest_and_a_full_pipeline_does_not():
     rested = structs.replace(PI, segments=tuple(structs.replace(each, rested_s=1.5 * each.p50_s) for each in PI.segments))
-    usual, cost = (cost_of((0, 1, "pi"), (1, 3, "nano"), profiles=PROFILES | {"pi": pi}) for pi in (PI, rested))
+    usual, cost = (cost_of((0, 1, "pi"), (1, 3, "nano"), profiles=PROFILES.add(pi)) for pi in (PI, rested))
     assert seconds(cost.terms)["compute 0@pi"] == 1.5
     assert cost.latency_s == pytest.approx(usual.latency_s + 0.5)
     assert (cost.loads, cost.period_s) == (usual.loads, usual.period_s)
@@ -109,14 +110,14 @@ def test_a_cost_is_measured_when_every_term_is():
 
 def test_segments_of_a_described_device_are_worth_what_its_description_is():
     links = tuple(structs.replace(link, badge="measured") for link in LINKS)
-    profiles = {**PROFILES, "pi": structs.replace(PI, badge="spec")}
+    profiles = PROFILES.add(structs.replace(PI, badge="spec"))
     cost = cost_of((0, 1, "pi"), (1, 3, "nano"), cluster=Cluster(CLUSTER.devices, links), profiles=profiles)
     assert [t.badge for t in cost.terms if "compute" in t.name] == ["spec", "estimated"]
     assert cost.badge == "spec"
 
 
 def test_a_cost_is_emulated_when_a_profile_of_a_used_device_is():
-    profiles = {**PROFILES, "nano": structs.replace(NANO, emulated=True)}
+    profiles = PROFILES.add(structs.replace(NANO, emulated=True))
     assert cost_of((0, 1, "pi"), (1, 3, "nano"), profiles=profiles).emulated
     assert not cost_of((0, 3, "pi"), profiles=profiles).emulated
 
@@ -145,7 +146,7 @@ def test_replicas_meet_as_often_as_their_turns_coincide():
     graph = straight([1, 3, 1])
     names = "abcde"
     cluster = Cluster(tuple(map(Device, names)), (Link("*", "*", 0.0, 1.0),))
-    profiles = {name: profile_of(graph, name, [1.0, 1.0]) for name in names}
+    profiles = Profiles(tuple(profile_of(graph, name, [1.0, 1.0]) for name in names))
 
     def loads(first, second):
         stages = (Stage(0, 1, tuple(first)), Stage(1, 2, tuple(second)))
@@ -173,7 +174,7 @@ def test_tensors_for_one_receiver_travel_as_one_message_and_a_direct_one_skips_t
     ]
     graph = graph_of(units, {"x": 25, "a": 10, "b": 20, "c": 5, "y": 5})
     cluster = Cluster(tuple(map(Device, "ijk")), (Link("*", "*", 1.0, 10.0),))
-    profiles = {name: profile_of(graph, name, [0.0, 0.0, 0.0]) for name in "ijk"}
+    profiles = Profiles(tuple(profile_of(graph, name, [0.0, 0.0, 0.0]) for name in "ijk"))
     stages = tuple(Stage(i, i + 1, (name,)) for i, name in enumerate("ijk"))
     sent = [("x", "client", 0), ("b", 0, 1), ("a", 0, 2), ("c", 1, 2), ("y", 2, "client")]
     relayed = price(Plan(graph.digest, stages), graph, cluster, profiles)
@@ -204,7 +205,7 @@ def test_a_path_taken_twice_is_one_term():
     cost = cost_of((0, 1, "pi"), (1, 2, "nano"), (2, 3, "pi"), transfers=())
     assert len({term.name for term in cost.terms}) == len(cost.terms)
     graph = straight([1, 1, 1, 1, 1])
-    profiles = {name: profile_of(graph, name, [1.0] * 4) for name in ("pi", "nano")}
+    profiles = Profiles(tuple(profile_of(graph, name, [1.0] * 4) for name in ("pi", "nano")))
     stages = tuple(Stage(i, i + 1, (name,)) for i, name in enumerate(["pi", "nano", "pi", "nano"]))
     cost = price(Plan(graph.digest, stages), graph, CLUSTER, profiles)
     assert seconds(cost.terms)["transfer pi→nano"] == 2 * (0.5 + 4 / 1000)
@@ -227,7 +228,7 @@ def test_a_message_takes_time_of_both_processors_whatever_its_size_and_no_more_l
 def test_transport_with_a_core_to_itself_occupies_the_link_and_not_the_device():
     cluster = Cluster(CLUSTER.devices, (Link("*", "*", bytes_per_s=100.0, send_s_per_message=3.0, receive_s_per_message=1.0),))
     roomy = structs.replace(PI, conditions=structs.replace(PI.conditions, core_count=4))
-    loads = seconds(cost_of((0, 1, "pi"), (1, 3, "nano"), cluster=cluster, profiles=PROFILES | {"pi": roomy}).loads)
+    loads = seconds(cost_of((0, 1, "pi"), (1, 3, "nano"), cluster=cluster, profiles=PROFILES.add(roomy)).loads)
     assert loads == {
         "device pi": 1.0,
         "device nano": 3.0 + 1.0 + 3.0,  # not known, so taken for crowded
@@ -252,8 +253,8 @@ def test_two_devices_without_a_link_are_named():
 
 def test_a_plan_is_only_priced_with_profiles_of_its_graph_and_variant():
     with pytest.raises(PlanError, match="no profile of nano, only of pi"):
-        cost_of((0, 3, "nano"), profiles={"pi": PI})
+        cost_of((0, 3, "nano"), profiles=Profiles((PI,)))
     with pytest.raises(PlanError, match="of graph other"):
-        cost_of((0, 3, "pi"), profiles={"pi": structs.replace(PI, graph="other")})
+        cost_of((0, 3, "pi"), profiles=Profiles((structs.replace(PI, graph="other"),)))
     with pytest.raises(PlanError, match="make them the same"):
-        cost_of((0, 3, "pi"), profiles={"pi": structs.replace(PI, variant=Variant(threads=4))})
+        cost_of((0, 3, "pi"), profiles=Profiles((structs.replace(PI, variant=Variant(threads=4)),)))

@@ -8,6 +8,7 @@ from edgekit.errors import PlanError
 from edgekit.front import Question, value
 from edgekit.graph import Node
 from edgekit.plan import CLIENT, Stage, chain, validate
+from edgekit.profiles import Profiles
 from partitioner.alternatives import direct
 from partitioner.cost import price
 from partitioner.solve.exact import solve
@@ -24,7 +25,7 @@ SKIP = graph_of(NODES, {"x": 10, "wide": 1000, "slim": 10, "thin": 10, "y": 10})
 NAMES = ("one", "two", "three")
 CLUSTER = Cluster(tuple(map(Device, NAMES)), (Link("*", "*", 0.0, 4000.0),))
 #   each device is quick in one unit: a chain of all three is worth its messages
-PROFILES = {name: profile_of(SKIP, name, [1.0 if i == n else 50.0 for i in range(3)]) for n, name in enumerate(NAMES)}
+PROFILES = Profiles(tuple(profile_of(SKIP, name, [1.0 if i == n else 50.0 for i in range(3)]) for n, name in enumerate(NAMES)))
 
 
 def test_a_tensor_goes_straight_to_the_stage_that_reads_it():

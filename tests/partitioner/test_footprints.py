@@ -8,6 +8,7 @@ from edgekit.front import Question
 from edgekit.graph import Node
 from edgekit.memory_model import UNSTATED, MemoryTable, SegmentBytes
 from edgekit.profile import SegmentTime
+from edgekit.profiles import Profiles
 from edgekit.stages.onnxruntime_memory import ONNXRUNTIME_MEMORY
 from partitioner.footprints import Footprints
 from partitioner.solve.exact import solve
@@ -115,14 +116,14 @@ def test_a_table_keeps_the_segments_that_are_ranges_in_another_order():
 
 def test_the_partitioner_cuts_only_where_a_table_has_both_stages():
     cluster = Cluster((Device("mcu"), Device("pi")), (Link("*", "*", 0.0, 1e6),))
-    profiles = {"mcu": tabled(), "pi": profile_of(GRAPH, "pi", [9.0, 9.0, 9.0])}
+    profiles = Profiles((tabled(), profile_of(GRAPH, "pi", [9.0, 9.0, 9.0])))
     for branches in (False, True):
         front = solve(GRAPH, cluster, profiles, ("period",), Question("free", split_branches=branches))
         cuts = {(s.start, s.stop) for p in (*front.plans, *front.compared) for s in p.stages if "mcu" in s.devices}
         assert cuts == {(0, 3), (0, 2)}  # and not units [1, 3) after the pi, which a sum of kernels would have chosen
     only = structs.replace(tabled(), memory_model=MemoryTable(TABLE.segments[1:]))
     with pytest.raises(PlanError):
-        solve(GRAPH, Cluster((Device("mcu"),), cluster.links), {"mcu": only})
+        solve(GRAPH, Cluster((Device("mcu"),), cluster.links), Profiles((only,)))
 
 
 def test_a_profile_that_states_no_model_is_priced_by_onnxruntimes():

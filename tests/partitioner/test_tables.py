@@ -6,6 +6,7 @@ from edgekit.device import Device
 from edgekit.graph import Node
 from edgekit.objectives import OBJECTIVES
 from edgekit.plan import CLIENT
+from edgekit.profiles import Profiles
 from partitioner.alternatives import relayed
 from partitioner.cost import price
 from partitioner.cuts.chain import cuts
@@ -37,7 +38,7 @@ def test_the_cap_of_a_host_is_the_smallest_of_its_devices():
 def test_media_of_a_single_link_need_no_sum_of_their_own():
     units = [[Node("n0", "Op", ("x",), ("t",))], [Node("n1", "Op", ("t",), ("y",))]]
     graph = graph_of(units, dict.fromkeys("xty", 1))
-    profiles = {name: profile_of(graph, name, [1.0, 1.0]) for name in "ab"}
+    profiles = Profiles(tuple(profile_of(graph, name, [1.0, 1.0]) for name in "ab"))
 
     def shared(*links):
         cluster = Cluster((Device("a"), Device("b")), links)

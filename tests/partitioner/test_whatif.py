@@ -9,6 +9,7 @@ from edgekit.device import Device
 from edgekit.errors import PlanError
 from edgekit.files import decode, encode
 from edgekit.front import Front, Question, value
+from edgekit.profiles import Profiles
 from edgekit.sweep import Knob
 from partitioner.reasons import explain
 from partitioner.solve.exact import solve
@@ -17,7 +18,7 @@ from tests.partitioner.instances import large_instance, profile_of, straight
 
 NET = straight([1000, 500, 20, 100, 4], [10, 20, 400, 300])
 CLUSTER = Cluster((Device("near"), Device("far")), (Link("*", "*", 0.01, 1e5),))
-PROFILES = {"near": profile_of(NET, "near", [0.1, 0.1, 0.4, 0.4]), "far": profile_of(NET, "far", [0.05, 0.05, 0.1, 0.1])}
+PROFILES = Profiles((profile_of(NET, "near", [0.1, 0.1, 0.4, 0.4]), profile_of(NET, "far", [0.05, 0.05, 0.1, 0.1])))
 RATES = Knob("bandwidth", (1e2, 1e3, 1e4, 1e5, 1e6))
 TIMES = ("latency", "period")
 

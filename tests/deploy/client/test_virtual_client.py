@@ -26,7 +26,7 @@ def predicted(plan: Plan, net: Net, cluster: Cluster) -> Plan:
     ranges = {(name, stage.start, stage.stop) for stage in plan.stages for name in stage.devices}
     for name, start, stop in ranges:
         with connect(cluster.device(name)) as connection:
-            profiles[name] = measure_segments(net.graph, net.model, connection, profiles[name], [(start, stop)])
+            profiles = profiles.add(measure_segments(net.graph, net.model, connection, profiles[name], [(start, stop)]))
     return api.predict(plan, net.graph, cluster, profiles)
 
 

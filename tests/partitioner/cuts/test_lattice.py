@@ -11,6 +11,7 @@ from edgekit.device import Device
 from edgekit.errors import PlanError
 from edgekit.front import Question
 from edgekit.plan import validate
+from edgekit.profiles import Profiles
 from partitioner.compliance import broken
 from partitioner.cost import price
 from partitioner.cuts.lattice import branches
@@ -87,7 +88,7 @@ DIAMOND = drawn(
     inputs="x",
     outputs="y",
 )
-PROFILES = {"a": profile_of(DIAMOND, "a", [0.1, 0.1, 2, 0.1, 2, 0.1]), "b": profile_of(DIAMOND, "b", [2, 2, 0.1, 2, 0.1, 0.1])}
+PROFILES = Profiles((profile_of(DIAMOND, "a", [0.1, 0.1, 2, 0.1, 2, 0.1]), profile_of(DIAMOND, "b", [2, 2, 0.1, 2, 0.1, 0.1])))
 
 
 def cluster_of(*names):
@@ -107,7 +108,7 @@ def test_branches_that_stand_mixed_are_cut_apart():
 def test_what_was_measured_of_a_stage_counts_in_every_order():
     stage = structs.replace(PROFILES["a"].whole, p50_s=9.0, start=0, stop=4, units=(0, 1, 3))
     slow = structs.replace(PROFILES["a"], segments=(*PROFILES["a"].segments, stage))
-    front = solve(DIAMOND, cluster_of("a", "b"), {**PROFILES, "a": slow}, TELLING, SPLIT)
+    front = solve(DIAMOND, cluster_of("a", "b"), PROFILES.add(slow), TELLING, SPLIT)
     assert front.best("latency").order != (0, 1, 3, 2, 4, 5)
     assert slow.in_order((0, 1, 3, 2, 4, 5)).segment(0, 3).p50_s == 9.0
     back = PROFILES["a"].with_segments(slow.in_order((0, 1, 3, 2, 4, 5)), (0, 1, 3, 2, 4, 5))

@@ -7,6 +7,7 @@ from edgekit.cluster import Cluster, Link
 from edgekit.device import Device
 from edgekit.errors import PlanError
 from edgekit.front import Question
+from edgekit.profiles import Profiles
 from partitioner.solve.device_kinds import kinds
 from partitioner.solve.exact import solve
 from tests.partitioner.instances import profile_of, straight
@@ -14,7 +15,7 @@ from tests.partitioner.instances import profile_of, straight
 NET = straight([8] * 7)
 NAMES = ["a", "b", "c", "d"]
 SLOW, QUICK = [1.0] * 6, [0.5] * 6
-PROFILES = {name: profile_of(NET, name, SLOW if name in "ac" else QUICK) for name in NAMES}
+PROFILES = Profiles(tuple(profile_of(NET, name, SLOW if name in "ac" else QUICK) for name in NAMES))
 LINKS = (Link("*", "*", 0.0, 1e6),)
 FREELY = Question("free")
 
@@ -41,7 +42,7 @@ def test_a_link_a_cap_a_host_or_a_constraint_of_its_own_sets_a_device_apart():
 
 def test_many_devices_of_few_kinds_are_partitioned_in_any_order():
     names = [f"{kind}{i}" for i in range(6) for kind in "ab"]
-    profiles = {name: profile_of(NET, name, SLOW if name[0] == "a" else QUICK) for name in names}
+    profiles = Profiles(tuple(profile_of(NET, name, SLOW if name[0] == "a" else QUICK) for name in names))
     front = solve(NET, Cluster(tuple(map(Device, names)), LINKS), profiles, ("period", "devices"), FREELY)
     assert front.best("period").predicted.period_s == 0.5
     assert front.certificate.labels < 3000
@@ -49,14 +50,14 @@ def test_many_devices_of_few_kinds_are_partitioned_in_any_order():
 
 def test_more_kinds_than_can_be_tried_in_any_order_are_refused():
     names = [f"d{i}" for i in range(13)]
-    profiles = {name: profile_of(NET, name, [1.0 + i] * 6) for i, name in enumerate(names)}
+    profiles = Profiles(tuple(profile_of(NET, name, [1.0 + i] * 6) for i, name in enumerate(names)))
     with pytest.raises(PlanError, match="13 kinds of devices can be used in 8192 ways, 4096 at most"):
         solve(NET, Cluster(tuple(map(Device, names)), LINKS), profiles, question=FREELY)
 
 
 def test_exchanged_devices_give_the_same_front():
     cluster = Cluster(tuple(map(Device, NAMES)), LINKS)
-    apart = {name: structs.replace(profile, base_bytes=i) for i, (name, profile) in enumerate(PROFILES.items())}
+    apart = Profiles(tuple(structs.replace(profile, base_bytes=i) for i, profile in enumerate(PROFILES)))
     one, other = (solve(NET, cluster, profiles, ("latency", "period"), FREELY) for profiles in (PROFILES, apart))
     assert [plan.predicted.period_s for plan in one.plans] == [plan.predicted.period_s for plan in other.plans]
     assert one.certificate.labels < other.certificate.labels

@@ -9,6 +9,7 @@ from edgekit.device import Device, Variant
 from edgekit.errors import PlanError
 from edgekit.front import Question
 from edgekit.plan import validate
+from edgekit.profiles import Profiles
 from partitioner.compliance import broken
 from partitioner.cost import price
 from partitioner.solve.exact import solve
@@ -171,7 +172,7 @@ def test_an_approximate_front_is_within_its_gap(seed):
 def test_the_order_of_the_clusters_devices_does_not_matter(seed):
     graph, cluster, profiles, order = random_instance(seed)
     mirrored = structs.replace(cluster, devices=cluster.devices[::-1], links=cluster.links[::-1])
-    mixed = dict(reversed(profiles.items()))
+    mixed = Profiles(profiles.each[::-1])
 
     def outcome(*arguments):
         try:
@@ -198,7 +199,7 @@ def test_every_plan_of_the_front_is_valid_and_carries_its_price(seed):
 #   right          0.625    1.875      2.5        in turn:     latency 2.5, period 2.5 / 2
 HALVES = straight([64, 64, 64], [1024, 1024])
 CLUSTER = Cluster((Device("left"), Device("right")), FAST_LINKS)
-PAIR = {name: profile_of(HALVES, name, [0.5 * slow, 1.5 * slow], base=100) for name, slow in (("left", 1.0), ("right", 1.25))}
+PAIR = Profiles(tuple(profile_of(HALVES, name, [0.5 * slow, 1.5 * slow], base=100) for name, slow in (("left", 1.0), ("right", 1.25))))
 
 
 def test_one_device_wins_latency_replicas_win_period_a_split_wins_memory():
@@ -217,12 +218,12 @@ def test_plans_are_sorted_by_the_first_objective():
 
 def test_a_split_over_some_of_the_devices_says_over_which():
     cluster = Cluster((*CLUSTER.devices, Device("slow")), FAST_LINKS)
-    profiles = {**PAIR, "slow": profile_of(HALVES, "slow", [9.0, 9.0], base=9000)}
+    profiles = PAIR.add(profile_of(HALVES, "slow", [9.0, 9.0], base=9000))
     assert "2 stages at 1 on left, right" in [plan.name for plan in solve(HALVES, cluster, profiles, TELLING).plans]
 
 
 def test_replicas_join_only_devices_of_one_variant():
-    profiles = {**PAIR, "right": structs.replace(PAIR["right"], variant=Variant(threads=2))}
+    profiles = Profiles((PAIR["left"], structs.replace(PAIR["right"], variant=Variant(threads=2))))
     front = solve(HALVES, CLUSTER, profiles, TELLING)
     assert not any("replicas" in plan.name for plan in (*front.plans, *front.compared))
     assert {stage.variant.threads for stage in front.best("memory").stages} == {1, 2}
@@ -231,21 +232,21 @@ def test_replicas_join_only_devices_of_one_variant():
 def test_beyond_six_devices_replicas_are_the_fastest_so_many():
     names = [f"d{i}" for i in range(8)]
     cluster = Cluster(tuple(map(Device, names)), FAST_LINKS)
-    profiles = {name: profile_of(HALVES, name, [8.0 - i, 8.0 - i]) for i, name in enumerate(names)}
+    profiles = Profiles(tuple(profile_of(HALVES, name, [8.0 - i, 8.0 - i]) for i, name in enumerate(names)))
     front = solve(HALVES, cluster, profiles, objectives=("latency", "period"))
     replicas = [plan.stages[0].devices for plan in (*front.plans, *front.compared) if "replicas" in plan.name]
     assert sorted(replicas, key=len) == [tuple(names[8 - size :]) for size in range(2, 9)]
 
 
 def test_a_device_without_a_profile_is_left_out_and_named():
-    front = solve(HALVES, CLUSTER, {"right": PAIR["right"]}, TELLING)
+    front = solve(HALVES, CLUSTER, Profiles((PAIR["right"],)), TELLING)
     assert [plan.name for plan in front.plans] == ["whole on right"]
     assert front.certificate.model.endswith("left out for want of a profile: left")
 
 
 def test_no_more_than_200_splits_are_sampled():
     graph = straight([4] * 302)
-    profiles = {name: profile_of(graph, name, [1.0] * 301) for name in ("left", "right")}
+    profiles = Profiles(tuple(profile_of(graph, name, [1.0] * 301) for name in ("left", "right")))
     front = solve(graph, CLUSTER, profiles, objectives=("latency",))
     assert len([plan for plan in front.compared if len(plan.stages) == 2]) == 200
 
@@ -276,8 +277,8 @@ def test_a_limit_that_cannot_be_met_is_named_with_the_best_there_is():
 def test_what_cannot_be_asked_is_refused():
     assert "names a device twice" in refused(order=["left", "left"])
     assert "no device 'up' in cluster" in refused(order=["up"])
-    assert "no profile for any of left, right" in refused(profiles={})
+    assert "no profile for any of left, right" in refused(profiles=Profiles())
     assert "got speed" in refused(objectives=("speed",))
     assert "the joules of left, right are not known; profile with --energy" in refused(objectives=("energy",))
     assert "got none" in refused(objectives=())
-    assert "is of graph other" in refused(profiles={"left": structs.replace(PAIR["left"], graph="other")})
+    assert "is of graph other" in refused(profiles=Profiles((structs.replace(PAIR["left"], graph="other"),)))

@@ -11,6 +11,7 @@ from edgekit.device import Device, Roofline
 from edgekit.errors import DeviceError, UsageError
 from edgekit.files import decode, encode
 from edgekit.profile import Profile
+from edgekit.profiles import Profiles
 from edgekit.progress import silent
 from edgekit.samples import SampledNetwork, Samples
 from partitioner.solve.exact import solve
@@ -95,7 +96,8 @@ def test_a_network_that_was_never_run_is_predicted(seed) -> None:
 
 def test_the_partitioner_takes_a_predicted_profile_and_says_that_it_is_one() -> None:
     net, cluster = serial(6), simulated("slow", "fast")
-    profiles = {name: msgspec.structs.replace(predict_profile(net.graph, net.model, predictor()), device=name) for name in ("slow", "fast")}
+    guessed = predict_profile(net.graph, net.model, predictor())
+    profiles = Profiles(tuple(msgspec.structs.replace(guessed, device=name) for name in ("slow", "fast")))
     front = solve(net.graph, cluster, profiles)
     assert {plan.predicted.badge for plan in front.plans if plan.predicted} <= {"estimated", "spec"}
 
