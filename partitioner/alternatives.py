@@ -11,7 +11,7 @@ from edgekit.device import Variant
 from edgekit.graph import Graph, Tensor
 from edgekit.plan import CLIENT, End, Plan, Stage, Transfer, chain, sendable
 from edgekit.profiles import Profiles
-from partitioner.cuts.chain import Places
+from partitioner.cuts.places import Places
 from partitioner.solve.device_kinds import Kinds
 from partitioner.solve.labels import Chain, Hop
 from partitioner.tables import Tables

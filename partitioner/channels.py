@@ -13,7 +13,7 @@ from edgekit.graph import Tensor
 from edgekit.losses import Losses
 from edgekit.profile import Profile
 from partitioner.cost import meeting
-from partitioner.cuts.chain import Places
+from partitioner.cuts.places import Places
 from partitioner.solve.device_kinds import Kinds
 from partitioner.tables import Channel, Coding, Floats, Toll
 

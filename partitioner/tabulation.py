@@ -17,7 +17,7 @@ from edgekit.profiles import Profiles
 from edgekit.ring import ring_bytes
 from partitioner.channels import channels, links_between, tolls
 from partitioner.cost import idle_w
-from partitioner.cuts.chain import Places
+from partitioner.cuts.places import Places
 from partitioner.solve.device_kinds import Kinds
 from partitioner.tables import Executor, Floats, Tables, closure
 

@@ -4,116 +4,156 @@ stem ─▶ left ─▶ join        {} {stem} {stem, left} {stem, right} {stem, 
    ╲─▶ right ──╱
 """
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.graph import Graph
+from edgekit.graph import Graph, Held, Tensor
 from edgekit.losses import Losses
 from edgekit.memory_model import MemoryEquations, MemoryTable
 from edgekit.profile import Profile
-from partitioner.cuts.chain import Layout, Places
 from partitioner.cuts.ideals import MOST, Lattice, lattice
+from partitioner.cuts.places import Flags, Layout
 from partitioner.footprints import Footprints, copies_of, peaks
 from partitioner.tables import Floats
 
-__all__ = ["branches"]
-
-Flags = NDArray[np.bool_]
+__all__ = ["LatticePlaces", "branches"]
 
 
-def branches(graph: Graph, footprints: Footprints, together: Sequence[Sequence[int]] = (), most: int = MOST) -> Places:
-    """Every place where the units of a graph can be cut in two, whatever the order in which they stand, and no group is parted.
+@dataclass(frozen=True, eq=False)
+class LatticePlaces:
+    """Down-sets of units; see ``Places``.
 
-    Raises:
-        PlanError: there are more than ``most``.
+    Attributes:
+        every: all down-sets, of which ``kept`` numbers the places.
+        tensors: those that may be sent; ``crosses`` tells which of them cross each of all down-sets [tensors, N].
     """
-    full = lattice(len(graph.units), graph.unit_edges, most)
-    names, crosses = _crossing(graph, full.members > 0)
-    sizes = np.array([graph.tensor(name).nbytes for name in names], np.float64)
-    every = sizes @ crosses
-    travels = np.array([graph.tensor(name).travels for name in names], bool)
-    parted = [np.ptp(full.members[:, list(group)], axis=1) > 0 for group in together if group]
-    kept = np.flatnonzero(~np.logical_or.reduce([crosses[~travels].any(axis=0), *parted]))
-    kept = np.unique([0, *kept, len(full.members) - 1])
-    found = Lattice(full.members[kept], full.nested[np.ix_(kept, kept)])
-    inside, crosses = found.members > 0, crosses[:, kept]
-    number = {row.tobytes(): place for place, row in enumerate(inside)}
 
-    @cache
-    def needs(model: MemoryEquations) -> list[Floats]:
-        return [table[np.ix_(kept, kept)] for table in _needs(graph, model, full, every)]
+    graph: Graph
+    footprints: Footprints
+    every: Lattice
+    kept: NDArray[np.intp]
+    tensors: tuple[Tensor, ...]
+    crosses: Flags
+    _needs: dict[MemoryEquations, list[Floats]] = field(default_factory=dict)
 
-    def between_which(units: Sequence[int]) -> list[tuple[int, int]]:
-        """The pairs of places that have just these units between them."""
-        return [
-            (start, stop)
-            for start in np.flatnonzero(~inside[:, list(units)].any(axis=1)).tolist()
-            if (stop := number.get((inside[start] | np.isin(np.arange(inside.shape[1]), units)).tobytes())) is not None
-        ]
+    @cached_property
+    def lattice(self) -> Lattice:
+        """The places alone."""
+        return Lattice(self.every.members[self.kept], self.every.nested[np.ix_(self.kept, self.kept)])
 
-    def ranges(profile: Profile) -> list[tuple[int, int, int]]:
-        """Each measured segment between two places, as (place, place, number of the segment)."""
-        return [(*places, which) for which, segment in enumerate(profile.segments) for places in between_which(segment.members)]
+    @cached_property
+    def inside(self) -> Flags:
+        """[P, units], whether a unit lies before a place."""
+        return self.lattice.members > 0
 
-    def seconds(profile: Profile) -> Floats:
-        table = found.sums(np.array(profile.unit_s))
-        for start, stop, which in ranges(profile):
-            table[start, stop] = profile.segments[which].p50_s
+    @cached_property
+    def _number(self) -> dict[bytes, int]:
+        return {row.tobytes(): place for place, row in enumerate(self.inside)}
+
+    @cached_property
+    def _every_bytes(self) -> Floats:
+        return np.array([tensor.nbytes for tensor in self.tensors], np.float64) @ self.crosses
+
+    @cached_property
+    def names(self) -> tuple[int, ...]:
+        return tuple(range(len(self.kept)))
+
+    @cached_property
+    def cut_bytes(self) -> Floats:
+        return self._every_bytes[self.kept]
+
+    @cached_property
+    def crossing(self) -> tuple[tuple[Tensor, ...], ...]:
+        columns = self.crosses[:, self.kept].T
+        return tuple(tuple(tensor for tensor, yes in zip(self.tensors, column, strict=True) if yes) for column in columns)
+
+    @property
+    def opset(self) -> int:
+        return self.graph.opset
+
+    def seconds(self, profile: Profile) -> Floats:
+        table = self.lattice.sums(np.array(profile.unit_s))
+        for segment in profile.segments:
+            for ends in self._ends(segment.members):
+                table[ends] = segment.p50_s
         if profile.twin:  # its stages are cut in the units' own order; here it runs the whole or nothing
             whole = table[0, -1]
             table[:] = np.inf
             table[0, -1] = whole
         return table
 
-    def nbytes(profile: Profile) -> Floats:
-        model = profile.memory_model
-        if profile.resident_bytes:
-            table = profile.base_bytes + found.sums(np.array(profile.resident_bytes, np.float64))
-        elif isinstance(model, MemoryTable):
-            table = np.where(found.nested, np.inf, profile.base_bytes)
-            for each in model.segments:
-                for ends in between_which(range(each.start, each.stop)):
-                    table[ends] = profile.base_bytes + max(each.load_bytes, each.run_bytes)
-        else:
-            corrected = [each.applied(need) for each, need in zip(footprints.corrections(profile), needs(model), strict=True)]
-            table = peaks(model, profile.base_bytes, *corrected)
-        for start, stop, which in ranges(profile):
-            if (held := profile.segments[which].memory_bytes) is not None:
-                table[start, stop] = held
+    def nbytes(self, profile: Profile) -> Floats:
+        table = self._unmeasured(profile)
+        for segment in profile.segments:
+            if segment.memory_bytes is not None:
+                for ends in self._ends(segment.members):
+                    table[ends] = segment.memory_bytes
         return table
 
-    def between(units: range) -> Flags:
-        held = found.members[:, units.start : units.stop].sum(axis=1)
-        differ: Flags = held[None, :] > held[:, None]
-        return differ
-
-    def layout(chain: Sequence[int]) -> Layout:
-        order = [unit for before, after in pairwise(chain) for unit in np.flatnonzero(inside[after] & ~inside[before]).tolist()]
-        return Layout(graph.in_order(tuple(order)), tuple(int(inside[place].sum()) for place in chain))
-
-    def loss(losses: Losses, precision: str) -> Floats:
-        table = np.full((len(kept), len(kept)), np.inf)
-        whole = losses.of_stage(0, len(graph.units), precision)
+    def loss(self, losses: Losses, precision: str) -> Floats:
+        table = np.full((len(self.kept), len(self.kept)), np.inf)
+        whole = losses.of_stage(0, len(self.graph.units), precision)
         table[0, -1] = np.inf if whole is None else whole
         return table
 
-    crossing = tuple(tuple(graph.tensor(name) for name, yes in zip(names, column, strict=True) if yes) for column in crosses.T)
-    return Places(
-        tuple(range(len(kept))),
-        sizes @ crosses,
-        crossing,
-        seconds,
-        nbytes,
-        loss,
-        between,
-        lambda precision: [{}] * len(kept),
-        layout,
-        graph.opset,
-    )
+    def between(self, units: range) -> Flags:
+        held = self.lattice.members[:, units.start : units.stop].sum(axis=1)
+        differ: Flags = held[None, :] > held[:, None]
+        return differ
+
+    def held(self, precision: str) -> Sequence[Mapping[str, Held]]:
+        return [{}] * len(self.kept)
+
+    def layout(self, chain: Sequence[int]) -> Layout:
+        steps = (self.inside[after] & ~self.inside[before] for before, after in pairwise(chain))
+        order = tuple(unit for step in steps for unit in np.flatnonzero(step).tolist())
+        return Layout(self.graph.in_order(order), tuple(int(self.inside[place].sum()) for place in chain))
+
+    def _ends(self, units: Sequence[int]) -> list[tuple[int, int]]:
+        """The pairs of places that have just these units between them."""
+        added = np.isin(np.arange(self.inside.shape[1]), units)
+        return [
+            (start, stop)
+            for start in np.flatnonzero(~self.inside[:, list(units)].any(axis=1)).tolist()
+            if (stop := self._number.get((self.inside[start] | added).tobytes())) is not None
+        ]
+
+    def _unmeasured(self, profile: Profile) -> Floats:
+        model, base = profile.memory_model, profile.base_bytes
+        if profile.resident_bytes:
+            return base + self.lattice.sums(np.array(profile.resident_bytes, np.float64))
+        if isinstance(model, MemoryTable):
+            table: Floats = np.where(self.lattice.nested, np.inf, base)
+            for each in model.segments:
+                for ends in self._ends(range(each.start, each.stop)):
+                    table[ends] = base + max(each.load_bytes, each.run_bytes)
+            return table
+        if model not in self._needs:
+            needs = _needs(self.graph, model, self.every, self._every_bytes)
+            self._needs[model] = [table[np.ix_(self.kept, self.kept)] for table in needs]
+        corrections = self.footprints.corrections(profile)
+        load, run = (each.applied(table) for each, table in zip(corrections, self._needs[model], strict=True))
+        return peaks(model, base, load, run)
+
+
+def branches(graph: Graph, footprints: Footprints, together: Sequence[Sequence[int]] = (), most: int = MOST) -> LatticePlaces:
+    """Every place where the units of a graph can be cut in two, whatever the order in which they stand, and no group is parted.
+
+    Raises:
+        PlanError: there are more than ``most``.
+    """
+    every = lattice(len(graph.units), graph.unit_edges, most)
+    names, crosses = _crossing(graph, every.members > 0)
+    tensors = tuple(graph.tensor(name) for name in names)
+    travels = np.array([tensor.travels for tensor in tensors], bool)
+    parted = [np.ptp(every.members[:, list(group)], axis=1) > 0 for group in together if group]
+    kept = np.flatnonzero(~np.logical_or.reduce([crosses[~travels].any(axis=0), *parted]))
+    return LatticePlaces(graph, footprints, every, np.unique([0, *kept, len(every.members) - 1]), tensors, crosses)
 
 
 def _crossing(graph: Graph, inside: Flags) -> tuple[list[str], Flags]:

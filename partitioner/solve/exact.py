@@ -14,10 +14,11 @@ from edgekit.objectives import OBJECTIVES, USUAL, Objective
 from edgekit.plan import Plan
 from edgekit.profiles import Profiles
 from partitioner.alternatives import relayed, replicas, sampled_splits, wholes
-from partitioner.cuts.chain import Places, cuts
+from partitioner.cuts.chain import cuts
 from partitioner.cuts.ideals import MOST
 from partitioner.cuts.lattice import branches
 from partitioner.cuts.orders import gap, orders
+from partitioner.cuts.places import Places
 from partitioner.feasibility import FREE, named, require_few, require_known, require_losses, require_metered, usable
 from partitioner.pricing import Pricing
 from partitioner.refusal import refusal
