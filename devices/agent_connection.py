@@ -1,15 +1,21 @@
 """A Connection over a channel to an agent, however the channel was opened."""
 
 import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
+from devices import forwarding
+from devices.connection import VirtualStage
+from devices.forwarding import Receive
 from devices.owner import me
 from edgekit.device import Device
 from edgekit.errors import DeviceError
-from edgekit.runtime.agent.control import Channel
+from edgekit.runtime.agent.control import Channel, Stream
 from edgekit.runtime.agent.store import digest_of
 from edgekit.runtime.links.sockets import LOOPBACK
 from edgekit.runtime.verbs import (
@@ -55,17 +61,47 @@ def greet(channel: Channel) -> Greeted:
 
 
 class AgentConnection:
-    """The verbs, sent one at a time; ``address`` is where the device's data sockets can be dialled, unless it says otherwise."""
+    """The verbs, sent one at a time; ``address`` is where the device's data sockets can be dialled, unless it says otherwise.
 
-    def __init__(self, device: Device, channel: Channel, address: str = LOOPBACK):
+    ``stays``: the agent outlives the connection. The ports that are forwarded are those of this machine.
+    """
+
+    def __init__(self, device: Device, channel: Channel, address: str = LOOPBACK, *, stays: bool):
         self._device = device
         self._channel = channel
         self._address = address
+        self._stays = stays
         self._lock = threading.Lock()
 
     @property
     def device(self) -> Device:
         return self._device
+
+    @property
+    def virtual(self) -> bool:
+        return False
+
+    @property
+    def virtual_stages(self) -> Mapping[tuple[str, int, int], VirtualStage]:
+        return {}
+
+    @property
+    def stays(self) -> bool:
+        return self._stays
+
+    @property
+    def agent_socket(self) -> Path | None:
+        return None
+
+    @property
+    def near(self) -> str | None:
+        return None
+
+    def forward(self, receive: Receive) -> AbstractContextManager[tuple[str, int]]:
+        return forwarding.forward(receive)
+
+    def dial(self, host: str, port: int) -> Stream:
+        return forwarding.dial(host, port)
 
     def claim(self, purpose: str) -> None:
         self._ask(Claim(me(), purpose), Done)

@@ -1,11 +1,15 @@
 """The one interface to a device: the verbs of an agent. Every kind of address has a class that speaks them."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from devices.forwarding import Receive
 from edgekit.device import Device
 from edgekit.graph import Tensor
+from edgekit.runtime.agent.control import Stream
 from edgekit.runtime.verbs import (
     FactsReply,
     KernelTime,
@@ -32,6 +36,7 @@ __all__ = [
     "Probe",
     "Probed",
     "Transport",
+    "VirtualStage",
     "Work",
     "coding_works",
     "packed",
@@ -50,12 +55,64 @@ def packed(tensors: tuple[Tensor, ...], arrays: "Mapping[str, NDArray[Any]]") ->
     return Layout(tensors).pack(arrays)
 
 
+class VirtualStage(Protocol):
+    """A loaded stage whose outputs are computed in this process, and whose time is described."""
+
+    @property
+    def spec(self) -> StageSpec:
+        """What was loaded."""
+
+    @property
+    def seconds(self) -> float:
+        """What a frame takes on the virtual clock."""
+
+    def compute(self, arrays: "Mapping[str, NDArray[Any]]", /) -> "Mapping[str, NDArray[Any]]":
+        """The outputs for one frame."""
+
+
 class Connection(Protocol):
-    """A device that can be asked. Errors are DeviceError (it cannot) or what the request itself is guilty of."""
+    """A device that can be asked. Errors are DeviceError (it cannot) or what the request itself is guilty of.
+
+    Callers ask it for these facts, never for its class or the scheme of its address.
+    """
 
     @property
     def device(self) -> Device:
         """The device as the cluster describes it."""
+
+    @property
+    def virtual(self) -> bool:
+        """Whether its clock is virtual: a description says what its work takes, and there are no processes and no links."""
+
+    @property
+    def virtual_stages(self) -> Mapping[tuple[str, int, int], VirtualStage]:
+        """Those that are loaded, by plan, stage and replica, for the client to compute; none where the clock is real."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether its agent and the stages outlive this connection."""
+
+    @property
+    def agent_socket(self) -> Path | None:
+        """The socket of its agent; None: that is on another machine, or there is no agent."""
+
+    @property
+    def near(self) -> str | None:
+        """The address of this machine that the way to the device begins at; None: it is not known, or there is no way to go."""
+
+    def forward(self, receive: Receive) -> AbstractContextManager[tuple[str, int]]:
+        """An address that programs on its machine can dial, until the context is left; ``receive`` gets each connection, here.
+
+        Raises:
+            DeviceError: its machine does not allow it.
+        """
+
+    def dial(self, host: str, port: int) -> Stream:
+        """A connection that its machine makes, for this process to use.
+
+        Raises:
+            DeviceError: its machine does not allow it, or nobody answers there; or OSError.
+        """
 
     def claim(self, purpose: str) -> None:
         """Have the device for oneself until this connection is closed; DeviceError says who has it already, and for what."""

@@ -71,7 +71,7 @@ def board(name: str) -> Board:
 def completed(device: Device) -> Device:
     """A device with what its description says where the cluster says nothing."""
     _, _, name = device.address.partition(":")
-    if device.scheme != "sim" or not name:
+    if not device.described or not name:
         return device
     if device.calibrated:
         found = files.read(name, Calibration)

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 
-from devices.connection import Connection
-from devices.local import LocalConnection
-from devices.ssh import SshConnection
+from devices import Connection, scheme_of
 
 __all__ = ["door"]
 
@@ -15,6 +13,6 @@ def door(receiver: Connection, callers: Iterable[Connection]) -> str | None:
     A device of this machine that another machine dials listens on the address that the way to that machine begins at,
     as a device over SSH does on the one where it ends; else nobody beyond this machine could dial it.
     """
-    if not isinstance(receiver, LocalConnection) or receiver.device.listen is not None:
+    if not scheme_of(receiver.device).here or receiver.device.listen is not None:
         return None
-    return next((near for caller in callers if isinstance(caller, SshConnection) and (near := caller.shell.near)), None)
+    return next((near for caller in callers if (near := caller.near)), None)

@@ -35,9 +35,13 @@ class LocalConnection(AgentConnection):
     """A connection that may have started the agent itself, and then ends it."""
 
     def __init__(self, device: Device, channel: Channel, folder: Path, process: subprocess.Popen[bytes] | None):
-        super().__init__(device, channel)
+        super().__init__(device, channel, stays=process is None)
         self.folder = folder
         self.process = process
+
+    @property
+    def agent_socket(self) -> Path | None:
+        return self.folder / "agent.sock"
 
     def close(self) -> None:
         super().close()

@@ -12,16 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
+from devices import forwarding
 from devices.connection import Connection
-from devices.ssh import SshConnection
 from edgekit.errors import DeviceError
 from edgekit.runtime.agent.control import Stream
-from edgekit.runtime.links.sockets import LOOPBACK, address_of, arrivals, hang_up
+from edgekit.runtime.links.sockets import hang_up
 
 __all__ = ["Relay", "open_relays"]
 
 PIECE_BYTES = 65536
-DIAL_S = 10.0
 
 
 class Relay(NamedTuple):
@@ -45,20 +44,8 @@ def open_relays(relays: Sequence[Relay]) -> Iterator[list[tuple[str, int]]]:
 
 
 def _open(relay: Relay, stack: ExitStack) -> tuple[str, int]:
-    if isinstance(relay.source, SshConnection):
-        shell = relay.source.shell
-        port = shell.listen(lambda near: _carry(near, relay))
-        stack.callback(shell.listen_no_more, port)
-        return LOOPBACK, port
-    listener = stack.enter_context(socket.create_server((LOOPBACK, 0)))
-    stack.callback(hang_up, listener)
-    threading.Thread(target=_accept, args=(listener, relay), name="relay", daemon=True).start()
-    return address_of(listener)
-
-
-def _accept(listener: socket.socket, relay: Relay) -> None:
-    for near in arrivals(listener):
-        _carry(near, relay)
+    forward = forwarding.forward if relay.source is None else relay.source.forward
+    return stack.enter_context(forward(lambda near: _carry(near, relay)))
 
 
 def _carry(near: Stream, relay: Relay) -> None:
@@ -68,13 +55,8 @@ def _carry(near: Stream, relay: Relay) -> None:
 
 def _join(near: Stream, relay: Relay) -> None:
     try:
-        far: Stream
-        if isinstance(relay.receiver, SshConnection):
-            far = relay.receiver.shell.dial(relay.host, relay.port)
-        else:
-            far = socket.create_connection((relay.host, relay.port), DIAL_S)
-            far.settimeout(None)
-            far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        dial = forwarding.dial if relay.receiver is None else relay.receiver.dial
+        far = dial(relay.host, relay.port)
     except (OSError, DeviceError):
         near.close()  # whoever dialled sees that nobody is there
         return

@@ -1,18 +1,23 @@
 """``sim:`` devices: outputs computed here with onnxruntime, times taken from a description, no process at all."""
 
 import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
+from devices.connection import VirtualStage
 from devices.descriptions import completed, described_s, description
+from devices.forwarding import Receive
 from edgekit import __version__
 from edgekit.calibration import Calibration
 from edgekit.device import Device, Roofline, Variant
 from edgekit.energy import Energy
 from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
+from edgekit.runtime.agent.control import Stream
 from edgekit.runtime.agent.store import digest_of
 from edgekit.runtime.engine.executor import Arrays, Executor, sample_inputs
 from edgekit.runtime.links.frames import Layout
@@ -69,6 +74,32 @@ class SimConnection:
     def device(self) -> Device:
         return self._device
 
+    @property
+    def virtual(self) -> bool:
+        return True
+
+    @property
+    def virtual_stages(self) -> Mapping[tuple[str, int, int], VirtualStage]:
+        return self.stages
+
+    @property
+    def stays(self) -> bool:
+        return False
+
+    @property
+    def agent_socket(self) -> Path | None:
+        return None
+
+    @property
+    def near(self) -> str | None:
+        return None
+
+    def forward(self, receive: Receive) -> AbstractContextManager[tuple[str, int]]:
+        self._no_links()
+
+    def dial(self, host: str, port: int) -> Stream:
+        self._no_links()
+
     def claim(self, purpose: str) -> None:
         """It is nobody else's in any case."""
 
@@ -106,7 +137,7 @@ class SimConnection:
         return Measured(seconds, seconds, 0, len(model), 0.0), b""
 
     def probe(self, request: Probe) -> Probed:
-        raise UsageError(f"{self.device.name} is simulated: its links are described in the cluster, not measured")
+        self._no_links()
 
     def run(self, request: Run) -> None:
         if (request.plan, request.stage, request.replica) not in self.stages:
@@ -133,6 +164,9 @@ class SimConnection:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _no_links(self) -> NoReturn:
+        raise UsageError(f"{self.device.name} is simulated: its links are described in the cluster, not measured")
 
     def _model(self, digest: str) -> bytes:
         if digest not in self._store:

@@ -7,9 +7,12 @@ Nothing listens on the network for control. Data sockets listen on the address t
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from devices.agent_connection import AgentConnection, greet
+from devices.forwarding import Receive
 from devices.login import login
 from devices.setup.agent_file import agent_file
 from devices.setup.paths import AGENT, PYTHON, UNIT
@@ -39,11 +42,26 @@ START = f"""systemctl --user start {Path(UNIT).name} 2>/dev/null || {PYTHON} {AG
 class SshConnection(AgentConnection):
     """A connection that tells the agent now and then that somebody is still there."""
 
-    def __init__(self, device: Device, shell: Shell, channel: Channel, address: str):
-        super().__init__(device, channel, address)
+    def __init__(self, device: Device, shell: Shell, channel: Channel, address: str, *, stays: bool):
+        super().__init__(device, channel, address, stays=stays)
         self.shell = shell
         self._closing = threading.Event()
         threading.Thread(target=self._keep_alive, name=f"alive {device.name}", daemon=True).start()
+
+    @property
+    def near(self) -> str | None:
+        return self.shell.near
+
+    @contextmanager
+    def forward(self, receive: Receive) -> Iterator[tuple[str, int]]:
+        port = self.shell.listen(receive)
+        try:
+            yield LOOPBACK, port
+        finally:
+            self.shell.listen_no_more(port)
+
+    def dial(self, host: str, port: int) -> Stream:
+        return self.shell.dial(host, port)
 
     def close(self) -> None:
         self._closing.set()
@@ -72,7 +90,7 @@ def connect(device: Device, home: Path | None = None) -> SshConnection:
         stream, address = _visit(shell) if home is None else _attach(shell)
         channel = Channel(stream, device.name)
         _require_same(shell, stream, channel)
-        return SshConnection(device, shell, channel, address)
+        return SshConnection(device, shell, channel, address, stays=home is not None)
     except BaseException:
         shell.close()
         raise

@@ -120,18 +120,23 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
         return self.host or self.name
 
     @property
+    def described(self) -> bool:
+        """Whether there is no machine, only a description of one: nothing can be measured there, and nothing stays."""
+        return self.scheme == "sim"
+
+    @property
     def emulated(self) -> bool:
         """Whether its figures come from a machine that only plays another one."""
-        return self.scheme == "sim" or self.speed < 1
+        return self.described or self.speed < 1
 
     @property
     def badge(self) -> Badge:
         """What its times are worth: those of a device that is only described are worth what its description is."""
-        if self.scheme != "sim":
+        if not self.described:
             return "measured"
         return "estimated" if self.calibrated else "spec"
 
     @property
     def calibrated(self) -> bool:
         """Whether its times come from a calibration, which its address names; a roofline in the cluster wins."""
-        return self.scheme == "sim" and self.roofline is None and self.address.endswith(".json")
+        return self.described and self.roofline is None and self.address.endswith(".json")

@@ -10,6 +10,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import NamedTuple
 
+from devices import scheme_of
 from edgekit.api.clusters import keep_survey, keep_tunings, read_cluster
 from edgekit.api.runs import Run, report
 from edgekit.api.surveys import take_survey
@@ -106,7 +107,7 @@ def _survey(path: Path, graph: Graph, tell: Tell) -> None:
     ends = permutations((*(device.name for device in cluster.devices), cluster.client), 2)
     links = [link for link in (cluster.link(*pair) for pair in ends) if link is not None]
     known = links and all(link.fixed or link.badge == "measured" or link.described for link in links)
-    if not known and any(device.scheme != "sim" for device in cluster.devices):
+    if not known and any(not device.described for device in cluster.devices):
         keep_survey(path, take_survey(read_cluster(path, surveyed=False), graph, tell=tell))
 
 
@@ -116,10 +117,10 @@ def _tune(path: Path, graph: Graph, model: Model, run: Run, tell: Tell) -> None:
     ``local:`` devices compute at the same time on the same cores: each gets its part of them.
     """
     cluster = read_cluster(path, graph)
-    beside = [device for device in cluster.devices if device.scheme == "local" and device.cores is None]
+    beside = [device for device in cluster.devices if scheme_of(device).here and device.cores is None]
     part = max((os.cpu_count() or 1) // max(len(beside), 1), 1)
     for device in cluster.devices:
-        if device.scheme == "sim" or device.variant != Variant():
+        if device.described or device.variant != Variant():
             continue
         most = part if device in beside else None
         if most == 1:

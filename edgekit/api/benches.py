@@ -71,7 +71,7 @@ def bench(
         graph, model = load(folder / "net.onnx", data=data)
         tell(f"connecting to {device.name}")
         connection = connect_all((device,), stack, purpose="a bench")[device.name]
-        tuning = tune_device(graph, model, connection, budget_s=budget_s, tell=tell) if device.scheme != "sim" else None
+        tuning = tune_device(graph, model, connection, budget_s=budget_s, tell=tell) if not device.described else None
         tell("profiling")
         variant = tuning.best if tuning else None
         return Bench(

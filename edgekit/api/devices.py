@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from msgspec import structs
 
-from devices import connect, inventory
+from devices import connect, inventory, scheme_of
 from devices.descriptions import Board, boards
 from devices.host_keys import fingerprint
 from devices.login import Ask, known, login, offered, trust
@@ -74,7 +74,7 @@ def add_device(device: Device, expected: str | None = None, confirm: Callable[[s
         UsageError: it has another fingerprint than expected, nobody is there to confirm it, or it was not confirmed.
         DeviceError: the device cannot be reached, offers another key than it used to, or does not let us in.
     """
-    if device.scheme != "ssh":
+    if not scheme_of(device).login:
         raise UsageError(f"expected an address such as ssh://pi@raspberrypi.local, got {device.address!r}; other devices need not be added")
     key = offered(device, ask)
     if expected is not None and fingerprint(key) != expected:

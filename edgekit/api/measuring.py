@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from devices import Connection
+from devices import Connection, scheme_of
 from edgekit.cluster import Cluster
 from edgekit.deploy.serve.connections import connect_all
 from edgekit.device import Device, Variant
@@ -143,7 +143,7 @@ class _Bench:
 
 def _machine(device: Device) -> str:
     """All ``local:`` devices are one machine, whatever they play."""
-    return "local:" if device.scheme == "local" else device.machine
+    return "local:" if scheme_of(device).here else device.machine
 
 
 def _unmeasured(front: Front, profiles: Known) -> Missing:

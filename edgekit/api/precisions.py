@@ -125,7 +125,7 @@ def _loss(accuracy: Accuracy, model: Model, made: bytes, frames: Frames) -> str:
 
 
 def _machines(cluster: Cluster | None) -> list[Machine]:
-    real = [device for device in cluster.devices if device.scheme != "sim"] if cluster else []
+    real = [device for device in cluster.devices if not device.described] if cluster else []
     if not real:
         return [msgspec.convert(probe(Here()), Machine)]
     with ExitStack() as stack:

@@ -8,7 +8,7 @@ from itertools import permutations
 
 from msgspec.structs import replace
 
-from devices import Connection, connect
+from devices import Connection, connect, scheme_of
 from edgekit.api.display import showing
 from edgekit.cluster import Cluster, Link
 from edgekit.deploy.serve.connections import connect_all
@@ -73,7 +73,7 @@ def take_survey(
         DeviceError: a device cannot be asked, or somebody else holds it.
     """
     began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    simulated = [device.name for device in cluster.devices if device.scheme == "sim"]
+    simulated = [device.name for device in cluster.devices if device.described]
     if len(simulated) == len(cluster.devices):
         return Survey(began)
     if simulated:
@@ -140,8 +140,8 @@ def _phases(cluster: Cluster, pairs: Sequence[Direction], thorough: bool, loaded
 def _real(cluster: Cluster, ends: Direction) -> bool:
     """Whether a link leaves its machine, as it is."""
     link = cluster.link(*ends)
-    schemes = [cluster.device(name).scheme for name in ends if name != cluster.client]
-    return link is not None and not link.shaped and any(scheme != "local" for scheme in schemes)
+    here = [scheme_of(cluster.device(name)).here for name in ends if name != cluster.client]
+    return link is not None and not link.shaped and not all(here)
 
 
 @contextmanager

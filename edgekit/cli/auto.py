@@ -41,5 +41,5 @@ def auto(
     print_front(done.front, run)
     print(done.front.choice(done.front.knee()))
     print(f"pictures: {' '.join(map(str, done.pictures))}")
-    verb = "verify" if any(device.scheme == "sim" for device in done.cluster.devices) else "deploy"
+    verb = "verify" if any(device.described for device in done.cluster.devices) else "deploy"
     print(f"next: edgekit {verb} {run.front} -g {run.graph} -c {cluster}")

@@ -32,7 +32,7 @@ def linked_cluster(path: Path, graph: "Graph", network: Path) -> "Cluster":
     found = read_cluster(path, graph)
     if found.links:
         return found
-    if all(device.scheme == "sim" for device in found.devices):
+    if all(device.described for device in found.devices):
         raise UsageError(f"{path}: sim: devices have only links that are described; add [[links]]")
     told = "no link is measured or described, so no device can be reached"
     raise UsageError(f"{path}: {told}; run: edgekit survey {network} -c {path}")

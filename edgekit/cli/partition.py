@@ -147,7 +147,7 @@ def partition(
         print(f"the plans that win elsewhere: {output.with_suffix('.sweep.png')}")
     print(front.choice(front.knee()))
     if network:
-        verb = "verify" if any(device.scheme == "sim" for device in work.cluster.devices) else "deploy"
+        verb = "verify" if any(device.described for device in work.cluster.devices) else "deploy"
         print(f"next: edgekit {verb} {output} -g {network} -c {cluster}{''.join(f' --twin {twin}' for twin in twins or ())}")
 
 

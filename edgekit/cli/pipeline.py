@@ -85,7 +85,7 @@ def deploy(
     graph, model = api.load(network, twins or (), data)
     there = linked_cluster(cluster, graph, network)
     home = api.home_of(there.name)
-    if any(device.scheme == "sim" for device in there.devices):
+    if any(device.described for device in there.devices):
         raise UsageError(f"sim: devices live within one command only; use: edgekit verify {plan} -g {network} -c {cluster}")
     chosen = _plan(plan, graph, there, profiles, pick)
     before = api.find_record(home).release if api.deployed(home) else None
@@ -217,7 +217,7 @@ def _recorded(pipeline: "Pipeline", client: "Streaming", trace: Path | None) -> 
     if trace is None:
         yield
         return
-    if any(pipeline.cluster.device(name).scheme == "sim" for name in pipeline.plan.devices):
+    if any(pipeline.cluster.device(name).described for name in pipeline.plan.devices):
         raise UsageError("sim: devices have a virtual clock, and nothing to record; edgekit verify -o keeps what it showed")
     recorder = api.Recorder(pipeline.plan, pipeline.release, pipeline.connections, (pipeline.cluster.client, client))
     try:

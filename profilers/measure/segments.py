@@ -65,7 +65,7 @@ def data_for(model: Model, graph: Graph, segment: Segment, connection: Connectio
     """
     drawn = (tensor.dtype for tensor in segment.inputs if not tensor.dtype.startswith("float"))
     indices = any(segment.start == 0 or dtype not in ("bool", "int8", "uint8") for dtype in drawn)
-    if connection.device.scheme == "sim" or not (indices or model.frames):
+    if connection.virtual or not (indices or model.frames):
         return ""
     (frame,) = frames(model, 1)
     return connection.put(packed(segment.inputs, reaching(model, graph, segment.start, frame)))

@@ -98,7 +98,7 @@ def tune_device(
         DeviceError: the device cannot be asked, or its conditions changed meanwhile.
     """
     device = connection.device
-    if device.scheme == "sim":
+    if connection.virtual:
         raise UsageError(f"{device.name} is described with one speed, whatever the settings; leave it out: -d with the other devices")
     facts = connection.facts()
     default = Setting(device.variant.on(graph.precision))

@@ -3,12 +3,15 @@
 A test module that has a fixture ``connection`` imports these functions: ``from tests.devices.contract import *``.
 """
 
+import threading
+
 import numpy as np
 import pytest
 
-from devices import Connection
-from edgekit.errors import DeviceError, EdgekitError, GraphError
+from devices import Connection, scheme_of
+from edgekit.errors import DeviceError, EdgekitError, GraphError, UsageError
 from edgekit.graph import Tensor
+from edgekit.runtime.agent.control import Stream
 from edgekit.runtime.agent.store import digest_of
 from edgekit.runtime.engine.executor import run_once, sample_inputs
 from edgekit.runtime.links.frames import Layout
@@ -17,8 +20,10 @@ from tests.runtime.bed import spec, written
 
 __all__ = [
     "test_a_closed_connection_may_be_closed_again",
+    "test_a_connection_tells_what_kind_of_device_it_reaches",
     "test_a_damaged_model_is_the_models_fault",
     "test_a_device_says_what_it_is",
+    "test_a_forwarded_port_leads_here_and_back",
     "test_a_loaded_stage_runs_and_is_told",
     "test_a_model_that_was_never_put_is_refused",
     "test_a_segment_is_timed",
@@ -30,6 +35,7 @@ __all__ = [
     "test_kernels_are_timed",
     "test_putting_twice_is_putting_once",
     "test_stages_are_stopped_by_their_plan",
+    "test_stages_on_a_virtual_clock_are_there_for_the_client",
     "test_the_answer_to_golden_inputs_is_that_of_onnxruntime",
 ]
 
@@ -60,6 +66,40 @@ def test_a_device_says_what_it_is(connection: Connection) -> None:
     assert facts.machine.cores >= 1
     assert facts.machine.memory_bytes is None or facts.machine.memory_bytes > 0
     assert connection.device.name == "bench"
+
+
+def test_a_connection_tells_what_kind_of_device_it_reaches(connection: Connection) -> None:
+    assert connection.virtual is connection.device.described
+    assert not connection.stays
+    here = scheme_of(connection.device).here
+    assert (connection.agent_socket is not None and connection.agent_socket.is_socket()) is here
+    assert connection.near is None or not here
+
+
+def test_a_forwarded_port_leads_here_and_back(connection: Connection) -> None:
+    def answer(caller: Stream) -> None:
+        caller.sendall(caller.recv(4)[::-1])
+        caller.close()
+
+    def receive(caller: Stream) -> None:
+        threading.Thread(target=answer, args=(caller,), daemon=True).start()
+
+    if connection.virtual:
+        with pytest.raises(UsageError, match="bench is simulated"), connection.forward(receive):
+            pass
+        with pytest.raises(UsageError, match="bench is simulated"):
+            connection.dial("127.0.0.1", 1)
+        return
+    with connection.forward(receive) as address:
+        far = connection.dial(*address)
+        far.sendall(b"abcd")
+        assert far.recv(4) == b"dcba"
+        far.close()
+
+
+def test_stages_on_a_virtual_clock_are_there_for_the_client(connection: Connection) -> None:
+    connection.load(stage(connection.put(MODEL)))
+    assert sorted(connection.virtual_stages) == ([("plan", 0, 0)] if connection.virtual else [])
 
 
 def test_its_clock_goes_on(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.sim import SimConnection, SimStage
+from devices.connection import Connection, VirtualStage
 from edgekit.cluster import Cluster, Link
 from edgekit.deploy.client.client import WINDOW, check_window
 from edgekit.deploy.client.sink import Result, too_late
@@ -58,8 +58,8 @@ class _Frame(NamedTuple):
 class VirtualClient:
     """Streams frames on a virtual clock; ``spans``, ``transfers`` and ``sent`` remember what the stages and links did, and when."""
 
-    def __init__(self, plan: Plan, graph: Graph, cluster: Cluster, sims: Mapping[str, SimConnection], digest: str):
-        self._plan, self._graph, self._cluster, self._sims, self._digest = plan, graph, cluster, sims, digest
+    def __init__(self, plan: Plan, graph: Graph, cluster: Cluster, devices: Mapping[str, Connection], digest: str):
+        self._plan, self._graph, self._cluster, self._devices, self._digest = plan, graph, cluster, devices, digest
         self._messages = plan.messages()
         self.spans: deque[tuple[int, str, int, float, float]] = deque(maxlen=HISTORY)
         self.transfers: dict[tuple[End, End, str, str], deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
@@ -163,8 +163,10 @@ class VirtualClient:
         devices = self._plan.stages[end].devices
         return devices[number % len(devices)]
 
-    def _stage(self, index: int, number: int) -> SimStage:
-        return self._sims[self._device(index, number)].stages[self._digest, index, number % len(self._plan.stages[index].devices)]
+    def _stage(self, index: int, number: int) -> VirtualStage:
+        return self._devices[self._device(index, number)].virtual_stages[
+            self._digest, index, number % len(self._plan.stages[index].devices)
+        ]
 
 
 def _sending_s(messages: Iterable[_Message], end: End) -> float:

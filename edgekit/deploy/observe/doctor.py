@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from itertools import permutations
 from typing import Literal, NamedTuple
 
-from devices import Connection, connect
+from devices import Connection, connect, scheme_of
 from devices.authority import ECHO, of_probes
 from devices.connection import Probe
 from devices.door import door
@@ -77,12 +77,12 @@ def _health(name: str, machine: Machine, clock: bool = True) -> Iterator[Finding
 
 
 def _device(device: Device, connections: dict[str, Connection], stack: ExitStack, ask: Ask | None) -> Iterator[Finding]:
-    if device.scheme == "sim":
+    if device.described:
         yield Finding(device.name, "reach", "skipped", "a sim: device, which is only described")
         return
     check = "login"
     try:
-        if device.scheme == "ssh":
+        if scheme_of(device).login:
             with login(device, ask) as shell:
                 yield Finding(device.name, check, "ok", device.address)
                 check = "facts"

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from devices import Connection, connect
-from devices.local import find
+from devices import Connection, agent_runs, connect, scheme_of
 from edgekit.deploy.observe.rates import StageRate, rates
 from edgekit.deploy.observe.stragglers import Slow, Slowing
 from edgekit.deploy.serve.deployment_record import Record, find_record
@@ -45,7 +44,7 @@ class Host(Struct, frozen=True):
         'http://127.0.0.1:9464/metrics, after: ssh -N -L 9464:127.0.0.1:9464 ssh://pi@raspi'
         """
         host, _, port = self.pages.rpartition(":")
-        if device.scheme != "ssh":
+        if not scheme_of(device).login:
             return f"http://{self.pages}/metrics"
         if host in ("127.0.0.1", "[::1]", "localhost"):
             return f"http://127.0.0.1:{port}/metrics, after: ssh -N -L {port}:{self.pages} {device.address}"
@@ -172,7 +171,7 @@ class Observer:
 
     def _connection(self, device: Device) -> Connection:
         if device.name not in self._connections:
-            if device.scheme == "local" and not find(device, self._home):
+            if agent_runs(device, self._home) is False:
                 raise DeviceError(f"{device.name}: its agent has gone")
             self._connections[device.name] = connect(device, self._home)
         return self._connections[device.name]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from devices.local import find
+from devices import agent_runs
 from edgekit.deploy.client.client import Client, Streaming
 from edgekit.deploy.serve.connections import connect_all
 from edgekit.deploy.serve.deployment_record import find_record, home_of, only_deployed
@@ -27,7 +27,7 @@ def attach(home: Path) -> Iterator[Pipeline]:
         DeviceError: it was, but an agent of it has gone.
     """
     kept = find_record(home)
-    gone = [device.name for device in kept.devices if device.scheme == "local" and not find(device, home)]
+    gone = [device.name for device in kept.devices if agent_runs(device, home) is False]
     if gone:
         raise DeviceError(f"the agent of {', '.join(gone)} has gone; run: edgekit stop -n {kept.cluster.name}, then edgekit deploy")
     with ExitStack() as stack:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from devices import agent_runs, scheme_of
 from devices.authority import Authority
-from devices.local import find
 from devices.owner import me
 from edgekit.cluster import Cluster
 from edgekit.deploy.observe.status import Observer
@@ -213,11 +213,11 @@ def _retire(kept: Record, home: Path) -> None:
 
 def _ended(left: Left, still: Collection[str], home: Path) -> bool:
     device = left.device
-    if device.scheme == "local" and not find(device, home):
+    if agent_runs(device, home) is False:
         return True
     try:
         _end_stages(device, left.release, home)
-        if device.scheme == "local" and device.name not in still:
+        if device.name not in still:
             _end_agents([device], home)
     except DeviceError:
         return False
@@ -229,10 +229,11 @@ def _clear(home: Path) -> None:
     begun, served = _readable(home / DEPLOYING), _readable(home / DEPLOYED)
     if begun is not None:
         for device in begun.devices:
-            if device.scheme != "local":
+            running = agent_runs(device, home)
+            if running is None:
                 with contextlib.suppress(DeviceError):  # the one that cannot be reached, usually
                     _end_stages(device, begun.release, home)
-            elif find(device, home):
+            elif running:
                 _end_stages(device, begun.release, home)
                 if served is None or device.name not in served.plan.devices:
                     _end_agents([device], home)
@@ -252,14 +253,14 @@ def end(home: Path) -> tuple[str, ...]:
     for path in (home / DEPLOYING, home / DEPLOYED):
         if (kept := _readable(path)) is not None:
             for each in kept.left:
-                if each.device.scheme != "local":
+                if not scheme_of(each.device).here:
                     _ended(each, (), home)  # of no use any more, and perhaps gone
             for device in kept.devices:
-                if device.scheme != "local":
+                if not scheme_of(device).here:
                     _end_stages(device, kept.release, home)
                     elsewhere.append(device.name)
     folders = sorted(folder for folder in home.iterdir() if folder.is_dir()) if home.is_dir() else []
-    running = [device for device in (Device(folder.name) for folder in folders) if find(device, home)]
+    running = [device for device in (Device(folder.name) for folder in folders) if agent_runs(device, home)]
     _end_agents(running, home)
     for folder in folders:
         (folder / "agent.sock").unlink(missing_ok=True)
@@ -284,13 +285,14 @@ def _end_stages(device: Device, release: str, home: Path) -> None:
 
 
 def _end_agents(devices: Iterable[Device], home: Path) -> None:
-    running = [device for device in devices if find(device, home)]
+    """End those that run on this machine; agents of others stay."""
+    running = [device for device in devices if agent_runs(device, home)]
     with ExitStack() as stack:
         for connection in connect_all(running, stack, home).values():
             connection.stop()
     until = time.monotonic() + END_S
     for device in running:
-        while find(device, home):
+        while agent_runs(device, home):
             if time.monotonic() > until:
                 raise DeviceError(f"the agent of {device.name} does not end; see {home / device.name / 'agent.log'}, then kill its process")
             time.sleep(0.01)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from devices.local import find
+from devices import agent_runs
 from edgekit.deploy.serve.connections import connect_all
 from edgekit.deploy.serve.deployment_record import Record, find_record
 from edgekit.deploy.serve.deployments import fall_back
@@ -91,11 +91,8 @@ class Coordinator(Following):
         reached: set[str] = set()
 
         def ask(device: Device) -> None:
-            if device.scheme == "local" and not find(device, self._home):
-                answers = device.name not in kept.plan.devices  # the agent of a spare one is started
-            else:
-                answers = _answers(device, self._home)
-            if answers:
+            gone = agent_runs(device, self._home) is False
+            if device.name not in kept.plan.devices if gone else _answers(device, self._home):  # the agent of a spare one is started
                 reached.add(device.name)
 
         asked = set(names)

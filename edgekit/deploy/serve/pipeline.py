@@ -12,13 +12,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from devices import Connection
+from devices import Connection, scheme_of
 from devices.authority import Authority
 from devices.door import door
-from devices.local import LocalConnection
 from devices.relay import Relay, open_relays
 from devices.shaper import Route, open_routes
-from devices.sim import SimConnection
 from edgekit.cluster import Cluster, Shape
 from edgekit.deploy.client.client import Client, Follow, Streaming
 from edgekit.deploy.client.client_links import Target
@@ -86,12 +84,16 @@ class Pipeline:
         """The name of the device behind one end of a message."""
         return self.cluster.client if end == CLIENT else self.plan.stages[end].devices[replica]
 
+    @property
+    def virtual(self) -> bool:
+        """Whether its devices are only described, so that its client has a virtual clock."""
+        return any(connection.virtual for connection in self.connections.values())
+
     @contextmanager
     def client(self) -> Iterator[Streaming]:
         """Open the pipeline's ends: a client that streams frames through it."""
-        sims = {name: c for name, c in self.connections.items() if isinstance(c, SimConnection)}
-        if sims:
-            yield VirtualClient(self.plan, self.graph, self.cluster, sims, self.release)
+        if self.virtual:
+            yield VirtualClient(self.plan, self.graph, self.cluster, self.connections, self.release)
             return
         with Client(self.target(), self.follow) as client:
             yield client
@@ -167,7 +169,7 @@ def bring(
     """As ``deploy``, with a release that has been prepared; ``admit`` may refuse the devices before anything is put there."""
     plan, cluster = release.plan, release.cluster
     if home is not None:
-        check_home(home, [name for name in plan.devices if cluster.device(name).scheme == "local"])
+        check_home(home, [name for name in plan.devices if scheme_of(cluster.device(name)).here])
     with ExitStack() as stack:
         tell("connecting")
         connections = connect_all(map(cluster.device, plan.devices), stack, home, "a deployment")
@@ -238,7 +240,7 @@ def _in_steps(release: Release) -> Iterator[Scale]:
 @contextmanager
 def _link(pipeline: Pipeline, parts: Sequence[Part], home: Path | None) -> Iterator[None]:
     """Make every link of the plan, through a shaper where the cluster asks for one."""
-    if any(isinstance(connection, SimConnection) for connection in pipeline.connections.values()):
+    if pipeline.virtual:
         for spec, _ in parts:
             pipeline.connections[spec.device].run(Run(spec.plan, spec.stage, spec.replica, ()))
         yield
@@ -249,7 +251,7 @@ def _link(pipeline: Pipeline, parts: Sequence[Part], home: Path | None) -> Itera
     if relays and home is not None:
         names = ", ".join(f"{pipeline.device(*edge[:2])} → {pipeline.device(*edge[2:])}" for edge in relays)
         raise UsageError(f"{names} would be relayed by this process, and so cannot stay; use edgekit run or verify with the plan")
-    shaping = open_routes(list(routes.values()), _lifeline(pipeline) if home else None)
+    shaping = open_routes(list(routes.values()), _lifeline(pipeline))
     with shaping as shaped, open_relays(list(relays.values())) as relayed:
         listens = {key: (loaded.host, loaded.port) for key, loaded in pipeline.loaded.items()}
         for edge in edges:
@@ -320,8 +322,9 @@ def _callers(pipeline: Pipeline, spec: StageSpec) -> Iterator[Connection]:
 
 
 def _lifeline(pipeline: Pipeline) -> tuple[Path, str] | None:
-    agents = (c.folder / "agent.sock" for c in pipeline.connections.values() if isinstance(c, LocalConnection))
-    return next(((agent, pipeline.release) for agent in agents), None)
+    """Whom the proxies of a pipeline that stays follow to their end; None: they end with this process."""
+    staying = (connection for connection in pipeline.connections.values() if connection.stays)
+    return next(((agent, pipeline.release) for each in staying if (agent := each.agent_socket) is not None), None)
 
 
 def _check(pipeline: Pipeline, release: Release, worst_stage: float) -> Equality:

@@ -33,7 +33,7 @@ def check(plan: Plan, graph: Graph, cluster: Cluster) -> None:
         PlanError: unknown devices, sim: devices among real ones, a stage that no frame reaches, or two devices that
             have to talk and have no link.
     """
-    if len({cluster.device(name).scheme == "sim" for name in plan.devices}) > 1:
+    if len({cluster.device(name).described for name in plan.devices}) > 1:
         raise PlanError("the plan mixes sim: devices with real ones, whose clocks cannot be joined; use one kind")
     if not graph.cuts[0].tensors:
         raise PlanError(f"{graph.name} reads no input, so no frame can be sent through it; compute its outputs once instead")

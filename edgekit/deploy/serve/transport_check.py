@@ -5,7 +5,6 @@ from itertools import permutations
 from typing import get_args
 
 from devices import Connection
-from devices.sim import SimConnection
 from edgekit.cluster import Cluster
 from edgekit.errors import DeviceError, UsageError
 from edgekit.runtime.links.transport_packages import NEEDS, OPEN, available, missing
@@ -29,7 +28,7 @@ def require_transport(transport: Transport, connections: Mapping[str, Connection
         return
     if transport in OPEN:
         _require_open(transport, connections, cluster, secure)
-    if simulated := [name for name, each in connections.items() if isinstance(each, SimConnection)]:
+    if simulated := [name for name, each in connections.items() if each.virtual]:
         raise UsageError(f"{', '.join(simulated)}: simulated, and so without links that {transport} could carry; leave out --transport")
     what = " and ".join(packages.values())
     if transport not in available():

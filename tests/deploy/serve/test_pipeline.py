@@ -132,7 +132,7 @@ class Wrong:
 
 @pytest.fixture
 def wrong_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(devices.SCHEMES, "wrong", lambda device, home: Wrong(connect_local(device, home)))
+    monkeypatch.setitem(devices.SCHEMES, "wrong", devices.Scheme(lambda device, home: Wrong(connect_local(device, home))))
 
 
 def test_a_device_that_computes_something_else_is_named(wrong_scheme: None) -> None:
@@ -172,7 +172,7 @@ def test_when_one_device_does_not_start_the_others_are_closed(own_temp: Path, mo
         opened.append(connect_local(device, home))
         return opened[-1]
 
-    monkeypatch.setitem(devices.SCHEMES, "local", connect)
+    monkeypatch.setitem(devices.SCHEMES, "local", devices.Scheme(connect, find))
     with pytest.raises(DeviceError, match="b: its agent did not start"), ExitStack() as stack:
         connect_all([Device("a"), Device("b"), Device("c")], stack)
     assert len(opened) == 2 and all(connection.process.returncode is not None for connection in opened)
