@@ -28,7 +28,7 @@ from edgekit.cluster import Shape
 from edgekit.runtime.engine.executor import Executor, sample_inputs
 from edgekit.runtime.links.frames import Layout
 from edgekit.runtime.origin import environment
-from edgekit.runtime.verbs import StageSpec
+from edgekit.runtime.verbs import REAL, StageSpec
 from edgekit.stages.parts import Part
 
 _LENGTH = struct.Struct(">Q")
@@ -57,7 +57,7 @@ def send(sock: socket.socket, arrays: Mapping[str, np.ndarray] | None) -> None:
 
 def serve(folder: Path) -> None:
     spec = msgspec.json.decode((folder / "spec.json").read_bytes(), type=StageSpec)
-    executor = Executor(folder / spec.model, spec.inputs, spec.outputs, spec.variant, spec.speed)
+    executor = Executor(folder / spec.model, spec.inputs, spec.outputs, spec.variant, (spec.emulation or REAL).speed)
     made = Layout(spec.outputs).views(Layout(spec.outputs).allocate())
     executor.warm_up(sample_inputs(spec.inputs), made)
     with socket.create_server(("127.0.0.1", 0)) as listener:

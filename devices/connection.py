@@ -11,6 +11,8 @@ from edgekit.device import Device
 from edgekit.graph import Tensor
 from edgekit.runtime.agent.control import Stream
 from edgekit.runtime.verbs import (
+    REAL,
+    Emulation,
     FactsReply,
     KernelTime,
     Loaded,
@@ -28,7 +30,9 @@ from edgekit.runtime.verbs import (
 )
 
 __all__ = [
+    "REAL",
     "Connection",
+    "Emulation",
     "FactsReply",
     "KernelTime",
     "Measure",

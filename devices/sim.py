@@ -22,6 +22,8 @@ from edgekit.runtime.agent.store import digest_of
 from edgekit.runtime.engine.executor import Arrays, Executor, sample_inputs
 from edgekit.runtime.links.frames import Layout
 from edgekit.runtime.verbs import (
+    REAL,
+    Emulation,
     FactsReply,
     KernelTime,
     Loaded,
@@ -33,7 +35,6 @@ from edgekit.runtime.verbs import (
     Run,
     StageSpec,
     StageStatus,
-    Work,
 )
 
 __all__ = ["SimConnection", "SimStage", "connect"]
@@ -119,7 +120,7 @@ class SimConnection:
 
     def load(self, spec: StageSpec, golden: bytes = b"") -> tuple[Loaded, bytes]:
         model = self._model(spec.model)
-        stage = SimStage(spec, model, sum(self._seconds(spec.works, spec.variant)))
+        stage = SimStage(spec, model, sum(self._seconds(spec.emulation, spec.variant)))
         held = len(model) + Layout(spec.inputs).nbytes + Layout(spec.outputs).nbytes
         outputs = stage.golden(Layout(spec.inputs).unpack(golden) if golden else sample_inputs(spec.inputs))
         self.stages[spec.plan, spec.stage, spec.replica] = stage
@@ -130,10 +131,10 @@ class SimConnection:
         if request.mode == "energy":
             return Measured((), (), 0, len(model), 0.0, energy=Energy(reason="it is only described")), b""
         if request.mode == "kernels":
-            each = enumerate(self._seconds(request.works, request.variant))
+            each = enumerate(self._seconds(request.emulation, request.variant))
             kernels = tuple(KernelTime(f"unit {i}", "unit", seconds) for i, seconds in each)
             return Measured((), (), 0, len(model), 0.0, kernels), b""
-        seconds = (sum(self._seconds(request.works, request.variant)),) * request.least
+        seconds = (sum(self._seconds(request.emulation, request.variant)),) * request.least
         return Measured(seconds, seconds, 0, len(model), 0.0), b""
 
     def probe(self, request: Probe) -> Probed:
@@ -173,10 +174,10 @@ class SimConnection:
             raise DeviceError(f"{self.device.name}: the model {digest[:12]} is not in the store; put it first")
         return self._store[digest]
 
-    def _seconds(self, works: tuple[Work, ...], variant: Variant) -> tuple[float, ...]:
+    def _seconds(self, emulation: Emulation | None, variant: Variant) -> tuple[float, ...]:
         if isinstance(self._described, Calibration):
             self._described.require(variant)
-        return described_s(works, self._described, variant)
+        return described_s((emulation or REAL).works, self._described, variant)
 
 
 def connect(device: Device, home: Path | None = None) -> SimConnection:

@@ -17,9 +17,11 @@ from edgekit.runtime.links.tls import Keys
 from edgekit.runtime.stage.status_records import Heat, StageStatus, TransferTime
 
 __all__ = [
+    "REAL",
     "Alive",
     "Claim",
     "Done",
+    "Emulation",
     "End",
     "Endpoint",
     "Facts",
@@ -84,6 +86,22 @@ def coding_works(ends: Iterable[Written]) -> tuple[Work, ...]:
     return tuple(Work(0, nbytes, parts=(Part("elementwise", 0, nbytes),)) for nbytes in moved)
 
 
+class Emulation(Struct, frozen=True):
+    """What makes the times of a device others than its machine takes just then; None where they are as they come.
+
+    ``works``: of the units, from which a described device computes its times. ``speed``: the share of its speed that a machine plays
+    with. ``compared``: other work, that is always the same, is done in between, to tell how fast the machine is just then.
+    """
+
+    works: tuple[Work, ...] = ()
+    speed: float = 1.0
+    compared: bool = False
+
+
+REAL = Emulation()
+"""Of a machine that plays no other."""
+
+
 class Port(Struct, frozen=True):
     """One neighbour of a stage: which end, served by how many replicas, the tensors of its message, and what certificates call them."""
 
@@ -93,7 +111,7 @@ class Port(Struct, frozen=True):
     names: tuple[Name, ...] = ()
 
 
-class StageSpec(Struct, frozen=True):
+class StageSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """All that a stage process needs to know of its part in a plan.
 
     ``model`` is a digest in the agent's store. ``port``: where it has to listen, to be found where it was; 0: anywhere.
@@ -113,10 +131,9 @@ class StageSpec(Struct, frozen=True):
     receivers: tuple[Port, ...]
     variant: Variant = Variant()
     cores: tuple[int, ...] | None = None
-    speed: float = 1.0
+    emulation: Emulation | None = None
     listen: str | None = None
     port: Count = 0
-    works: tuple[Work, ...] = ()
     owner: str = ""
     keys: Keys | None = None
     transport: Transport = "socket"
@@ -201,12 +218,11 @@ class Loaded(Struct, frozen=True, tag="loaded"):
     build_s: Seconds = 0.0
 
 
-class Measure(Struct, frozen=True, tag="measure"):
+class Measure(Struct, frozen=True, forbid_unknown_fields=True, tag="measure"):
     """Time a model in a stage process of its own, as one segment or kernel by kernel; or see what it takes of the device's energy.
 
     ``rate_per_s``: how often a frame comes in, as in a stream; None: one as soon as the one before is done.
     ``rests``: how many more runs follow, each after a pause, as far as the budget goes once more.
-    ``compared``: whether other work, that is always the same, is done in between, to tell how fast the machine is just then.
     ``data``: a digest in the agent's store of the inputs to run on, in their layout; empty: the device makes some up.
     """
 
@@ -216,13 +232,11 @@ class Measure(Struct, frozen=True, tag="measure"):
     mode: Literal["segment", "kernels", "energy"]
     variant: Variant = Variant()
     cores: tuple[int, ...] | None = None
-    speed: float = 1.0
+    emulation: Emulation | None = None
     budget_s: Seconds = 1.0
     least: Annotated[int, Meta(ge=2)] = 10
-    works: tuple[Work, ...] = ()
     rate_per_s: Rate | None = None
     rests: Count = 0
-    compared: bool = False
     data: str = ""
 
 

@@ -9,7 +9,7 @@ from edgekit.onnxio import Model, coded, cut
 from edgekit.plan import CLIENT, Plan, Transfer, wired
 from edgekit.runtime.agent.store import digest_of
 from edgekit.runtime.links.tls import named
-from edgekit.runtime.verbs import End, Port, StageSpec, coding_works, works
+from edgekit.runtime.verbs import Emulation, End, Port, StageSpec, coding_works, works
 
 __all__ = ["Part", "client_ports", "part"]
 
@@ -31,6 +31,7 @@ def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, ow
             held = (each for twin in graph.twins if twin.precision == stage.variant.precision for each in twin.held)
             stage_model = coded(stage_model, inputs, outputs, plan.ranges, held)
         sources, receivers = _ports(plan, graph, cluster, index)
+        unit_works = works(graph, stage.start, stage.stop)
         for replica, device in enumerate(map(cluster.device, stage.devices)):
             spec = StageSpec(
                 plan=name,
@@ -45,9 +46,8 @@ def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, ow
                 receivers=receivers,
                 variant=stage.variant,
                 cores=device.cores,
-                speed=device.speed,
+                emulation=Emulation((*unit_works, *coding_works((*inputs, *outputs))), device.speed) if device.emulated else None,
                 listen=device.listen,
-                works=(*works(graph, stage.start, stage.stop), *coding_works((*inputs, *outputs))),
                 owner=owner,
             )
             parts.append(Part(spec, stage_model))

@@ -59,12 +59,13 @@ class _Bench:
     def _seconds(self, reads: Codec, writes: Codec) -> float:
         inputs: list[Written] = [(self._segment.inputs[0], reads)]
         outputs: list[Written] = [(self._segment.outputs[0], writes)]
+        played = self._request.emulation
         request = msgspec.structs.replace(
             self._request,
             model=self._connection.put(coded(self._model, inputs, outputs, [_range(tensor) for tensor, _ in (*inputs, *outputs)])),
             inputs=_travels(inputs),
             outputs=_travels(outputs),
-            works=(*self._request.works, *coding_works((*inputs, *outputs))),
+            emulation=played and msgspec.structs.replace(played, works=(*played.works, *coding_works((*inputs, *outputs)))),
         )
         return statistics.median(calm.measured(self._connection, request).samples_s)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 import numpy as np
 
-from devices.connection import Connection, Measure, Measured, packed, works
+from devices.connection import Connection, Emulation, Measure, Measured, packed, works
 from edgekit.device import Variant
 from edgekit.graph import Graph, Segment
 from edgekit.onnxio import Model, cut, frames, reaching
@@ -50,9 +50,8 @@ def request_for(
         "segment",
         variant=variant,
         cores=device.cores,
-        speed=device.speed,
+        emulation=Emulation(works(graph, segment.start, segment.stop), device.speed) if device.emulated else None,
         budget_s=budget_s,
-        works=works(graph, segment.start, segment.stop),
         rate_per_s=rate_per_s,
         data=data,
     )

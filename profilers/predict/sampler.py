@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import numpy as np
 
-from devices.connection import Connection, Measure, Measured
+from devices.connection import REAL, Connection, Emulation, Measure, Measured
 from edgekit.conditions import changes
 from edgekit.device import Variant
 from edgekit.errors import DeviceError
@@ -110,7 +110,8 @@ def sample_network(
     whole = graph.segment(0, len(graph.units))
     digest = connection.put(cut(model, graph, 0, len(graph.units)))
     request = request_for(graph, whole, digest, connection, variant, each_s)
-    request = msgspec.structs.replace(request, compared=variant.of_processor and request.speed == 1)
+    if variant.of_processor and request.emulation is None:
+        request = msgspec.structs.replace(request, emulation=Emulation(compared=True))
     measured, _ = connection.measure(request)
     p10, p50 = (float(value) / measured.slowness for value in np.percentile(measured.samples_s, (10, 50)))
     cpu = float(np.percentile(measured.cpu_s, 10)) / measured.slowness if measured.cpu_s else p10
@@ -123,7 +124,7 @@ def sample_network(
 def _kernels(graph: Graph, model: Model, connection: Connection, request: Measure) -> tuple[Timed, float]:
     """Its kernels and what was fused, none where they cannot be mapped whole; and the seconds of a run with the profiler on."""
     measured, optimized = connection.measure(msgspec.structs.replace(request, mode="kernels"))
-    quick = measured.slowness * request.speed  # a device that is played runs its kernels at full speed
+    quick = measured.slowness * (request.emulation or REAL).speed  # a device that is played runs its kernels at full speed
     profiled_s = float(np.percentile(measured.samples_s, 10)) / quick if measured.samples_s else 0.0
     times = tuple(msgspec.structs.replace(time, seconds=time.seconds / quick) for time in measured.kernels)
     if not optimized and len(times) == len(graph.units):

@@ -151,3 +151,16 @@ def test_what_is_kept_of_releases_is_no_more_than_needed(home: Path) -> None:
     assert kept == {"models", *releases[-4:]}
     api.end(home)
     assert not (home / ".releases").exists()
+
+
+def test_what_another_edgekit_kept_is_not_brought_back_and_is_replaced(home: Path) -> None:
+    first, second = stay(home, plan(1)), stay(home, plan(2))
+    for release in (first, second):
+        path = home / ".releases" / release / "release.json"
+        path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
+    with pytest.raises(UsageError, match="was kept by another edgekit .* got 1; .*; deploy its plan instead"):
+        api.roll_back(home)
+    assert serving(home)[0] == second
+    third = stay(home, plan(2))
+    assert third != second and serving(home)[0] == third
+    assert {path.name for path in (home / ".releases").iterdir()} == {"models", third}

@@ -15,7 +15,7 @@ from edgekit.runtime.agent.control import Stream
 from edgekit.runtime.agent.store import digest_of
 from edgekit.runtime.engine.executor import run_once, sample_inputs
 from edgekit.runtime.links.frames import Layout
-from edgekit.runtime.verbs import Measure, Run, StageSpec, Work
+from edgekit.runtime.verbs import Emulation, Measure, Run, StageSpec, Work
 from tests.runtime.bed import spec, written
 
 __all__ = [
@@ -49,11 +49,11 @@ WORKS = (Work(macs=27_648, nbytes=2_000), Work(macs=0, nbytes=2_048))
 
 def stage(digest: str, plan: str = "plan", index: int = 0) -> StageSpec:
     made = spec(digest, INPUTS, OUTPUTS, index, index)
-    return StageSpec(**{name: getattr(made, name) for name in made.__struct_fields__} | {"plan": plan, "works": WORKS})
+    return StageSpec(**{name: getattr(made, name) for name in made.__struct_fields__} | {"plan": plan, "emulation": Emulation(WORKS)})
 
 
 def measurement(digest: str, mode: str) -> Measure:
-    return Measure(digest, INPUTS, OUTPUTS, mode, budget_s=0.0, least=6, works=WORKS)  # type: ignore[arg-type]
+    return Measure(digest, INPUTS, OUTPUTS, mode, budget_s=0.0, least=6, emulation=Emulation(WORKS))  # type: ignore[arg-type]
 
 
 def told(connection: Connection) -> list[tuple[str, str, int]]:

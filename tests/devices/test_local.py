@@ -14,7 +14,7 @@ from edgekit.device import Device
 from edgekit.errors import DeviceError, UsageError
 from edgekit.graph import Tensor
 from edgekit.runtime.agent.store import digest_of
-from edgekit.runtime.verbs import Measure
+from edgekit.runtime.verbs import Emulation, Measure
 from tests.runtime.bed import DOUBLE, eventually, marked, spec, written
 
 BENCH = Device("bench")
@@ -27,7 +27,8 @@ def slowness(speed: float) -> float:
     """How much longer than its processor time a run takes, both at their best."""
     with connect(BENCH) as connection:
         digest = connection.put(written(HEAVY))
-        measured, _ = connection.measure(Measure(digest, MATRIX, PRODUCT, "segment", speed=speed, budget_s=0.0, least=60))
+        played = Emulation(speed=speed)
+        measured, _ = connection.measure(Measure(digest, MATRIX, PRODUCT, "segment", emulation=played, budget_s=0.0, least=60))
     return min(measured.samples_s) / min(measured.cpu_s)
 
 
@@ -39,10 +40,9 @@ def test_a_slower_device_takes_its_share_longer(speed: float) -> None:
 def test_the_processor_time_of_a_run_does_not_depend_on_the_speed() -> None:
     with connect(BENCH) as connection:
         digest = connection.put(written(HEAVY))
-        cpu = [
-            statistics.median(connection.measure(Measure(digest, MATRIX, PRODUCT, "segment", speed=s, budget_s=0.0, least=40))[0].cpu_s)
-            for s in (1.0, 0.5)
-        ]
+        request = Measure(digest, MATRIX, PRODUCT, "segment", budget_s=0.0, least=40)
+        requests = [msgspec.structs.replace(request, emulation=Emulation(speed=speed)) for speed in (1.0, 0.5)]
+        cpu = [statistics.median(connection.measure(each)[0].cpu_s) for each in requests]
     assert 0.3 < cpu[0] / cpu[1] < 3
 
 
@@ -59,7 +59,7 @@ def test_how_fast_the_machine_is_meanwhile_is_told_where_it_is_asked_for() -> No
     with connect(BENCH) as connection:
         request = Measure(connection.put(written(HEAVY)), MATRIX, PRODUCT, "segment", budget_s=0.1)
         silent, _ = connection.measure(request)
-        compared, _ = connection.measure(msgspec.structs.replace(request, compared=True))
+        compared, _ = connection.measure(msgspec.structs.replace(request, emulation=Emulation(compared=True)))
     assert silent.slowness == 1.0
     assert 0.2 < compared.slowness < 5 and compared.slowness != 1.0
 

@@ -8,7 +8,7 @@ from edgekit.device import Device, Roofline
 from edgekit.errors import UsageError
 from edgekit.runtime.engine.executor import sample_inputs
 from edgekit.runtime.links.frames import Layout
-from edgekit.runtime.verbs import Measure, Probe, Work
+from edgekit.runtime.verbs import Emulation, Measure, Probe, Work
 from tests.devices.contract import INPUTS, MODEL, OUTPUTS, stage
 
 SLOW = Roofline(macs_per_s=1e6, memory_bytes_per_s=1e6, overhead_s=0.5)
@@ -25,13 +25,13 @@ def test_a_unit_takes_what_its_description_says() -> None:
 
 def test_a_segment_takes_the_sum_of_its_units_every_time() -> None:
     with connect(DEVICE) as sim:
-        measured, _ = sim.measure(Measure(sim.put(MODEL), INPUTS, OUTPUTS, "segment", least=3, works=WORKS))
+        measured, _ = sim.measure(Measure(sim.put(MODEL), INPUTS, OUTPUTS, "segment", least=3, emulation=Emulation(WORKS)))
     assert measured.samples_s == measured.cpu_s == (6.5, 6.5, 6.5)
 
 
 def test_each_unit_is_a_kernel() -> None:
     with connect(DEVICE) as sim:
-        measured, optimised = sim.measure(Measure(sim.put(MODEL), INPUTS, OUTPUTS, "kernels", works=WORKS))
+        measured, optimised = sim.measure(Measure(sim.put(MODEL), INPUTS, OUTPUTS, "kernels", emulation=Emulation(WORKS)))
     assert tuple(kernel.seconds for kernel in measured.kernels) == SECONDS
     assert optimised == b""
 

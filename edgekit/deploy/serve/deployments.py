@@ -162,7 +162,11 @@ def _unchanged(plan: Plan, graph: Graph, cluster: Cluster, home: Path, carried: 
     served = find_record(home)
     if (served.plan, served.cluster, served.graph.digest, (served.secure, served.transport)) != (plan, cluster, graph.digest, carried):
         return None
-    if {frozenset(each.without): each.plan for each in kept_fallbacks(served.release, home)} != fallbacks:
+    try:
+        kept = {frozenset(each.without): each.plan for each in kept_fallbacks(served.release, home)}
+    except UsageError:  # another edgekit kept it
+        return None
+    if kept != fallbacks:
         return None
     pipeline = restored(served, {}, home)
     if pipeline.authority is not None and pipeline.authority.due:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgekit.cluster import Cluster
 from edgekit.deploy.serve.golden_frames import Golden, golden_frames
 from edgekit.device import Variant
-from edgekit.errors import UsageError
+from edgekit.errors import FormatError, UsageError
 from edgekit.files import encode, read, write, write_bytes
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
@@ -84,7 +84,7 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     specs: tuple[StageSpec, ...]
     fallbacks: tuple[Fallback, ...] = ()
     scales: tuple[tuple[Scale, ...], ...] = ()
-    version: int = 1
+    version: int = 2
 
 
 def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, owner: str = "") -> Release:
@@ -180,17 +180,25 @@ def _kept(name: str, home: Path) -> _Kept:
     path = home / FOLDER / name / "release.json"
     if not path.is_file():
         raise UsageError(f"release {name[:12]} is not kept under {home} any more; deploy its plan instead")
-    return read(path, _Kept)
+    try:
+        return read(path, _Kept)
+    except FormatError as error:
+        raise UsageError(f"release {name[:12]} was kept by another edgekit ({error}); deploy its plan instead") from error
 
 
 def keep_only(names: Collection[str], home: Path) -> None:
-    """Remove all other releases but their fallbacks, and the models that only they used."""
+    """Remove all other releases but their fallbacks, and the models that only they used; also those that another edgekit kept."""
     folder = home / FOLDER
-    kept = {path.parent.name: read(path, _Kept) for path in folder.glob("*/release.json")}
-    spare = {each.release for name in names if name in kept for each in kept[name].fallbacks}
+    kept: dict[str, _Kept | None] = {}
+    for path in folder.glob("*/release.json"):
+        try:
+            kept[path.parent.name] = _kept(path.parent.name, home)
+        except UsageError:
+            kept[path.parent.name] = None
+    spare = {each.release for name in names if (release := kept.get(name)) for each in release.fallbacks}
     used = set()
     for name, release in kept.items():
-        if name in names or name in spare:
+        if release is not None and (name in names or name in spare):
             used |= {spec.model for spec in release.specs}
         else:
             shutil.rmtree(folder / name)

@@ -24,7 +24,7 @@ from edgekit.runtime.machine.sources import Here
 from edgekit.runtime.machine.stolen_time import Stolen
 from edgekit.runtime.power import energy_use
 from edgekit.runtime.stage.process_memory import Watch, peak_bytes
-from edgekit.runtime.verbs import KernelTime, Measure, Measured
+from edgekit.runtime.verbs import REAL, KernelTime, Measure, Measured
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -42,7 +42,7 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
     executor, inputs, outputs = _warm(request, model, watch.loaded)
     samples: list[float] = []
     cpu: list[float] = []
-    compared = _Compared(request.compared)
+    compared = _Compared((request.emulation or REAL).compared)
     due = time.perf_counter()
     end = due + request.budget_s
     interval_s = 1 / request.rate_per_s if request.rate_per_s else 0.0
@@ -118,7 +118,7 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
         session, saved = _profiled(model, request.variant, folder)
         load_s = time.perf_counter() - begin
         inputs = _inputs(request, model)
-        compared = _Compared(request.compared)
+        compared = _Compared((request.emulation or REAL).compared)
         end = time.perf_counter() + request.budget_s
         walls: list[float] = []
         while len(walls) < request.least + WARM_UP or time.perf_counter() < end:
@@ -159,7 +159,7 @@ def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
 
 def _warm(request: Measure, model: Path, loaded: Callable[[], None] = lambda: None) -> tuple[Executor, Arrays, Arrays]:
     """A model that has run a few times, with inputs and room for its outputs; ``loaded`` is told before them."""
-    executor = Executor(model, request.inputs, request.outputs, request.variant, request.speed)
+    executor = Executor(model, request.inputs, request.outputs, request.variant, (request.emulation or REAL).speed)
     loaded()
     inputs = _inputs(request, model)
     outputs = Layout(request.outputs).views(Layout(request.outputs).allocate())

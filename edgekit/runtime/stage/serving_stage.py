@@ -30,7 +30,7 @@ from edgekit.runtime.stage.counters import Tally
 from edgekit.runtime.stage.service import Service
 from edgekit.runtime.stage.stage_status import told
 from edgekit.runtime.stage.watchdog import watch
-from edgekit.runtime.verbs import End, Endpoint, Logs, StageSpec, StageStatus, end_name
+from edgekit.runtime.verbs import REAL, End, Endpoint, Logs, StageSpec, StageStatus, end_name
 
 __all__ = ["ServingStage"]
 
@@ -48,7 +48,7 @@ class ServingStage:
     def __init__(self, spec: StageSpec, model: Path):
         self.spec = spec
         self._guard = Guard(spec.keys) if spec.keys else None
-        self.executor = Executor(model, spec.inputs, spec.outputs, spec.variant, spec.speed)
+        self.executor = Executor(model, spec.inputs, spec.outputs, spec.variant, (spec.emulation or REAL).speed)
         self._scratch = Layout(spec.outputs).views(Layout(spec.outputs).allocate())
         self._tally = Tally()
         self._service: Service | None = None
@@ -98,7 +98,7 @@ class ServingStage:
             raise
         self._service = service
         threading.Thread(target=self._serve, args=(service, receivers), name="stage", daemon=True).start()
-        watch(self.spec.name, self._tally, self.executor.first_s / self.spec.speed)
+        watch(self.spec.name, self._tally, self.executor.first_s / (self.spec.emulation or REAL).speed)
 
     def status(self, asked: Logs) -> StageStatus:
         """How it is doing, with its latest frames."""

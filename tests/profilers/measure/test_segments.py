@@ -29,8 +29,9 @@ def test_a_request_holds_what_the_stage_process_will_be_told() -> None:
     with connect(Device("a", "sim:", cores=(1,), speed=0.5, roofline=SIM.roofline)) as connection:
         request = request_for(NET.graph, NET.graph.segment(1, 3), "digest", connection, Variant(threads=2), 0.5)
     assert ([tensor.name for tensor in request.inputs], [tensor.name for tensor in request.outputs]) == (["b"], ["g"])
-    assert (request.variant.threads, request.cores, request.speed, request.budget_s) == (2, (1,), 0.5, 0.5)
-    assert [work.macs for work in request.works] == [NET.graph.segment(unit, unit + 1).macs for unit in (1, 2)]
+    assert request.emulation is not None
+    assert (request.variant.threads, request.cores, request.emulation.speed, request.budget_s) == (2, (1,), 0.5, 0.5)
+    assert [work.macs for work in request.emulation.works] == [NET.graph.segment(unit, unit + 1).macs for unit in (1, 2)]
 
 
 def test_on_a_described_device_segments_add_up_to_the_whole() -> None:

@@ -134,8 +134,10 @@ def test_what_is_written_down_is_read_again_and_rubbish_is_forgotten(tmp_path: P
     for stage in (*stages, stages[0]):
         keep(folder, stage)
     (folder / "rubbish.json").write_text("{")
+    first = next(folder.glob("plan-0-*.json")).read_bytes()
+    (folder / "older.json").write_bytes(first.replace(b'"emulation":null', b'"speed":0.25'))
     assert kept(folder) == stages
-    assert not (folder / "rubbish.json").exists()
+    assert not (folder / "rubbish.json").exists() and not (folder / "older.json").exists()
     forget(folder, "another")
     assert kept(folder) == stages
     forget(folder, "plan")

@@ -9,7 +9,7 @@ from edgekit.runtime.power import energy_use
 from edgekit.runtime.power.meter import Meter
 from edgekit.runtime.stage import measurement
 from edgekit.runtime.stage.measurement import measure_energy, measure_kernels, measure_segment
-from edgekit.runtime.verbs import Measure
+from edgekit.runtime.verbs import Emulation, Measure
 from tests.runtime.bed import DOUBLE, X, Y, written
 
 
@@ -35,7 +35,7 @@ def test_how_fast_the_machine_was_is_told_where_it_is_asked_for(mode: str, monke
     monkeypatch.setattr(measurement, "slowness", lambda: 1.25)
 
     def told(compared: bool) -> float:
-        request = Measure("-", (X,), (Y,), mode, budget_s=0.0, least=2, compared=compared)  # type: ignore[arg-type]
+        request = Measure("-", (X,), (Y,), mode, budget_s=0.0, least=2, emulation=Emulation(compared=compared))  # type: ignore[arg-type]
         return (measure_segment(request, model, 0) if mode == "segment" else measure_kernels(request, model, 0)[0]).slowness
 
     assert (told(True), told(False)) == (1.25, 1.0)
