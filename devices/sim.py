@@ -24,6 +24,7 @@ from edgekit.runtime.links.frames import Layout
 from edgekit.runtime.verbs import (
     REAL,
     Emulation,
+    Engine,
     FactsReply,
     KernelTime,
     Loaded,
@@ -105,10 +106,10 @@ class SimConnection:
         """It is nobody else's in any case."""
 
     def facts(self) -> FactsReply:
-        version = metadata.version("onnxruntime")
+        engines = (Engine("onnxruntime", metadata.version("onnxruntime"), ("CPUExecutionProvider",)),)
         described = self._described
         processor = f"{described.device}, calibrated" if isinstance(described, Calibration) else str(described)
-        return FactsReply(__version__, Machine("sim", 1, processor=processor, memory_bytes=self.device.memory_bytes), version, ())
+        return FactsReply(__version__, Machine("sim", 1, processor=processor, memory_bytes=self.device.memory_bytes), engines)
 
     def clock(self) -> float:
         return time.monotonic()

@@ -1,12 +1,12 @@
 """Under which conditions something was measured, and which of them make it stale when they change."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from edgekit.quantity import Bytes, Count, Rate, Share
 
-__all__ = ["STOLEN", "VALIDITY", "Change", "Conditions", "changes"]
+__all__ = ["STOLEN", "VALIDITY", "Change", "Conditions", "changes", "from_older"]
 
 CONTENDED = 1.1
 
@@ -16,7 +16,7 @@ STOLEN = 0.04
 VALIDITY = (
     "machine",
     "processor",
-    "onnxruntime",
+    "engines",
     "optimization",
     "spinning",
     "speed",
@@ -35,6 +35,7 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
     """What held while measuring, as the device reported it.
 
     Attributes:
+        engines: all that were there, each with its version (``onnxruntime 1.31.1``).
         governors, power_mode: of its clocks, before and after alike.
         throttled: what held it back, before and after alike (a Raspberry Pi's words for it).
         clock_hz, temperature_c: before and after.
@@ -49,7 +50,7 @@ class Conditions(Struct, frozen=True, forbid_unknown_fields=True):
 
     machine: str
     processor: str
-    onnxruntime: str
+    engines: tuple[str, ...]
     optimization: int
     spinning: bool
     speed: float
@@ -101,3 +102,15 @@ def changes(before: Conditions, after: Conditions) -> tuple[Change, ...]:
     """What makes figures of the one say nothing of the other."""
     pairs = ((field, getattr(before, field), getattr(after, field)) for field in VALIDITY)
     return tuple(Change(*pair) for pair in pairs if pair[1] != pair[2])
+
+
+def from_older(raw: dict[str, Any]) -> dict[str, Any]:
+    """Conditions as a file of an earlier edgekit has them, which knew of one engine, in the form of today.
+
+    >>> from_older({"machine": "x86_64", "onnxruntime": "1.31.1"})
+    {'machine': 'x86_64', 'engines': ['onnxruntime 1.31.1']}
+    """
+    if "onnxruntime" not in raw:
+        return raw
+    kept = {name: value for name, value in raw.items() if name != "onnxruntime"}
+    return {**kept, "engines": [f"onnxruntime {raw['onnxruntime']}"] if raw["onnxruntime"] else []}

@@ -154,7 +154,7 @@ def _profile(costs: Costs, graph: Graph, device: DeviceCost, name: str) -> Profi
         name,
         count,
         Variant(),
-        Conditions("described", "described", "none", 0, False, 1.0),
+        Conditions("described", "described", (), 0, False, 1.0),
         tuple(Kernel(unit.name, "Unit", seconds, (i,)) for i, (unit, seconds) in enumerate(zip(costs.units, device.seconds, strict=True))),
         tuple(SegmentTime(each.start, each.stop, *(each.seconds,) * 3, 0.0, 1, each.memory_bytes) for each in given.values()),
         base_bytes=device.base_bytes,

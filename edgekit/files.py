@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from edgekit.conditions import from_older
 from edgekit.errors import FormatError, UsageError
 from edgekit.mistakes import line_of, mistake
 
@@ -55,6 +56,8 @@ def convert(raw: Any, kind: type[Noun], source: str, text: str | None = None) ->
     if version != newest:
         remedy = "install a newer edgekit" if isinstance(version, int) and version > newest else "make the file again with this edgekit"
         raise FormatError(f"{source}: {_tag(kind)} version {newest} is what this edgekit reads, got {version!r}; {remedy}")
+    if isinstance(conditions := raw.get("conditions"), dict):
+        raw = {**raw, "conditions": from_older(conditions)}
     try:
         return msgspec.convert(raw, kind)
     except (msgspec.ValidationError, UsageError) as error:

@@ -17,10 +17,11 @@ from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
 from edgekit.progress import Tell, silent
 from edgekit.runtime.agent.pages import address_from
-from edgekit.runtime.verbs import Transport
+from edgekit.runtime.verbs import Engine, Transport
 
 __all__ = [
     "Board",
+    "Engine",
     "Outcome",
     "add_device",
     "calibrated",
@@ -90,16 +91,16 @@ def add_device(device: Device, expected: str | None = None, confirm: Callable[[s
     inventory.add(device)
 
 
-def device_facts(device: Device, ask: Ask | None = None) -> tuple[Machine, str, tuple[str, ...]]:
-    """The machine, its onnxruntime and execution providers; those two are empty where it has not been set up."""
+def device_facts(device: Device, ask: Ask | None = None) -> tuple[Machine, tuple[Engine, ...]]:
+    """The machine and its engines: none where it has not been set up."""
     with login(device, ask) as shell:
         machine = machine_of(shell)
     try:
         with connect(device) as connection:
             reply = connection.facts()
     except DeviceError:
-        return machine, "", ()
-    return machine, reply.onnxruntime, reply.providers
+        return machine, ()
+    return machine, reply.engines
 
 
 def set_up(

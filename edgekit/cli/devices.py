@@ -11,9 +11,9 @@ from edgekit.cli.console import asked, mb, progress, table
 from edgekit.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from edgekit.api.devices import Board, Outcome
+    from edgekit.api.devices import Board, Engine, Outcome
     from edgekit.machine import Machine
 
 __all__ = ["add", "calibrate", "check", "facts", "list_devices", "remove", "set_up"]
@@ -98,11 +98,18 @@ def facts(names: Names = None, json: Json = False) -> None:
             tell(device.name)
             found[device.name] = api.device_facts(device, asked())
     if json:
-        _print({name: {"machine": machine, "onnxruntime": ort, "providers": all_} for name, (machine, ort, all_) in found.items()})
+        _print({name: {"machine": machine, "engines": engines} for name, (machine, engines) in found.items()})
         return
-    for name, (machine, onnxruntime, providers) in found.items():
-        rows = [*_facts(machine), ("onnxruntime", f"{onnxruntime} ({', '.join(providers)})" if onnxruntime else "not set up")]
+    for name, (machine, engines) in found.items():
+        rows = [*_facts(machine), *_engines(engines)]
         table(name, ["fact", "value"], [[key, value] for key, value in rows if value], words=2)
+
+
+def _engines(engines: "Sequence[Engine]") -> list[tuple[str, str]]:
+    """Rows of a table."""
+    if not engines:
+        return [("engines", "not set up")]
+    return [(each.name, f"{each.version} ({', '.join(each.providers)})" if each.providers else each.version) for each in engines]
 
 
 @command("calibrate", devices)

@@ -24,6 +24,7 @@ __all__ = [
     "Emulation",
     "End",
     "Endpoint",
+    "Engine",
     "Facts",
     "FactsReply",
     "Greet",
@@ -173,14 +174,33 @@ class Facts(Struct, frozen=True, tag="facts"):
     """What machine is this?"""
 
 
+class Engine(Struct, frozen=True):
+    """What can run segments on a device: its name, its version, and the providers by which a variant asks for it."""
+
+    name: Name
+    version: str = ""
+    providers: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """
+        >>> str(Engine("onnxruntime", "1.31.1", ("CPUExecutionProvider",)))
+        'onnxruntime 1.31.1'
+        """
+        return f"{self.name} {self.version}".strip()
+
+
 class FactsReply(Struct, frozen=True, tag="facts_reply"):
-    """The machine of a device, the onnxruntime there with its execution providers and the backends beside it, and what can carry links."""
+    """The machine of a device, the engines there, and what can carry links."""
 
     version: str
     machine: Machine
-    onnxruntime: str
-    providers: tuple[str, ...]
+    engines: tuple[Engine, ...]
     transports: tuple[str, ...] = ("socket",)
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """What a variant may name."""
+        return tuple(provider for engine in self.engines for provider in engine.providers)
 
 
 class Put(Struct, frozen=True, tag="put"):

@@ -57,7 +57,7 @@ def _conditions(connection: Connection, facts: FactsReply) -> Conditions:
     return Conditions(
         machine=machine.architecture,
         processor=machine.processor or machine.architecture,
-        onnxruntime=facts.onnxruntime,
+        engines=tuple(map(str, facts.engines)),
         optimization=OPTIMIZATION,
         spinning=False,
         speed=device.speed,

@@ -52,7 +52,7 @@ def a_survey(*pairs: tuple[str, str], apart: tuple[tuple[str, str], ...] = ()) -
 def a_tuning(device: str, threads: int) -> Tuning:
     setting = Setting(Variant(threads=threads))
     time = SettingTime(setting, 0.01, 0.01, 0.01, 0.0, 0.01, 1.0, 9, 1)
-    conditions = Conditions("x86_64", "a processor", "1.26", 99, False, 1.0)
+    conditions = Conditions("x86_64", "a processor", ("onnxruntime 1.26",), 99, False, 1.0)
     return Tuning(serial().graph.digest, device, conditions, setting, (time,))
 
 

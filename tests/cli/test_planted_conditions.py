@@ -142,14 +142,14 @@ def test_two_profiles_tell_what_an_update_changed(planted: Path, folder: Path) -
     before = read(folder / "run/near.profile.json", Profile)
     write(
         folder / "older.profile.json",
-        msgspec.structs.replace(before, conditions=msgspec.structs.replace(before.conditions, onnxruntime="1.20")),
+        msgspec.structs.replace(before, conditions=msgspec.structs.replace(before.conditions, engines=("onnxruntime 1.20",))),
     )
     (planted / "etc/os-release").write_text('PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n')
     (planted / GOVERNOR).write_text("performance\n")
     assert profiled(folder, "-d", "near").code == 0
     shown = edgekit_run("profile", "--diff", folder / "older.profile.json", folder / "run/near.profile.json")
-    assert f"onnxruntime was 1.20, and is {before.conditions.onnxruntime}" in shown.out
+    assert f"engines was onnxruntime 1.20, and is {before.conditions.engines[0]}" in shown.out
     assert "system was Debian GNU/Linux 12 (bookworm), and is Debian GNU/Linux 13 (trixie)" in shown.out
     assert "governors was ondemand, and is performance" in shown.out
     again = edgekit_run("profile", "--diff", folder / "older.profile.json", folder / "run/near.profile.json", "--json")
-    assert [change["field"] for change in json.loads(again.out)["changes"]] == ["onnxruntime", "system", "governors"]
+    assert [change["field"] for change in json.loads(again.out)["changes"]] == ["engines", "system", "governors"]

@@ -49,7 +49,7 @@ def test_an_older_onnxruntime_serves_a_stage_beside_a_newer_one(lab: Bed, old: P
     (tmp_path / "net.onnx").write_bytes(onnxio.normalise(written(TEXT, opset=26, ir=13).SerializeToString()))
     graph, network = api.load(tmp_path / "net.onnx")
     profiles = api.profile(graph, network, cluster, budget_s=0.1)
-    assert profiles["older"].conditions.onnxruntime.startswith("1.23") and profiles["older"].coverage == 1
+    assert profiles["older"].conditions.engines[0].startswith("onnxruntime 1.23") and profiles["older"].coverage == 1
     with api.deploy(split(graph, (0, 1, "new"), (1, 2, "older")), graph, network, cluster) as pipeline:
         assert pipeline.equality is not None and pipeline.equality.worst < 1e-5
         with pipeline.client() as client:

@@ -85,7 +85,9 @@ def test_writing_again_replaces_the_file_as_a_whole(tmp_path: Path) -> None:
         lambda value: Device("pi", speed=value),
         lambda value: Device("pi", address="sim:", roofline=Roofline(1e9, value)),
         lambda value: Cluster((Device("pi"),), (Link("client", "pi", latency_s=value),)),
-        lambda value: Profile("d", "pi", 1, Variant(), Conditions("m", "p", "1", 99, False, 1.0, load_average=value), (), ()),
+        lambda value: Profile(
+            "d", "pi", 1, Variant(), Conditions("m", "p", ("onnxruntime 1",), 99, False, 1.0, load_average=value), (), ()
+        ),
         lambda value: Plan("d", (Stage(0, 1, ("pi",)),), predicted=Cost(value, 1.0, 0, (Term("compute", 1.0, "spec"),), (), ())),
     ],
 )

@@ -1,5 +1,8 @@
 """Profiles: kernels are scaled to the measured whole, and what was measured beats what is estimated."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,11 +11,12 @@ from msgspec import structs
 from edgekit.conditions import Conditions
 from edgekit.device import Variant
 from edgekit.errors import UsageError
+from edgekit.files import encode, read
 from edgekit.profile import Kernel, Profile, SegmentTime
 from edgekit.quantity import Badge
 from tests.strategies import profiles
 
-CONDITIONS = Conditions("x86_64", "a processor", "1.20", 99, False, 1.0)
+CONDITIONS = Conditions("x86_64", "a processor", ("onnxruntime 1.20",), 99, False, 1.0)
 
 
 def measured(start: int, stop: int, p50_s: float) -> SegmentTime:
@@ -175,3 +179,12 @@ def test_shares_divide_a_spanning_kernel_and_there_is_one_for_each_unit() -> Non
     assert Profile("d", "pi", 2, Variant(), CONDITIONS, (kernel,), (measured(0, 2, 8.0),)).unit_s == (6.0, 2.0)
     with pytest.raises(UsageError, match="kernel k has 1 shares of 2 units; profile it again"):
         Profile("d", "pi", 2, Variant(), CONDITIONS, (Kernel("k", "Conv", 4.0, (0, 1), (1.0,)),), ())
+
+
+def test_a_profile_that_an_earlier_edgekit_wrote_is_read(tmp_path: Path) -> None:
+    today = Profile("d", "pi", 1, Variant(), CONDITIONS, (Kernel("k", "Conv", 1.0, (0,)),), (measured(0, 1, 1.0),))
+    raw = json.loads(encode(today))
+    raw["conditions"]["onnxruntime"] = raw["conditions"].pop("engines")[0].removeprefix("onnxruntime ")
+    (tmp_path / "pi.profile.json").write_text(json.dumps(raw))
+    assert raw["conditions"]["onnxruntime"] == "1.20"
+    assert read(tmp_path / "pi.profile.json", Profile) == today

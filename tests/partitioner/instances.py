@@ -27,7 +27,7 @@ from partitioner.cost import price
 TELLING: tuple[Objective, ...] = ("latency", "period", "memory")
 """What every profile tells."""
 
-CONDITIONS = Conditions("box", "cpu", "1.20", 99, False, 1.0)
+CONDITIONS = Conditions("box", "cpu", ("onnxruntime 1.20",), 99, False, 1.0)
 
 
 def graph_of(units, tensors, weights=(), inputs=("x",), outputs=("y",), name="net"):

@@ -9,7 +9,7 @@ from edgekit.profile import Kernel, Profile, SegmentTime
 from edgekit.report import differences, shifts
 
 CONDITIONS = Conditions(
-    "aarch64", "Cortex-A76", "1.23.2", 99, False, 1.0, kernel="6.6.31", governors=("ondemand",), temperature_c=(48.0, 61.0)
+    "aarch64", "Cortex-A76", ("onnxruntime 1.23.2",), 99, False, 1.0, kernel="6.6.31", governors=("ondemand",), temperature_c=(48.0, 61.0)
 )
 
 
@@ -28,10 +28,10 @@ def test_two_alike_do_not_differ() -> None:
 
 def test_each_condition_that_changed_is_named_and_heat_alone_is_none() -> None:
     after = msgspec.structs.replace(
-        CONDITIONS, onnxruntime="1.31.1", kernel="6.12.2", governors=("performance",), temperature_c=(70.0, 71.0)
+        CONDITIONS, engines=("onnxruntime 1.31.1",), kernel="6.12.2", governors=("performance",), temperature_c=(70.0, 71.0)
     )
     assert [str(change) for change in differences(BEFORE, profile(1.0, after))] == [
-        "onnxruntime was 1.23.2, and is 1.31.1",
+        "engines was onnxruntime 1.23.2, and is onnxruntime 1.31.1",
         "kernel was 6.6.31, and is 6.12.2",
         "governors was ondemand, and is performance",
     ]

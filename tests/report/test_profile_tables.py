@@ -12,7 +12,7 @@ from edgekit.profile import Kernel, Profile, SegmentTime
 from edgekit.report import by_type, in_order, kernels_csv, perfetto, reconcile, top
 from tests.models import serial
 
-CONDITIONS = Conditions("x86_64", "a processor", "1.31.1", 99, False, 1.0)
+CONDITIONS = Conditions("x86_64", "a processor", ("onnxruntime 1.31.1",), 99, False, 1.0)
 KERNELS = (
     Kernel("c0", "Conv", 0.004, (0,)),
     Kernel("r", "Reorder", 0.001, (0, 1)),

@@ -67,7 +67,7 @@ def trace(frames=20):
 def profile(device, whole_ms, threads=1):
     kernels = tuple(Kernel(f"k{i}", "Conv", (1 + (i * 7) % 5) * 1e-3, (i,)) for i in range(20))
     whole = SegmentTime(0, 20, whole_ms / 1e3, whole_ms / 1e3, whole_ms / 1e3, 0.0, 5)
-    conditions = Conditions("bench", "cpu", "1.20", 99, False, 0.5)
+    conditions = Conditions("bench", "cpu", ("onnxruntime 1.20",), 99, False, 0.5)
     return Profile("a1b2", device, 20, Variant(threads=threads), conditions, kernels, (whole,), emulated=True)
 
 

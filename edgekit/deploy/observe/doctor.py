@@ -64,10 +64,8 @@ def examine(devices: Sequence[Device], client: str = "client", ask: Ask | None =
 
 def _here(client: str) -> Iterator[Finding]:
     facts = probe_facts()
-    words = ", ".join(facts.providers)
-    yield Finding(
-        client, "software", "ok", f"edgekit {__version__}, Python {sys.version.split()[0]}, onnxruntime {facts.onnxruntime} ({words})"
-    )
+    engines = ", ".join(f"{each} ({', '.join(each.providers)})" if each.providers else str(each) for each in facts.engines)
+    yield Finding(client, "software", "ok", f"edgekit {__version__}, Python {sys.version.split()[0]}, {engines or 'no engine'}")
     yield from _health(client, facts.machine, clock=False)
 
 
@@ -102,7 +100,7 @@ def _device(device: Device, connections: dict[str, Connection], stack: ExitStack
         check = "agent"
         connections[device.name] = stack.enter_context(connect(device))
         facts = connections[device.name].facts()
-        yield Finding(device.name, check, "ok", f"edgekit {facts.version}, onnxruntime {facts.onnxruntime}")
+        yield Finding(device.name, check, "ok", f"edgekit {facts.version}, {', '.join(map(str, facts.engines)) or 'no engine'}")
     except EdgekitError as error:
         yield Finding(device.name, check, "failed", str(error).removeprefix(f"{device.name}: "))
 

@@ -1,4 +1,4 @@
-"""What an agent says of its device: the machine, and the onnxruntime that its stages would use."""
+"""What an agent says of its device: the machine, and the engines that its stages would use."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from edgekit.runtime.links.transport_packages import available
 from edgekit.runtime.machine.machine_probe import probe
 from edgekit.runtime.machine.sources import Here
 from edgekit.runtime.origin import environment
-from edgekit.runtime.verbs import FactsReply
+from edgekit.runtime.verbs import Engine, FactsReply
 from edgekit.telemetry import decline
 
 __all__ = ["probe_facts"]
@@ -24,7 +24,9 @@ from importlib import metadata
 found = [each.version for name in ("onnxruntime", "onnxruntime-gpu") for each in metadata.distributions(name=name)]
 print(*found[:1], flush=True)
 import onnxruntime
-print(*onnxruntime.get_available_providers(), *sorted(metadata.entry_points(group="edgekit.backends").names))
+print(*onnxruntime.get_available_providers())
+for each in sorted(metadata.entry_points(group="edgekit.backends"), key=lambda each: each.name):
+    print(each.name, each.dist.version if each.dist else "")
 """
 """Asked of another process: the agent is small without what this loads."""
 
@@ -32,15 +34,16 @@ print(*onnxruntime.get_available_providers(), *sorted(metadata.entry_points(grou
 def probe_facts() -> FactsReply:
     """Facts of this device, gathered without loading onnxruntime into this process."""
     installed = Path(msgspec.__file__).parents[1].stat()  # where packages come and go
-    version, providers = _onnxruntime(installed.st_mtime_ns)
-    return FactsReply(__version__, msgspec.convert(probe(Here()), Machine), version, providers, available())
+    return FactsReply(__version__, msgspec.convert(probe(Here()), Machine), _engines(installed.st_mtime_ns), available())
 
 
 @cache
-def _onnxruntime(changed_ns: int) -> tuple[str, tuple[str, ...]]:
-    """The version that is installed since then, and its providers: none where it cannot be imported."""
+def _engines(changed_ns: int) -> tuple[Engine, ...]:
+    """Those that are installed since then: onnxruntime, without providers where it cannot be imported, and what is beside it."""
     decline()
     command = [sys.executable, "-c", ASK]
     asked = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=False, env=environment())
-    version, *providers = [*asked.stdout.splitlines(), ""]
-    return version, tuple(" ".join(providers).split())
+    version, providers, *others = [*asked.stdout.splitlines(), "", ""]
+    first = (Engine("onnxruntime", version, tuple(providers.split())),) if version else ()
+    beside = (line.partition(" ") for line in others if line)
+    return (*first, *(Engine(name, own, (name,)) for name, _, own in beside))

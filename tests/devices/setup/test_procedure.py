@@ -126,7 +126,7 @@ def test_a_fresh_machine_is_ready_after_one_command_and_as_before_after_another(
     assert changed(set_up(host, offline=False)) == []
     assert installed(host) == needed(host, "numpy", "onnxruntime", "msgspec")
     with connect(host.device()) as connection:
-        assert connection.facts().onnxruntime == installed(host)["onnxruntime"]
+        assert connection.facts().engines[0].version == installed(host)["onnxruntime"]
 
     with login(host.device()) as shell:
         remove(shell)

@@ -84,4 +84,4 @@ def test_an_agent_measures_a_segment_in_a_stage_process() -> None:
         assert segment.memory_bytes == max(segment.load_peak_bytes or 0, segment.run_peak_bytes or 0)
     assert profile.coverage == 1 and profile.kernels and not profile.emulated
     assert sum(profile.unit_s) == pytest.approx(profile.whole.p50_s)
-    assert profile.conditions.wall_over_cpu is not None and profile.conditions.onnxruntime
+    assert profile.conditions.wall_over_cpu is not None and profile.conditions.engines

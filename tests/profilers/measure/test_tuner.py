@@ -8,6 +8,7 @@ from devices.connection import FactsReply, Measure, Measured
 from edgekit.device import Device, Variant
 from edgekit.errors import DeviceError, GraphError, UsageError
 from edgekit.machine import Machine
+from edgekit.runtime.verbs import Engine
 from edgekit.tuning import Setting, Tuning
 from profilers.measure.tuner import settings_for, tune_device
 from tests.models import picking, simulated, skipping
@@ -25,9 +26,11 @@ class Played:
         self.asked: list[Setting] = []
         self._drift, self._now_s, self._lost = drift, 1.0, lost
 
+    virtual = False
+
     def facts(self) -> FactsReply:
         machine = Machine("aarch64", 4, processor="Cortex-A76", kernel=self.kernel, system="Debian 12")
-        return FactsReply("1", machine, "1.31.1", PROVIDERS)
+        return FactsReply("1", machine, (Engine("onnxruntime", "1.31.1", PROVIDERS),))
 
     def put(self, data: bytes) -> str:
         return f"{len(data)}"

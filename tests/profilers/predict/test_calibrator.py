@@ -25,7 +25,18 @@ from tests.models import skipping
 NET = skipping()
 COSTS = tuple(KindCost(kind, 1e-11 * (4 - i) if i < 4 else 0.0, 1e-10 * (1 + i)) for i, kind in enumerate(KINDS))
 TRUE = Calibration(
-    "pi", Variant(), Conditions("aarch64", "a processor", "1.20", 99, False, 1.0), COSTS, 4e-6, 1e-10, 9e-10, 2**22, 0.1, 0.4, (), 2**30
+    "pi",
+    Variant(),
+    Conditions("aarch64", "a processor", ("onnxruntime 1.20",), 99, False, 1.0),
+    COSTS,
+    4e-6,
+    1e-10,
+    9e-10,
+    2**22,
+    0.1,
+    0.4,
+    (),
+    2**30,
 )
 SMALL = {"gemm 1 × 2048 × 2048", "conv 512 at 7"}
 

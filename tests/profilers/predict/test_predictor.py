@@ -73,8 +73,8 @@ def test_a_stack_is_told_by_the_median_of_the_times_that_it_was_run() -> None:
 
 
 def test_samples_of_other_conditions_are_not_mixed() -> None:
-    older = msgspec.structs.replace(slow(), conditions=msgspec.structs.replace(slow().conditions, onnxruntime="1.0"))
-    with pytest.raises(DeviceError, match="onnxruntime was 1.0"):
+    older = msgspec.structs.replace(slow(), conditions=msgspec.structs.replace(slow().conditions, engines=("onnxruntime 1.0",)))
+    with pytest.raises(DeviceError, match="engines was onnxruntime 1.0"):
         taken(SLOW, 1, older, seeds=[99])
 
 
