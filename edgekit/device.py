@@ -97,6 +97,8 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
         listen: the address its stages open their data sockets on. None: the one it is reached by, which for a ``local:``
             device that another machine sends to is this machine's on the way there.
         roofline: what a ``sim:`` device is described by, unless its address names a board (``sim:pi5``) or a calibration (``sim:pi.json``).
+        port: of a microcontroller, where its cable is plugged into the machine at ``address``. None: the device is that machine.
+        flash_bytes: of a microcontroller, for models and weights; None: not known.
     """
 
     name: Name
@@ -108,6 +110,8 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
     speed: Share = 1.0
     listen: Name | None = None
     roofline: Roofline | None = None
+    port: Name | None = None
+    flash_bytes: Bytes | None = None
     version: int = 1
 
     @property

@@ -65,6 +65,8 @@ def test_a_file_is_meant_to_be_read_by_people_too() -> None:
             ' "speed": 1.0,',
             ' "listen": null,',
             ' "roofline": null,',
+            ' "port": null,',
+            ' "flash_bytes": null,',
             ' "version": 1',
             "}",
         ]

@@ -8,7 +8,7 @@ from edgekit.cluster import Cluster
 from edgekit.errors import FormatError
 from edgekit.files import read
 
-FIELDS = "fields: name, address, host, memory_bytes, variant, cores, speed, listen, roofline"
+FIELDS = "fields: name, address, host, memory_bytes, variant, cores, speed, listen, roofline, port, flash_bytes"
 
 CASES = {
     # a file                                                                    what is said of it
@@ -27,6 +27,10 @@ CASES = {
     '[[devices]]\nname = "a"\ncores = 2': "line 3: cores in [[devices]] number 1: expected a list, got 2",
     '[[devices]]\nname = "a"\ncores = [0, -1]': (
         "line 3: number 2 of cores in [[devices]] number 1: expected a whole number of at least 0, got -1"
+    ),
+    '[[devices]]\nname = "a"\nport = ""': 'line 3: port in [[devices]] number 1: expected text that is not empty, got ""',
+    '[[devices]]\nname = "a"\nflash_bytes = -1': (
+        "line 3: flash_bytes in [[devices]] number 1: expected a whole number of at least 0, got -1"
     ),
     '[[devices]]\nname = ""': 'line 2: name in [[devices]] number 1: expected text that is not empty, got ""',
     '[[devices]]\nname = "a"\n[devices.variant]\nthread = 2': (
