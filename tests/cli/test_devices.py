@@ -52,7 +52,7 @@ def test_a_device_is_added_by_the_fingerprint_of_its_key(lab: Bed) -> None:
     assert files(host) == before
 
     machine = json.loads(edgekit_run("devices", "facts", "pi", "--json").out)["pi"]
-    assert (machine["machine"]["home"], machine["onnxruntime"]) == ("/mnt", "")
+    assert (machine["machine"]["home"], machine["engines"]) == ("/mnt", [])
     checked = edgekit_run("devices", "check", "pi")
     assert (checked.code, checked.message) == (
         3,
@@ -93,6 +93,6 @@ def test_a_bare_machine_is_set_up_used_and_left_as_it_was(lab: Bed, tmp_path: Pa
     assert [step["step"] for step in first if step["state"] == "changed"] == ["venv", "packages", "agent", "service"]
     second = edgekit_run("devices", "setup", "bare", "--json")
     assert (second.code, {step["state"] for step in json.loads(second.out)["bare"]} - {"warning"}) == (0, {"ok"})
-    assert json.loads(edgekit_run("devices", "facts", "bare", "--json").out)["bare"]["onnxruntime"]
+    assert json.loads(edgekit_run("devices", "facts", "bare", "--json").out)["bare"]["engines"]
     assert edgekit_run("devices", "remove", "bare").code == 0
     assert (files(host), host.processes()) == (before, [])
