@@ -54,9 +54,8 @@ from edgekit.runtime.links.link import Item, Receiving, Standing
 from edgekit.runtime.links.link_end import Greeting
 from edgekit.runtime.links.outlet import Outlet
 from edgekit.runtime.links.tls import Guard, Keys, named
-from edgekit.runtime.links.transport import dial, receive
+from edgekit.runtime.links.transport import TRANSPORTS, Opening, dial, receive
 from edgekit.runtime.links.transport_packages import available
-from edgekit.runtime.verbs import Transport
 
 SIZES = (1024, 819_200, 4 << 20, 25 << 20)
 RUNS = 9
@@ -230,7 +229,7 @@ def cpu_us(way: str, nbytes: int, count: int) -> tuple[float, float]:
 
 
 RAW = "raw gRPC"
-LIBRARIES: dict[str, tuple[Transport, bool]] = {
+LIBRARIES: dict[str, tuple[str, bool]] = {
     RAW: ("grpc", False),
     "gRPC in clear": ("grpc", False),
     "gRPC over TLS": ("grpc", True),
@@ -259,7 +258,16 @@ def library_us(way: str, nbytes: int, seconds: float) -> tuple[float, float]:
     return medians(runs[1:])
 
 
-def _library_take(transport: Transport, nbytes: int, keys: Keys | None, told: "multiprocessing.SimpleQueue[object]") -> None:
+def _bring_torch() -> None:
+    """Put torch RPC among the transports of this process."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # read when it is loaded: a call that fails is no news, as links go on
+    from benchmarks.torchrpc.calling import dial as dial_torch
+    from benchmarks.torchrpc.reception import TorchReception
+
+    TRANSPORTS["torch"] = Opening(dial_torch, TorchReception)
+
+
+def _library_take(transport: str, nbytes: int, keys: Keys | None, told: "multiprocessing.SimpleQueue[object]") -> None:
     def run(carrier: Carrier) -> None:
         taker, begin = Taker(nbytes), time.process_time()
         carrier.welcome(taker._state.standing)
@@ -270,18 +278,22 @@ def _library_take(transport: Transport, nbytes: int, keys: Keys | None, told: "m
     def admit(carrier: Carrier, hello: Hello) -> None:
         threading.Thread(target=run, args=(carrier,)).start()
 
+    if transport == "torch":
+        _bring_torch()
     told.put(receive(transport, Gate(("127.0.0.1", 0), Guard(keys) if keys else None, admit)).address)
     threading.Event().wait()
 
 
 def _library_give(
-    transport: Transport,
+    transport: str,
     address: tuple[str, int],
     nbytes: int,
     keys: Keys | None,
     seconds: float,
     heard: "multiprocessing.SimpleQueue[object]",
 ) -> None:
+    if transport == "torch":
+        _bring_torch()
     door = Door(*address, named("bench", "there"), Guard(keys) if keys else None, transport)
     count = 20
     for _ in range(1 + RUNS):
@@ -294,7 +306,7 @@ def _library_give(
         count = max(count, int(seconds / RUNS / max((time.perf_counter() - clock) / count, 1e-6)))
 
 
-def _raw_take(transport: Transport, nbytes: int, keys: None, told: "multiprocessing.SimpleQueue[object]") -> None:
+def _raw_take(transport: str, nbytes: int, keys: None, told: "multiprocessing.SimpleQueue[object]") -> None:
     import grpc
 
     from edgekit.runtime.links.rpc.channel_options import BOTH
@@ -316,7 +328,7 @@ def _raw_take(transport: Transport, nbytes: int, keys: None, told: "multiprocess
 
 
 def _raw_give(
-    transport: Transport, address: tuple[str, int], nbytes: int, keys: None, seconds: float, heard: "multiprocessing.SimpleQueue[object]"
+    transport: str, address: tuple[str, int], nbytes: int, keys: None, seconds: float, heard: "multiprocessing.SimpleQueue[object]"
 ) -> None:
     import grpc
 
@@ -395,7 +407,7 @@ def main() -> int:
             found[way][nbytes] = medians([each[way] for each in rounds])
             told(way, nbytes, found[way][nbytes])
     for way, (transport, _) in LIBRARIES.items():
-        if transport not in available():
+        if transport not in (*available(), *(["torch"] if importlib.util.find_spec("torch") else [])):
             continue
         found[way] = {nbytes: library_us(way, nbytes, arguments.seconds) for nbytes in arguments.sizes}
         for nbytes, times in found[way].items():

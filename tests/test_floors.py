@@ -26,9 +26,8 @@ ROOMS = ("edgekit", "devices", "profilers", "partitioner")
 FLOORS = {
     "edgekit": (),
     "edgekit.onnxio": (),
-    "edgekit.runtime": ("edgekit.runtime.links.rpc", "edgekit.runtime.torchrpc"),
+    "edgekit.runtime": ("edgekit.runtime.links.rpc",),
     "edgekit.runtime.links.rpc": ("edgekit.runtime",),
-    "edgekit.runtime.torchrpc": ("edgekit.runtime",),
     "devices": ("edgekit.runtime",),
     "devices.mcu": ("edgekit.runtime", "edgekit.onnxio", "devices"),
     "edgekit.stages": ("edgekit.runtime", "edgekit.onnxio", "devices"),
@@ -49,7 +48,6 @@ ONLY = {
     "edgekit": ("numpy", "msgspec"),
     "edgekit.runtime": ("numpy", "msgspec", "onnxruntime"),
     "edgekit.runtime.links.rpc": ("numpy", "msgspec", "grpc", "grpc_health"),
-    "edgekit.runtime.torchrpc": ("numpy", "msgspec", "torch"),
 }
 # Packages that only these floors may import, so that everything else runs without them.
 KEEPERS = {
@@ -57,7 +55,7 @@ KEEPERS = {
     "onnxscript": ("edgekit.export",),
     "onnxruntime.quantization": ("edgekit.quantize",),
     "onnxruntime.transformers": ("edgekit.quantize",),
-    "torch": ("edgekit.export", "edgekit.networks", "edgekit.runtime.torchrpc"),
+    "torch": ("edgekit.export", "edgekit.networks"),
     "torch.onnx": ("edgekit.export",),
     "torchvision": ("edgekit.export", "edgekit.networks"),
 }
@@ -194,7 +192,6 @@ ALLOWED = [
     ("edgekit.runtime.stage.serving_stage", "edgekit.plan.Plan"),
     ("edgekit.runtime.stage.serving_stage", "onnxruntime"),
     ("edgekit.runtime.links.rpc.stream", "grpc"),
-    ("edgekit.runtime.torchrpc.line", "torch"),
     ("edgekit.onnxio.onnx_graph", "onnx.helper"),
     ("edgekit.cli", "edgekit.errors.EdgekitError"),
     ("edgekit.cli", "edgekit.api"),

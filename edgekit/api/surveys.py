@@ -90,7 +90,7 @@ def take_survey(
         computing = prefixed(computing, "while both compute")
         at_rest("connecting")
         connections = connect_all(devices, stack, purpose="a survey")
-        require_transport(transport, connections, cluster, secure)
+        require_transport(transport, connections)
         bare = _bare(cluster, connections, shaped[0], at_rest, transport, secure) if shaped else ()
         idle = sample_links(cluster, connections, pairs, sizes, at_rest, transport=transport, secure=secure)
         reached = [(way.source, way.receiver) for way in idle.ways if way.reason is None]

@@ -32,10 +32,7 @@ Data = Annotated[
 
 Carrying = Annotated[
     str,
-    typer.Option(
-        "--transport",
-        help="What carries the data: socket, grpc (needs grpcio), or torch (needs torch and --insecure; to compare).",
-    ),
+    typer.Option("--transport", help="What carries the data: socket, or grpc (needs grpcio)."),
 ]
 
 Insecure = Annotated[bool, typer.Option("--insecure", help="Send data without TLS: others on the network can read and change it.")]

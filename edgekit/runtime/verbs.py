@@ -56,7 +56,7 @@ __all__ = [
     "works",
 ]
 
-Transport = Literal["socket", "grpc", "torch"]
+Transport = Literal["socket", "grpc"]
 """What carries links."""
 
 

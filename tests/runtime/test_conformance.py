@@ -22,18 +22,18 @@ from devices.authority import ECHO, Authority, of_probes
 from devices.chaos import Chaos, Faults
 from edgekit.errors import DeviceError, ProtocolError
 from edgekit.graph import Tensor
-from edgekit.ring import SLOTS
 from edgekit.runtime.links.carrier import Carrier, Gate
 from edgekit.runtime.links.frames import Kind, Layout
 from edgekit.runtime.links.greeting import Door, Hello
 from edgekit.runtime.links.inlet import Inlet
+from edgekit.runtime.links.link import SLOTS
 from edgekit.runtime.links.link_end import LinkEnd
 from edgekit.runtime.links.link_probe import Echo, probe
 from edgekit.runtime.links.outlet import Outlet
 from edgekit.runtime.links.rpc.channel_options import METHOD, SERVICE
 from edgekit.runtime.links.rpc.stream import PIECE_BYTES
 from edgekit.runtime.links.tls import Guard, Keys, host_name, named
-from edgekit.runtime.links.transport import receive
+from edgekit.runtime.links.transport import TRANSPORTS, receive
 from edgekit.runtime.verbs import Probe, Transport
 from tests.runtime.bed import eventually, stays
 
@@ -46,10 +46,8 @@ THERE, HERE = named("house", "there"), named("house", "here")
 
 @pytest.fixture(autouse=True, scope="module")
 def libraries_run() -> Iterator[None]:
-    """What gRPC and torch RPC have open for themselves, as long as they are in use, was there before each test."""
+    """What gRPC has open for itself, as long as it is in use, was there before each test."""
     reception = receive("grpc", Gate(("127.0.0.1", 0), None, lambda carrier, hello: None))
-    with joined(WAYS["torch RPC"], SMALL):
-        pass
     with grpc.insecure_channel("{}:{}".format(*reception.address)) as channel:
         grpc.channel_ready_future(channel).result(10)
         yield
@@ -59,7 +57,7 @@ def libraries_run() -> Iterator[None]:
 class Way(NamedTuple):
     """A transport, and whether it is encrypted."""
 
-    transport: Transport
+    transport: str
     secure: bool
 
     def guard(self, keys: Keys) -> Guard | None:
@@ -71,14 +69,9 @@ WAYS = {
     "socket over TLS": Way("socket", True),
     "gRPC": Way("grpc", False),
     "gRPC over TLS": Way("grpc", True),
-    "torch RPC": Way("torch", False),
 }
 SECURE = {name: way for name, way in WAYS.items() if way.secure}
-ALONG = {name: way for name, way in WAYS.items() if way.transport != "torch"}
 every = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-along = pytest.mark.parametrize("way", ALONG.values(), ids=ALONG)
-"""Frames go along the connection that is dialled, and so meet what happens there; torch RPC makes others."""
-
 secured = pytest.mark.parametrize("way", SECURE.values(), ids=SECURE)
 
 
@@ -208,7 +201,7 @@ def test_a_link_whose_connection_is_cut_goes_on(way: Way, receiver_dials: bool) 
         assert chaos.counts["connections"] > 3
 
 
-@along
+@every
 def test_large_frames_come_through_resets_in_their_middle(way: Way) -> None:
     with joined(way, LARGE) as (outlet, inlet, chaos):
         chaos.faults = Faults(reset=0.002, half=0.002)
@@ -217,7 +210,7 @@ def test_large_frames_come_through_resets_in_their_middle(way: Way) -> None:
         assert chaos.counts["connections"] > 1
 
 
-@along
+@every
 def test_bits_that_flip_do_no_harm(way: Way) -> None:
     with joined(way, SMALL) as (outlet, inlet, chaos):
         chaos.faults = Faults(flip=0.02)
@@ -225,7 +218,7 @@ def test_bits_that_flip_do_no_harm(way: Way) -> None:
             take(inlet, range(1500))
 
 
-@along
+@every
 def test_a_long_frame_on_a_slow_link_is_no_silence(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgekit.runtime.links.heartbeat.DEAD_S", 0.6)
     monkeypatch.setattr("edgekit.runtime.links.heartbeat.BEAT_S", 0.2)
@@ -239,7 +232,7 @@ def test_a_long_frame_on_a_slow_link_is_no_silence(way: Way, monkeypatch: pytest
         inlet.close()
 
 
-@along
+@every
 def test_a_connection_that_goes_dark_is_left_for_another(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgekit.runtime.links.heartbeat.DEAD_S", 0.3)
     monkeypatch.setattr("edgekit.runtime.links.heartbeat.BEAT_S", 0.1)
@@ -361,7 +354,7 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("transport", ["socket", "grpc", "torch"])
+@pytest.mark.parametrize("transport", ["socket", "grpc"])
 def test_a_peer_that_is_killed_is_noticed(transport: Transport) -> None:
     inlet = Inlet(SMALL, "here")
     with listening(Way(transport, False), inlet) as listener:
@@ -395,12 +388,12 @@ def test_the_standard_health_service_tells_whether_all_is_well() -> None:
 
 WITHOUT = """
 import sys
-sys.modules |= dict.fromkeys(("grpc", "grpc_health", "torch"))  # as if they were not installed
+sys.modules |= dict.fromkeys(("grpc", "grpc_health"))  # as if they were not installed
 from edgekit.runtime.agent import server
-from edgekit.runtime.links import transport
-from edgekit.runtime.stage import process
+from edgekit.runtime.links import transport, transport_packages
 from edgekit.runtime.links.greeting import Door
-assert transport.available() == ("socket",)
+from edgekit.runtime.stage import process
+assert transport_packages.available() == ("socket",)
 try:
     transport.dial(Door("127.0.0.1", 1, transport="grpc"), None, "the stage", 1.0)
 except Exception as error:
@@ -448,32 +441,7 @@ def test_a_stream_of_grpc_without_a_greeting_is_hung_up_on(monkeypatch: pytest.M
         assert "hung up on 127.0.0.1:" in listener.said[0] and "timed out" in listener.said[0]
 
 
-def test_torch_rpc_is_not_taken_for_secure() -> None:
-    way, keys = Way("torch", True), HOUSE.issue("here")
-    wanted = "torch RPC neither encrypts nor asks who calls, and runs what it is sent; use it with --insecure, or use --transport socket"
-    with pytest.raises(DeviceError, match=wanted):
-        receive("torch", Gate(("127.0.0.1", 0), way.guard(keys), lambda carrier, hello: None))
-    with pytest.raises(DeviceError, match=wanted):
-        Outlet(SMALL, "there").call(door(way, ("127.0.0.1", 1)), HELLO, "the other end")
-
-
-ELSEWHERE = """
-from edgekit.errors import DeviceError
-from edgekit.runtime.links.carrier import Gate
-from edgekit.runtime.links.transport import receive
-for host in ("0.0.0.0", "127.0.0.1", "127.0.0.2"):
-    try:
-        receive("torch", Gate((host, 0), None, lambda carrier, hello: None))
-    except DeviceError as error:
-        print(error)
-"""
-
-
-def test_torch_rpc_has_one_address_in_a_process() -> None:
-    told = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE], check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]
-    ).stdout
-    assert told.splitlines() == [
-        "torch RPC cannot listen on 0.0.0.0; set `listen` of the device to the IPv4 address of one of its interfaces",
-        "torch RPC has one address in a process, which is 127.0.0.1 already, not 127.0.0.2; use --transport socket",
-    ]
+def test_a_transport_of_ones_own_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRANSPORTS, "own", TRANSPORTS["socket"])
+    with joined(Way("own", False), SMALL) as (outlet, inlet, _), meanwhile(outlet, range(20)):
+        take(inlet, range(20))

@@ -180,7 +180,7 @@ def bring(
                 pipeline.authority.keep(home, release.name)
         pipeline.transport = transport
         pipeline.frames = tuple(golden.inputs for golden in release.golden)
-        require_transport(transport, connections, cluster, secure)
+        require_transport(transport, connections)
         admit(pipeline)
         try:
             tell("loading stages")

@@ -10,7 +10,6 @@ from edgekit.errors import DeviceError, ProtocolError
 from edgekit.runtime.links.frames import CHECK_BYTES, HEADER_BYTES, NOTHING, Header, Kind, checks, decode_header, framed, require_ours
 from edgekit.runtime.links.link import Standing
 from edgekit.runtime.links.tls import Guard
-from edgekit.runtime.verbs import Transport
 
 __all__ = [
     "HANDSHAKE_S",
@@ -69,7 +68,7 @@ class Door(NamedTuple):
     port: int
     name: str = ""
     guard: Guard | None = None
-    transport: Transport = "socket"
+    transport: str = "socket"
 
 
 def dial(door: Door, hello: Hello, who: str, within_s: float = HANDSHAKE_S) -> tuple[socket.socket, Standing]:

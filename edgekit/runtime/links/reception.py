@@ -9,13 +9,13 @@ from edgekit.runtime.links.greeting import accept, refuse, secured
 from edgekit.runtime.links.line import Line
 from edgekit.runtime.links.sockets import address_of, arrivals, hang_up
 
-__all__ = ["Listening", "SocketReception"]
+__all__ = ["SocketReception"]
 
 BACKLOG = 16
 
 
-class Listening:
-    """Listens on a socket, once started, and greets who comes as those do who inherit from it.
+class SocketReception:
+    """Callers of sockets.
 
     Raises:
         OSError: the address is not to be had.
@@ -24,14 +24,11 @@ class Listening:
     def __init__(self, gate: Gate):
         self._gate = gate
         self._listener = socket.create_server(gate.address, backlog=BACKLOG)
+        threading.Thread(target=self._listen, name="listener", daemon=True).start()
 
     @property
     def address(self) -> tuple[str, int]:
         return address_of(self._listener)
-
-    def start(self) -> None:
-        """Let callers in from now on."""
-        threading.Thread(target=self._listen, name="listener", daemon=True).start()
 
     def close(self) -> None:
         hang_up(self._listener)
@@ -40,21 +37,6 @@ class Listening:
     def _listen(self) -> None:
         for sock in arrivals(self._listener):
             threading.Thread(target=self._greet, args=(sock,), name="greeting", daemon=True).start()
-
-    def _greet(self, sock: socket.socket) -> None:
-        raise NotImplementedError
-
-
-class SocketReception(Listening):
-    """Callers of sockets.
-
-    Raises:
-        OSError: the address is not to be had.
-    """
-
-    def __init__(self, gate: Gate):
-        super().__init__(gate)
-        self.start()
 
     def _greet(self, sock: socket.socket) -> None:
         peer = "somebody"

@@ -19,7 +19,7 @@ from edgekit.deploy.serve.transport_check import require_transport
 from edgekit.errors import DeviceError, UsageError
 from edgekit.plan import Plan
 from edgekit.runtime.engine.executor import run_once
-from edgekit.runtime.verbs import FactsReply, Transport
+from edgekit.runtime.verbs import FactsReply
 from edgekit.stages.equality import TOLERANCE, compare
 from tests.deploy.bed import Bed, home, kill, through_chaos
 from tests.deploy.test_faults import MIXED, Storm
@@ -30,19 +30,15 @@ __all__ = ["home"]
 STAGES = ((0, 1, "a"), (1, 3, "b"), (3, 5, "c"))
 
 
-@pytest.mark.parametrize(
-    ("transport", "secure"), [("grpc", True), ("grpc", False), ("torch", False)], ids=["gRPC over TLS", "gRPC in clear", "torch RPC"]
-)
+@pytest.mark.parametrize("secure", [True, False], ids=["gRPC over TLS", "gRPC in clear"])
 @pytest.mark.parametrize("killed", [0, 2])
-def test_no_frame_is_lost_though_a_stage_is_killed(
-    home: Bed, monkeypatch: pytest.MonkeyPatch, transport: Transport, secure: bool, killed: int
-) -> None:
+def test_no_frame_is_lost_though_a_stage_is_killed(home: Bed, monkeypatch: pytest.MonkeyPatch, secure: bool, killed: int) -> None:
     monkeypatch.setattr("edgekit.deploy.client.client.RECOVERY_S", 20.0)  # a start of Python, on a machine that may be busy
     net, count = serial(), 400
     inputs = [net.inputs(seed) for seed in range(5)]
     answers = [run_once(net.data, frame) for frame in inputs]
     plan = split(net.graph, *STAGES)
-    with deploy(plan, net.graph, net.model, local("a", "b", "c"), home=home.home, secure=secure, transport=transport) as pipeline:
+    with deploy(plan, net.graph, net.model, local("a", "b", "c"), home=home.home, secure=secure, transport="grpc") as pipeline:
         assert pipeline.equality is not None
         killing = threading.Timer(0.1, kill, args=(pipeline, killed))
         with pipeline.client() as client:
@@ -87,15 +83,14 @@ def test_shaped_links_carry_grpc_as_anything_else(home: Bed) -> None:
         pipeline.stop()
 
 
-@pytest.mark.parametrize(("transport", "secure"), [("grpc", True), ("torch", False)], ids=["gRPC", "torch RPC"])
-def test_a_pipeline_that_stays_is_found_again_by_its_transport(tmp_path: Path, transport: Transport, secure: bool) -> None:
+def test_a_pipeline_that_stays_is_found_again_by_its_transport(tmp_path: Path) -> None:
     net = serial()
     plan = split(net.graph, (0, 2, "a"), (2, 5, "b"))
     cluster = local("a", "b")
     try:
-        first = deploy_to_stay(plan, net.graph, net.model, cluster, tmp_path, secure=secure, transport=transport)
-        again = deploy_to_stay(plan, net.graph, net.model, cluster, tmp_path, secure=secure, transport=transport)
-        assert first.release == again.release and find_record(tmp_path).transport == transport
+        first = deploy_to_stay(plan, net.graph, net.model, cluster, tmp_path, transport="grpc")
+        again = deploy_to_stay(plan, net.graph, net.model, cluster, tmp_path, transport="grpc")
+        assert first.release == again.release and find_record(tmp_path).transport == "grpc"
         for _ in range(3):  # clients come and go
             with attach(tmp_path) as pipeline, pipeline.client() as client:
                 (result,) = client.stream([net.inputs()])
@@ -106,16 +101,7 @@ def test_a_pipeline_that_stays_is_found_again_by_its_transport(tmp_path: Path, t
         end(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("transport", "what"),
-    [
-        ("grpc", "grpcio and grpcio-health-checking are"),
-        ("torch", "torch is"),
-    ],
-)
-def test_a_device_without_what_a_transport_needs_is_named_before_anything_is_loaded(
-    monkeypatch: pytest.MonkeyPatch, transport: Transport, what: str
-) -> None:
+def test_a_device_without_what_a_transport_needs_is_named_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     facts, put = LocalConnection.facts, list[str]()
 
     def without(connection: LocalConnection) -> FactsReply:
@@ -126,9 +112,10 @@ def test_a_device_without_what_a_transport_needs_is_named_before_anything_is_loa
     monkeypatch.setattr(LocalConnection, "put", lambda connection, data: put.append(connection.device.name))
     net = serial()
     plan = split(net.graph, *STAGES)
+    wanted = "^b: grpcio and grpcio-health-checking are not installed there; run: edgekit devices setup b --transport grpc"
     with (
-        pytest.raises(DeviceError, match=f"^b: {what} not installed there; run: edgekit devices setup b --transport {transport}"),
-        deploy(plan, net.graph, net.model, local("a", "b", "c"), secure=False, transport=transport),
+        pytest.raises(DeviceError, match=wanted),
+        deploy(plan, net.graph, net.model, local("a", "b", "c"), transport="grpc"),
     ):
         pass
     assert not put
@@ -136,12 +123,9 @@ def test_a_device_without_what_a_transport_needs_is_named_before_anything_is_loa
 
 def test_this_machine_is_told_if_it_lacks_grpc_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgekit.deploy.serve.transport_check.available", lambda: ("socket",))
-    cluster = local("a", "b")
-    require_transport("socket", {}, cluster)
+    require_transport("socket", {})
     with pytest.raises(UsageError, match=r"this machine, as the client, needs grpcio .* pip install 'edgekit\[grpc\]'"):
-        require_transport("grpc", {}, cluster)
-    with pytest.raises(UsageError, match=r"this machine, as the client, needs torch; run: pip install 'edgekit\[torch\]'"):
-        require_transport("torch", {}, cluster, secure=False)
+        require_transport("grpc", {})
 
 
 def test_what_is_simulated_has_no_links_to_be_carried() -> None:
@@ -154,28 +138,7 @@ def test_what_is_simulated_has_no_links_to_be_carried() -> None:
         pass
 
 
-def test_torch_rpc_is_for_those_who_want_nothing_secured() -> None:
-    net = serial()
-    wanted = "torch RPC neither encrypts nor asks who calls, and runs what it is sent; add --insecure where that does not matter"
-    with (
-        pytest.raises(UsageError, match=wanted),
-        deploy(split(net.graph, (0, 2, "a"), (2, 5, "b")), net.graph, net.model, local("a", "b"), transport="torch"),
-    ):
-        pass
-
-
-@pytest.mark.parametrize("link", [Link(ANY, ANY, 0.002, 1e7, shaped=True), Link(ANY, ANY, relay=True)], ids=["shaped", "relayed"])
-def test_torch_rpc_is_not_led_past_a_shaper_or_relay(link: Link) -> None:
-    net, cluster = serial(), local("a", "b", links=(link,))
-    wanted = f"a → b is {'shaped' if link.shaped else 'relayed'}, and torch makes connections past that; use --transport socket"
-    with (
-        pytest.raises(UsageError, match=wanted),
-        deploy(split(net.graph, (0, 2, "a"), (2, 5, "b")), net.graph, net.model, cluster, secure=False, transport="torch"),
-    ):
-        pass
-
-
-def test_links_are_surveyed_over_torch_rpc_in_clear() -> None:
-    survey = api.take_survey(local("a", "b"), serial().graph, transport="torch", secure=False)
-    assert (survey.transport, survey.secure) == ("torch", False) and all(way.reason is None for way in survey.ways)
+def test_links_are_surveyed_over_grpc_in_clear() -> None:
+    survey = api.take_survey(local("a", "b"), serial().graph, transport="grpc", secure=False)
+    assert (survey.transport, survey.secure) == ("grpc", False) and all(way.reason is None for way in survey.ways)
     assert {(sample.source, sample.receiver) for sample in survey.samples} >= {("client", "a"), ("a", "b"), ("b", "client")}

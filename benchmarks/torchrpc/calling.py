@@ -9,15 +9,15 @@ from typing import Any
 import msgspec
 from torch.distributed import rpc
 
+from benchmarks.torchrpc.agent import Agent, agent
+from benchmarks.torchrpc.answering import Message, give, take
+from benchmarks.torchrpc.line import AHEAD, TorchLine, parts_of
+from benchmarks.torchrpc.reception import Meeting
 from edgekit.errors import DeviceError
 from edgekit.runtime.links.frames import Kind
 from edgekit.runtime.links.greeting import Door, Hello, Refused, decode_standing, reach, receive_note, send_note
 from edgekit.runtime.links.link import Standing
 from edgekit.runtime.links.messages import Views
-from edgekit.runtime.torchrpc.agent import Agent, agent
-from edgekit.runtime.torchrpc.answering import Message, give, take
-from edgekit.runtime.torchrpc.line import AHEAD, TorchLine, parts_of
-from edgekit.runtime.torchrpc.reception import Meeting
 
 __all__ = ["CallingLine", "dial"]
 

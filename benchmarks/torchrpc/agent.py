@@ -52,7 +52,7 @@ def agent(host: str | None = None) -> "Agent":
             atexit.register(rpc.shutdown, graceful=False)
         here = _agents[0].host
         if host not in (None, here):
-            raise DeviceError(f"torch RPC has one address in a process, which is {here} already, not {host}; use --transport socket")
+            raise DeviceError(f"torch RPC has one address in a process, which is {here} already, not {host}")
         return _agents[0]
 
 
@@ -61,9 +61,9 @@ class Agent:
 
     def __init__(self, host: str):
         if not rpc.is_available():
-            raise DeviceError("torch here is built without torch.distributed.rpc; install another build, or use --transport socket")
+            raise DeviceError("torch here is built without torch.distributed.rpc")
         if rpc.api._is_current_rpc_agent_set():
-            raise DeviceError("this process uses torch RPC itself, which has one agent in a process; use --transport socket")
+            raise DeviceError("this process uses torch RPC itself, which has one agent in a process")
         self.host, self.name = host, secrets.token_hex(8)
         self._store = torch.distributed.HashStore()
         self._peers: dict[str, str] = {}
@@ -77,7 +77,7 @@ class Agent:
         self.url = self._store.get(f"addrs/{self.name}").decode()
         if not self.url.startswith(f"uv://{host}:"):
             rpc.shutdown(graceful=False)
-            raise DeviceError(f"torch RPC listens on {self.url}, expected {host}; set `listen` of the device to an IPv4 address of its own")
+            raise DeviceError(f"torch RPC listens on {self.url}, expected {host}; give an IPv4 address of this machine")
 
     def peer(self, url: str) -> str:
         """What the agent that listens there is called in calls.
@@ -130,4 +130,4 @@ def _interface(host: str) -> str:
                 continue
             if socket.inet_ntoa(found) == host:
                 return name
-    raise DeviceError(f"torch RPC cannot listen on {host}; set `listen` of the device to the IPv4 address of one of its interfaces")
+    raise DeviceError(f"torch RPC cannot listen on {host}; give the IPv4 address of one of its interfaces")

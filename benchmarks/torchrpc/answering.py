@@ -6,8 +6,8 @@ from collections import deque
 from torch.distributed.rpc.functions import async_execution
 from torch.futures import Future
 
+from benchmarks.torchrpc.line import Parts, TorchLine, parts_of
 from edgekit.runtime.links.messages import Views
-from edgekit.runtime.torchrpc.line import Parts, TorchLine, parts_of
 
 __all__ = ["AnsweringLine", "Message", "give", "take"]
 

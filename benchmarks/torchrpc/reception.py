@@ -13,13 +13,13 @@ import time
 
 import msgspec
 
+from benchmarks.torchrpc.agent import agent
+from benchmarks.torchrpc.answering import AnsweringLine
 from edgekit.errors import EdgekitError, ProtocolError
 from edgekit.runtime.links import greeting
 from edgekit.runtime.links.carrier import Gate
 from edgekit.runtime.links.frames import Kind
-from edgekit.runtime.links.reception import Listening
-from edgekit.runtime.torchrpc.agent import agent
-from edgekit.runtime.torchrpc.answering import AnsweringLine
+from edgekit.runtime.links.reception import SocketReception
 
 __all__ = ["Meeting", "TorchReception"]
 
@@ -31,7 +31,7 @@ class Meeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str
 
 
-class TorchReception(Listening):
+class TorchReception(SocketReception):
     """Those who are to call the agent of this process.
 
     Raises:
@@ -40,13 +40,8 @@ class TorchReception(Listening):
     """
 
     def __init__(self, gate: Gate):
+        self._agent = agent(gate.address[0])
         super().__init__(gate)
-        try:
-            self._agent = agent(self.address[0])
-        except BaseException:
-            self.close()
-            raise
-        self.start()
 
     def _greet(self, sock: socket.socket) -> None:
         peer = "somebody"
