@@ -2,11 +2,8 @@
 
 import functools
 import os
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated, Any, ParamSpec
 
 import typer
@@ -14,16 +11,12 @@ from typer.core import TyperGroup
 
 from edgekit import __version__
 from edgekit.errors import EdgekitError
-from edgekit.signals import delivered
 from edgekit.telemetry import decline
 
-__all__ = ["VERBOSE", "app", "command", "group", "main"]
+__all__ = ["VERBOSE", "app", "command", "group"]
 
 INTERRUPTED = 130
 STOPPED = "what this command started has been stopped"
-
-WAKE_S = 0.05
-"""Time that the main thread has to act on a signal before it is woken for it."""
 
 P = ParamSpec("P")
 
@@ -116,43 +109,3 @@ def _fail(message: str, code: int, error: BaseException) -> None:
         traceback.print_exception(error)
     print(message, file=sys.stderr)
     raise typer.Exit(code)
-
-
-def main() -> None:
-    """Run the command line. SIGTERM cleans up as Ctrl-C does."""
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_insist, args=(delivered(),), name="signals", daemon=True).start()
-    import edgekit.cli.auto
-    import edgekit.cli.bench
-    import edgekit.cli.chaos
-    import edgekit.cli.cluster
-    import edgekit.cli.devices
-    import edgekit.cli.doctor
-    import edgekit.cli.init
-    import edgekit.cli.network
-    import edgekit.cli.partition
-    import edgekit.cli.pipeline
-    import edgekit.cli.stop
-    import edgekit.cli.survey
-    import edgekit.cli.tuning
-    import edgekit.cli.watching  # noqa: F401  # importing them registers their commands
-
-    app()
-
-
-def _interrupt(number: int, frame: object) -> None:
-    """Leave what is going on, once: what is stopped then must not be interrupted itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-def _insist(numbers: Iterator[int]) -> None:
-    """Wake the main thread for its signal: one that another thread took leaves it waiting for a lock."""
-    main = threading.main_thread().ident or 0
-    for number in numbers:
-        time.sleep(WAKE_S)
-        while signal.getsignal(number) is _interrupt:
-            signal.pthread_kill(main, number)
-            time.sleep(WAKE_S)

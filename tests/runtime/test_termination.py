@@ -21,7 +21,7 @@ sys.exit(told.get())
 """
 
 COMMAND = f"""{OTHER}
-from edgekit.cli import app
+from edgekit.cli import app, main
 @app.app.command("wait")
 def wait():
     taken.start()
@@ -30,7 +30,7 @@ def wait():
     except KeyboardInterrupt:
         sys.exit(7)
 sys.argv = ["edgekit", "wait"]
-app.main()
+main()
 """
 
 

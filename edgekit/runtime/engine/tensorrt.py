@@ -12,7 +12,6 @@ An engine is of one GPU, driver, TensorRT and onnxruntime, so those name the fol
 in a process of its own, which can be ended when it takes too long, and whose memory is none of the stage's.
 """
 
-import ctypes
 import hashlib
 import json
 import os
@@ -33,7 +32,7 @@ from edgekit.runtime.machine.sensors import sensing
 from edgekit.runtime.machine.sources import Here
 from edgekit.runtime.origin import environment
 
-__all__ = ["BUILD_S", "build", "identity", "main", "place"]
+__all__ = ["BUILD_S", "build", "identity", "place"]
 
 BUILD_S = 900.0
 """Time after which the building of one engine is given up."""
@@ -41,8 +40,7 @@ BUILD_S = 900.0
 FOLDER = "engines"
 BUILT = ".built"
 NAME_LENGTH = 16
-DIE_WITH_PARENT = 1
-"""PR_SET_PDEATHSIG of prctl(2)."""
+BUILDER = "edgekit.runtime.engine.tensorrt_builder"
 
 
 def identity(here: Here) -> dict[str, str | None]:
@@ -80,7 +78,7 @@ def build(model: Path | bytes, variant: Variant, budget_s: float = BUILD_S) -> f
     done = folder / (name + BUILT)
     if not done.is_file():
         begin = time.perf_counter()
-        _run([sys.executable, "-m", "edgekit.runtime.engine.tensorrt", str(model), msgspec.json.encode(variant).decode()], budget_s)
+        _run([sys.executable, "-m", BUILDER, str(model), msgspec.json.encode(variant).decode()], budget_s)
         done.with_suffix(".new").write_text(f"{time.perf_counter() - begin:.3f}\n")
         os.replace(done.with_suffix(".new"), done)
     return float(done.read_text())
@@ -105,15 +103,3 @@ def _installed(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def main(arguments: list[str]) -> None:
-    """Build the engine of the model that is the first argument, for the variant that is the second."""
-    from edgekit.runtime.engine.sessions import open_session
-
-    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)  # nothing else interrupts TensorRT
-    open_session(Path(arguments[0]), msgspec.json.decode(arguments[1], type=Variant))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
