@@ -1,4 +1,4 @@
-"""The process of the command line: its signals, and the modules whose import registers the commands."""
+"""The program behind the command line: its signals, and the modules whose import registers the commands."""
 
 import signal
 import threading
