@@ -19,12 +19,12 @@ from edgekit.errors import UsageError
 from edgekit.quantity import Bytes, Name
 from edgekit.runtime.verbs import Work
 
-__all__ = ["Board", "Source", "board", "boards", "completed", "described_s", "description", "work_s"]
+__all__ = ["Board", "board", "boards", "completed", "described_s", "description", "work_s"]
 
 FOLDER = Path(__file__).parent / "boards"
 
 
-class Source(Struct, frozen=True, forbid_unknown_fields=True):
+class _Source(Struct, frozen=True, forbid_unknown_fields=True):
     """Where figures are from, and how they follow from what is said there.
 
     Attributes:
@@ -46,7 +46,7 @@ class Board(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format",
     title: Name
     computes: Name
     roofline: Roofline
-    sources: tuple[Source, ...]
+    sources: tuple[_Source, ...]
     memory_bytes: Bytes | None = None
     version: int = 1
 

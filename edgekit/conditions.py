@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from edgekit.quantity import Bytes, Count, Rate, Share
 
-__all__ = ["STOLEN", "VALIDITY", "Change", "Conditions", "changes", "from_older"]
+__all__ = ["STOLEN", "Change", "Conditions", "changes", "from_older"]
 
 CONTENDED = 1.1
 

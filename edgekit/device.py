@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share
 from edgekit.wording import counted
 
-__all__ = ["FAITHFUL", "OF_FP32", "Device", "Roofline", "Variant"]
+__all__ = ["OF_FP32", "Device", "Roofline", "Variant"]
 
 
 OF_FP32 = frozenset({"fp32", "tf32"})

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-__all__ = ["TRUST", "Badge", "Bytes", "Count", "Name", "Rate", "Seconds", "Share", "least"]
+__all__ = ["Badge", "Bytes", "Count", "Name", "Rate", "Seconds", "Share", "least"]
 
 Seconds = Annotated[float, Meta(ge=0)]
 Rate = Annotated[float, Meta(gt=0)]

@@ -13,7 +13,7 @@ from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.profiles import Profiles
 from partitioner.cost import idle_w, known_profiles
 
-__all__ = ["FREE", "Order", "minimised", "named", "require_few", "require_known", "require_losses", "require_metered", "usable"]
+__all__ = ["FREE", "minimised", "named", "require_few", "require_known", "require_losses", "require_metered", "usable"]
 
 FREE: Literal["free"] = "free"
 MOST_SETS = 4096

@@ -1,6 +1,6 @@
 """Where things of ours are on a device: one folder in the home of the user who is logged in to, and a unit for systemd."""
 
-__all__ = ["AGENT", "FOLDER", "PYTHON", "ROOT", "STORE", "UNIT", "VENV", "WHEELS"]
+__all__ = ["AGENT", "FOLDER", "PYTHON", "ROOT", "UNIT", "VENV", "WHEELS"]
 
 ROOT = ".local/share/edgekit"
 """In the home, as are the others."""

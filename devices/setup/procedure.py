@@ -16,7 +16,7 @@ from edgekit.errors import DeviceError, EdgekitError
 from edgekit.machine import Machine
 from edgekit.runtime.verbs import Transport
 
-__all__ = ["Outcome", "State", "plan", "remove", "setup"]
+__all__ = ["Outcome", "plan", "remove", "setup"]
 
 State = Literal["ok", "warning", "changed", "missing", "failed"]
 """``missing`` is what would be changed, where one only looks; ``warning``: it works, and may still surprise."""

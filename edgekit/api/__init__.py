@@ -18,13 +18,14 @@ from edgekit.imports import postpone
 if TYPE_CHECKING:  # each is imported when it is first used
     from devices.chaos import Chaos, Faults
     from devices.inventory import known as all_devices
+    from edgekit.accuracy.judge import Judge
     from edgekit.api.auto import auto
     from edgekit.api.benches import Bench, bench, named_device
     from edgekit.api.clusters import HERE, cluster_name, keep_survey, keep_tunings, pipeline_name, read_cluster
     from edgekit.api.demo import demo
+    from edgekit.api.evaluation import Evaluated, evaluate, measure_losses
     from edgekit.api.evolving import evolved, trial_of
     from edgekit.api.fallbacks import fallbacks
-    from edgekit.api.losses import Evaluated, Judge, evaluate, measure_losses
     from edgekit.api.memory_needs import needs
     from edgekit.api.pipelines import deploy, deploy_to_stay, roll_back, verify
     from edgekit.api.precisions import Quantized, quantize
@@ -35,7 +36,7 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from edgekit.api.tunings import tune
     from edgekit.api.workflow import export, load, partition, predict, profile, read_costs, read_front, read_plan, read_profile
     from edgekit.deploy.client.client import Streaming
-    from edgekit.deploy.client.frame_files import ResultWriter, read_frames
+    from edgekit.deploy.client.result_files import ResultWriter
     from edgekit.deploy.client.submission import Submitting
     from edgekit.deploy.observe.doctor import examine
     from edgekit.deploy.observe.perfetto import clock_words, trace_events
@@ -48,6 +49,7 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from edgekit.deploy.serve.deployments import end
     from edgekit.deploy.serve.pipeline import Pipeline
     from edgekit.deploy.serve.transport_check import transport_of
+    from edgekit.frame_files import read_frames
     from edgekit.front import Question
     from edgekit.onnxio import Model
     from edgekit.profile import Profile

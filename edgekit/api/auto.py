@@ -30,7 +30,7 @@ from edgekit.profiles import Profiles, read_profiles
 from edgekit.progress import Tell, silent
 from profilers.measure.measured_conditions import require_valid
 
-__all__ = ["Auto", "auto"]
+__all__ = ["auto"]
 
 TUNE_S = 5.0
 """For each device; each setting is measured once in any case."""
@@ -40,7 +40,7 @@ FRONT_S = 30.0
 """For what ends on the front; each segment there is measured once in any case."""
 
 
-class Auto(NamedTuple):
+class _Auto(NamedTuple):
     """What was found: the front of a network on a cluster, and its pictures; the run folder holds it all."""
 
     graph: Graph
@@ -57,7 +57,7 @@ def auto(
     data: Path | None = None,
     step: Callable[[str], object] = silent,
     tell: Tell = silent,
-) -> Auto:
+) -> _Auto:
     """Export, survey, tune threads, profile, partition with measuring, report; ``step`` and ``tell`` hear how it goes.
 
     ``target``, ``inputs`` and ``data`` are as for ``export``, ``path`` is a cluster file. What the
@@ -98,7 +98,7 @@ def auto(
     write(run.front, front)
     write(run.plan, front.knee())
     step("drawing")
-    return Auto(graph, cluster, front, report(folder))
+    return _Auto(graph, cluster, front, report(folder))
 
 
 def _survey(path: Path, graph: Graph, tell: Tell) -> None:

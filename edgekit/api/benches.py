@@ -19,7 +19,7 @@ from edgekit.tuning import Tuning
 from profilers.measure.profiler import profile_graph
 from profilers.measure.tuner import tune_device
 
-__all__ = ["THIS_MACHINE", "Bench", "bench", "named_device"]
+__all__ = ["Bench", "bench", "named_device"]
 
 THIS_MACHINE = Device("this machine")
 

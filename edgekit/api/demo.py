@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgekit.api.losses import Evaluated, Judge, evaluate, measure_losses
+from edgekit.accuracy.judge import Judge
+from edgekit.api.evaluation import Evaluated, evaluate, measure_losses
 from edgekit.api.precisions import quantize
 from edgekit.api.runs import Run, report
 from edgekit.api.surveys import survey
@@ -29,7 +30,7 @@ from edgekit.profiles import Profiles
 from edgekit.progress import Tell, at_once, prefixed
 from edgekit.trace import Trace
 
-__all__ = ["CLUSTER", "CODECS", "CUTS", "NETWORK", "WITHIN", "Demo", "demo", "question"]
+__all__ = ["CLUSTER", "CODECS", "CUTS", "WITHIN", "Demo", "demo", "question"]
 
 NETWORK = "edgekit.networks.digits:mobilenetv2_digits"
 CODECS: tuple[Codec, ...] = ("u8",)

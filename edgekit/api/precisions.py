@@ -15,11 +15,11 @@ from edgekit.accuracy.culprits import culprits
 from edgekit.accuracy.output_error import Accuracy, difference
 from edgekit.api.display import showing
 from edgekit.cluster import Cluster
-from edgekit.deploy.client.frame_files import read_frames
 from edgekit.deploy.serve.connections import connect_all
 from edgekit.device import Variant
 from edgekit.errors import PromiseError, UsageError
 from edgekit.files import write_bytes
+from edgekit.frame_files import read_frames
 from edgekit.graph import Graph
 from edgekit.machine import Machine
 from edgekit.onnxio import Model
@@ -31,7 +31,7 @@ from edgekit.runtime.machine.sources import Here
 from edgekit.wording import counted
 from profilers.map.widened_kernels import widened
 
-__all__ = ["PRECISIONS", "Accuracy", "Quantized", "quantize"]
+__all__ = ["Accuracy", "Quantized", "quantize"]
 
 PRECISIONS = ("int8", "fp16")
 

@@ -112,8 +112,8 @@ def _on_frames(model: Model, data: str | Path | None) -> Model:
     """The model with frames to be tried on; of a large file only the first few."""
     if data is None:
         return model
-    from edgekit.deploy.client.frame_files import read_frames
     from edgekit.deploy.serve.golden_frames import FRAMES
+    from edgekit.frame_files import read_frames
 
     held = islice(read_frames(str(data), onnxio.read(model).cuts[0].tensors), FRAMES)
     return replace(model, frames=tuple(frame for _, frame in held))

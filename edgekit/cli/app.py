@@ -13,7 +13,7 @@ from edgekit import __version__
 from edgekit.errors import EdgekitError
 from edgekit.telemetry import decline
 
-__all__ = ["VERBOSE", "app", "command", "group"]
+__all__ = ["app", "command", "group"]
 
 INTERRUPTED = 130
 STOPPED = "what this command started has been stopped"

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from edgekit.api import KernelRow, Profile
     from edgekit.energy import Energy
 
-__all__ = ["energy_line", "flags_of", "inspect_profile", "memory_line", "print_difference", "threads_of", "unsupported"]
+__all__ = [
+    "energy_line",
+    "flags_of",
+    "inspect_profile",
+    "memory_line",
+    "print_difference",
+    "threads_of",
+]
 
 TOP = 10
 
@@ -92,7 +99,7 @@ def _print(profile: "Profile") -> None:
     if profile.energy is not None:
         print(energy_line(profile.energy))
     if profile.widened:
-        print(unsupported(profile))
+        print(_unsupported(profile))
 
 
 def threads_of(profile: "Profile") -> str:
@@ -112,11 +119,11 @@ def flags_of(profile: "Profile") -> list[str]:
         *([f"stolen {held.stolen:.0%}"] if held.robbed else []),
         *([f"unsteady {whole.repeatability:.0%}"] if (whole.repeatability or 0) > UNSTEADY else []),
         *held.throttled,
-        *([unsupported(profile)] if profile.widened else []),
+        *([_unsupported(profile)] if profile.widened else []),
     ]
 
 
-def unsupported(profile: "Profile") -> str:
+def _unsupported(profile: "Profile") -> str:
     """That a device lacks the kernels of a precision."""
     return f"{profile.variant.precision} not supported: {counted(profile.widened, 'kernel')} in fp32 instead"
 

@@ -25,7 +25,7 @@ MEANINGS = {
 def measure_losses(network: Path, twins: list[Path] | None, output: Path, data: Path | None, labels: Path | None, json: bool) -> None:
     """Write the losses of a network's tensors, and print the largest."""
     from edgekit import api
-    from edgekit.api.losses import FOLDS
+    from edgekit.api.evaluation import FOLDS
     from edgekit.errors import UsageError
     from edgekit.files import encode, write
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from edgekit.graph import Graph
 
-__all__ = ["ALIGNMENT", "Lifetime", "lifetimes", "live_bytes", "packed_bytes"]
+__all__ = ["Lifetime", "lifetimes", "live_bytes", "packed_bytes"]
 
 ALIGNMENT = 64
 """Bytes to a multiple of which onnxruntime and most others align tensors."""

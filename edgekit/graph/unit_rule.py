@@ -6,7 +6,7 @@ from heapq import heapify, heappop, heappush
 
 from edgekit.graph import Node, Unit
 
-__all__ = ["HEAVY", "LIGHT", "MERGING", "group"]
+__all__ = ["HEAVY", "group"]
 
 _HEAVY = """
 Conv ConvTranspose ConvInteger DeformConv Einsum FusedConv FusedGemm FusedMatMul Gemm MatMul MatMulInteger MatMulNBits

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgekit.onnxio.file_bytes import subgraphs
 
-__all__ = ["all_graphs", "captured", "keep_module", "make_names_safe", "module_of", "reads"]
+__all__ = ["all_graphs", "keep_module", "make_names_safe", "module_of", "reads"]
 
 _UNSAFE_NODE = re.compile(r"[^A-Za-z0-9_.\-/]")
 _UNSAFE_TENSOR = re.compile(r"[\s\"'\\\x00-\x1f\x7f]")
@@ -33,7 +33,7 @@ def keep_module(node: Any) -> None:
         node.metadata_props.add(key=_MODULE, value=name)
 
 
-def captured(graph: Any) -> list[str]:
+def _captured(graph: Any) -> list[str]:
     """Names that a subgraph uses and does not make: they belong to the graph around it."""
     own = {value.name for value in graph.input} | {weight.name for weight in graph.initializer}
     own |= {weight.values.name for weight in graph.sparse_initializer}
@@ -47,7 +47,7 @@ def captured(graph: Any) -> list[str]:
 
 def reads(node: Any) -> tuple[str, ...]:
     """Names of all that a node reads, also within its subgraphs, each once."""
-    inner = (name for graph in subgraphs(node) for name in captured(graph))
+    inner = (name for graph in subgraphs(node) for name in _captured(graph))
     return tuple(dict.fromkeys(name for name in (*node.input, *inner) if name))
 
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from edgekit.conditions import Change, changes
 from edgekit.profile import Profile
 
-__all__ = ["Shift", "differences", "shifts"]
+__all__ = ["differences", "shifts"]
 
 
-class Shift(NamedTuple):
+class _Shift(NamedTuple):
     """Seconds of the whole, of all kernels of a type or of a unit, in the one profile and in the other."""
 
     name: str
@@ -34,11 +34,11 @@ def differences(before: Profile, after: Profile) -> tuple[Change, ...]:
     return (*(Change(*pair) for pair in pairs if pair[1] != pair[2]), *changes(before.conditions, after.conditions))
 
 
-def shifts(before: Profile, after: Profile) -> list[Shift]:
+def shifts(before: Profile, after: Profile) -> list[_Shift]:
     """The whole, also after a pause, then the types of kernels, those first that changed most; for one graph the units as well."""
-    found = [Shift("whole network", before.whole.p50_s, after.whole.p50_s)]
+    found = [_Shift("whole network", before.whole.p50_s, after.whole.p50_s)]
     if before.whole.rested_s is not None and after.whole.rested_s is not None:
-        found.append(Shift("after a pause", before.whole.rested_s, after.whole.rested_s))
+        found.append(_Shift("after a pause", before.whole.rested_s, after.whole.rested_s))
     found += _by_change(_types(before), _types(after))
     if before.graph == after.graph and before.kernels and after.kernels:
         units = ({f"unit {index}": seconds for index, seconds in enumerate(profile.unit_s)} for profile in (before, after))
@@ -55,7 +55,7 @@ def _types(profile: Profile) -> dict[str, float]:
     return {op: value * profile.whole.p50_s / total for op, value in seconds.items()} if total else {}
 
 
-def _by_change(before: dict[str, float], after: dict[str, float]) -> list[Shift]:
+def _by_change(before: dict[str, float], after: dict[str, float]) -> list[_Shift]:
     names = dict.fromkeys((*before, *after))
-    found = [Shift(name, before.get(name, 0.0), after.get(name, 0.0)) for name in names]
+    found = [_Shift(name, before.get(name, 0.0), after.get(name, 0.0)) for name in names]
     return sorted(found, key=lambda shift: -abs(shift.after_s - shift.before_s))

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 if TYPE_CHECKING:
     from edgekit.runtime.verbs import StageSpec
 
-__all__ = ["Event", "Level", "event_now", "event_of", "line_of", "say", "say_seldom"]
+__all__ = ["Event", "event_now", "event_of", "line_of", "say", "say_seldom"]
 
 MOST_SAID = 5
 """Events a second, whatever happens how often."""

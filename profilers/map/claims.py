@@ -13,7 +13,7 @@ from edgekit.graph import Graph, Node
 from profilers.map.anchors import Anchor
 from profilers.map.common_subexpressions import find_twins
 
-__all__ = ["DROPPED", "MOVES", "Original", "claim", "contradicted", "edges"]
+__all__ = ["MOVES", "Original", "claim", "contradicted", "edges"]
 
 DROPPED = frozenset({"Dropout", "Identity"})
 """Operators that onnxruntime removes, so that no kernel stands for them."""

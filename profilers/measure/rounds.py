@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeVar
 
 from edgekit.progress import Tell, silent
 
-__all__ = ["AGREE", "DRIFT", "LEAST_BURSTS", "MOST_BURSTS", "Settled", "in_rounds", "repeatability", "usual", "wandering"]
+__all__ = ["AGREE", "LEAST_BURSTS", "MOST_BURSTS", "Settled", "in_rounds", "repeatability", "usual"]
 
 Key = TypeVar("Key", bound=Hashable)
 Samples = Sequence[float]
@@ -95,7 +95,7 @@ def in_rounds(
                     steady[key].append(len(bursts[key]) - 1)
             before = after
             over = clock() > end
-            deviation = 0.0 if sentinel else wandering(bursts.values())
+            deviation = 0.0 if sentinel else _wandering(bursts.values())
             for key in block:
                 last = over or len(bursts[key]) >= MOST_BURSTS
                 state = _state(bursts[key], steady[key], last) if sentinel else _played(bursts[key], deviation, last)
@@ -125,10 +125,10 @@ def _played(bursts: list[Samples], deviation: float, last: bool) -> Settled | No
     return Settled(kept, repeatability([bursts[index] for index in kept])) if len(kept) >= enough or last else None
 
 
-def wandering(things: Iterable[Sequence[Samples]]) -> float:
+def _wandering(things: Iterable[Sequence[Samples]]) -> float:
     """The relative deviation of a burst, from how far those of each thing that follow each other are apart.
 
-    >>> round(wandering([[(1.0,), (1.02,)], [(2.0,), (2.04,), (2.0,)]]), 4)
+    >>> round(_wandering([[(1.0,), (1.02,)], [(2.0,), (2.04,), (2.0,)]]), 4)
     0.021
     """
     apart = []

@@ -29,7 +29,7 @@ from edgekit.tuning import Refusal, Setting, SettingTime, Tuning
 from profilers.measure.measured_conditions import conditions_of
 from profilers.measure.segments import data_for, request_for
 
-__all__ = ["settings_for", "thread_counts", "tune_device"]
+__all__ = ["settings_for", "tune_device"]
 
 ROUNDS = 5
 EVERY = 4
@@ -57,10 +57,10 @@ class _Sample(NamedTuple):
     default_s: float
 
 
-def thread_counts(cores: int) -> tuple[int, ...]:
+def _thread_counts(cores: int) -> tuple[int, ...]:
     """Numbers of threads to try.
 
-    >>> thread_counts(4), thread_counts(16)
+    >>> _thread_counts(4), _thread_counts(16)
     ((1, 2, 3, 4), (1, 2, 3, 4, 5, 6, 7, 8, 12, 16))
     """
     return tuple(count for count in range(1, cores + 1) if count <= EACH or count % 4 == 0 or count == cores)
@@ -71,7 +71,7 @@ def settings_for(default: Variant, providers: Iterable[str], cores: int, batches
     variants = []
     for provider in providers:
         if provider not in _REMOTE:
-            counts = thread_counts(cores) if provider.removesuffix("ExecutionProvider") in _THREADED else (default.threads,)
+            counts = _thread_counts(cores) if provider.removesuffix("ExecutionProvider") in _THREADED else (default.threads,)
             variants += [Variant(default.precision, provider, threads) for threads in counts]
     settings = [Setting(variant, batch) for batch in sorted({1, *batches}) for variant in variants]
     return tuple(setting for setting in settings if setting != Setting(default))

@@ -18,7 +18,7 @@ from profilers.measure.measured_conditions import conditions_of
 from profilers.measure.segments import request_for
 from profilers.predict.micro_networks import Micro, micro_networks
 
-__all__ = ["Sample", "calibrate", "fit", "nonnegative"]
+__all__ = ["calibrate", "nonnegative"]
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ CACHES = tuple(2**power for power in range(18, 28))
 PRODUCTS = KINDS[:4]
 
 
-class Sample(NamedTuple):
+class _Sample(NamedTuple):
     """A network by what it asks for, and how long it took."""
 
     name: str
@@ -66,7 +66,7 @@ def calibrate(
         sample, measured = _measure(micro, connection, variant, budget_s)
         samples.append(sample)
         bursts.append(measured)
-    found = fit(samples)
+    found = _fit(samples)
     after = connection.facts()
     errors = [abs(each.fitted_s / each.measured_s - 1) for each in found.networks]
     return Calibration(
@@ -81,7 +81,7 @@ def calibrate(
     )
 
 
-def fit(samples: Sequence[Sample]) -> _Fit:
+def _fit(samples: Sequence[_Sample]) -> _Fit:
     """The costs, none below zero, that explain the samples best in relative terms; for the cache size that does so best."""
     measured = np.array([sample.seconds for sample in samples])
     fits = ((nonnegative(_columns(samples, size) / measured[:, None], np.ones(len(samples))), size) for size in CACHES)
@@ -124,16 +124,16 @@ def nonnegative(a: Array, b: Array) -> Array:
         x = step
 
 
-def _measure(micro: Micro, connection: Connection, variant: Variant, budget_s: float) -> tuple[Sample, Measured]:
+def _measure(micro: Micro, connection: Connection, variant: Variant, budget_s: float) -> tuple[_Sample, Measured]:
     model = load(draft(micro.shape, micro.layers))
     graph = read(model)
     whole = graph.segment(0, len(graph.units))
     digest = connection.put(cut(model, graph, 0, len(graph.units)))
     measured, _ = connection.measure(request_for(graph, whole, digest, connection, variant, budget_s))
-    return Sample(micro.name, works(graph, 0, len(graph.units)), statistics.median(measured.samples_s)), measured
+    return _Sample(micro.name, works(graph, 0, len(graph.units)), statistics.median(measured.samples_s)), measured
 
 
-def _columns(samples: Sequence[Sample], cache_bytes: int) -> Array:
+def _columns(samples: Sequence[_Sample], cache_bytes: int) -> Array:
     """A row for each sample: kernels, bytes of weights near and far, MACs of each kind of product, activation bytes of each kind."""
     return np.array([_row(sample.works, cache_bytes) for sample in samples], dtype=float)
 

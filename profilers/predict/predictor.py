@@ -26,10 +26,8 @@ from profilers.predict.kernel_sum import describe
 from profilers.predict.regression import Regression, fit, roofline
 
 __all__ = [
-    "Error",
     "KernelGuess",
     "Predictor",
-    "consistent",
     "error_of",
     "fit_predictor",
     "guess",
@@ -71,7 +69,7 @@ class KernelGuess:
 
 
 @dataclass(frozen=True)
-class Error:
+class _Error:
     """How far predictions of whole networks were off that the predictor had not seen: relative, half of them and nine tenths
     at most; and the shares within 5 and within 10 %."""
 
@@ -102,7 +100,7 @@ class Predictor:
     factor: float = 1.0
     usual: float = 1.0
     width: int = WIDTHS[0]
-    error: Error = Error(0.0, 0.0, 0.0, 0.0, 0)
+    error: _Error = _Error(0.0, 0.0, 0.0, 0.0, 0)
 
     def kind_of(self, kernel: Fused) -> str:
         """Whose regression tells a kernel: its own kind's, or that of all rare ones."""
@@ -135,7 +133,7 @@ def _without(network: SampledNetwork, added_s: float) -> Vector:
     return np.maximum(spent - added_s * events, SHARE_LEFT * spent)
 
 
-def consistent(network: SampledNetwork, added_s: float) -> bool:
+def _consistent(network: SampledNetwork, added_s: float) -> bool:
     """Whether its kernels and its whole could be of the same machine: one of them may have been measured while that was busy."""
     ratio = float(_without(network, added_s).sum()) / network.p10_s
     return 1 / CONTRADICTION <= ratio <= CONTRADICTION
@@ -151,7 +149,7 @@ def fit_predictor(samples: Samples) -> Predictor:
         UsageError: they hold too few kernels.
     """
     added_s = profiling_s(samples.networks)
-    networks = [network for network in samples.networks if network.kernels and consistent(network, added_s)]
+    networks = [network for network in samples.networks if network.kernels and _consistent(network, added_s)]
     if sum(len(network.kernels) for network in networks) < FEWEST:
         raise UsageError(f"expected at least {FEWEST} sampled kernels, got {samples.kernel_count}; run: edgekit profile --learn")
     predictor = _fitted(samples, networks, added_s)
@@ -190,11 +188,11 @@ def _seconds(adding: Regression, row: tuple[Vector, Vector]) -> float:
     return float(adding.predict(row[0][None], row[1][None])[0][0])
 
 
-def error_of(ratios: Vector) -> Error:
+def error_of(ratios: Vector) -> _Error:
     """Of predicted over measured."""
     off = np.abs(ratios - 1)
     p50, p90 = (float(value) for value in np.percentile(off, (50, 90)))
-    return Error(p50, p90, float(np.mean(off <= 0.05)), float(np.mean(off <= 0.1)), len(off))
+    return _Error(p50, p90, float(np.mean(off <= 0.05)), float(np.mean(off <= 0.1)), len(off))
 
 
 def _fitted(samples: Samples, networks: Sequence[SampledNetwork], added_s: float, like: Predictor | None = None) -> Predictor:

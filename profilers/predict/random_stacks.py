@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from profilers.predict.random_stack import Place, Stack
 
-__all__ = ["Place", "Stack", "draw_stack"]
+__all__ = ["draw_stack"]
 
 ALIKE = 2
 """Blocks that a network of few kinds is made of."""

@@ -8,8 +8,8 @@ import pytest
 
 from edgekit.cli.amounts import constraints
 from edgekit.cli.network import frames_line
-from edgekit.deploy.client.frame_files import read_frames
 from edgekit.errors import UsageError
+from edgekit.frame_files import read_frames
 from edgekit.graph import Graph, Tensor
 from edgekit.onnxio import normalise, read
 from tests.cli.bed import edgekit_run

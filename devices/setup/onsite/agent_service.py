@@ -17,11 +17,9 @@ from devices.setup.onsite.commands import Failed, must, quiet, text
 
 __all__ = [
     "allow_linger",
-    "answer_to",
     "end",
     "end_agent",
     "greeting",
-    "may_linger",
     "remove_cron",
     "remove_unit",
     "start",
@@ -41,8 +39,8 @@ def state(root: Path, unit: Path, given: dict[str, Any]) -> dict[str, Any]:
     ``serving``: the stages that a restart would interrupt. ``pages``: HOST:PORT where the agent serves its metrics.
     """
     services, lines, answer = user_systemd(), _cron_lines(), greeting(root)
-    told = answer_to(root, {"type": "logs"}) or {}
-    systemd = services and may_linger()
+    told = _answer_to(root, {"type": "logs"}) or {}
+    systemd = services and _may_linger()
     if systemd:
         pid = text(root / "agent" / "agent.pid").strip()
         ready = text(unit) == given["text"] and _wants(unit).is_symlink() and _main_pid(unit) == pid
@@ -61,11 +59,11 @@ def state(root: Path, unit: Path, given: dict[str, Any]) -> dict[str, Any]:
 
 def greeting(root: Path) -> list[str] | None:
     """Version and digest of the agent that answers."""
-    found = answer_to(root, {"type": "greet"})
+    found = _answer_to(root, {"type": "greet"})
     return [found["version"], found.get("digest", "")] if found and "version" in found else None
 
 
-def answer_to(root: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+def _answer_to(root: Path, request: dict[str, Any]) -> dict[str, Any] | None:
     """What the agent answers; None: nothing, or nothing that is understood."""
     try:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -83,7 +81,7 @@ def answer_to(root: Path, request: dict[str, Any]) -> dict[str, Any] | None:
 
 def start(root: Path, unit: Path, given: dict[str, Any]) -> None:
     """Start it, by systemd where there is a folder for its unit, and wait until it answers."""
-    if unit.parent.is_dir() and user_systemd() and may_linger():
+    if unit.parent.is_dir() and user_systemd() and _may_linger():
         unit.write_text(given["text"])
         remove_cron()
         must(_systemctl("daemon-reload"))
@@ -133,15 +131,15 @@ def user_systemd() -> bool:
     return shutil.which("systemctl") is not None and quiet(_systemctl("show-environment")) is not None
 
 
-def may_linger() -> bool:
+def _may_linger() -> bool:
     """Whether the user's services go on without a login."""
     return Path("/var/lib/systemd/linger", pwd.getpwuid(os.getuid()).pw_name).exists()
 
 
 def allow_linger() -> bool:
     """Let them, where no password is asked for that; whether it was this that changed it."""
-    asked = not may_linger() and quiet(["loginctl", "--no-ask-password", "enable-linger"]) is not None
-    return asked and may_linger()
+    asked = not _may_linger() and quiet(["loginctl", "--no-ask-password", "enable-linger"]) is not None
+    return asked and _may_linger()
 
 
 def remove_unit(unit: Path) -> None:

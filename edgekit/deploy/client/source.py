@@ -18,35 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.deploy.client.client_links import Ends
-from edgekit.errors import DeviceError, FrameError
-from edgekit.graph import Tensor
+from edgekit.errors import DeviceError
+from edgekit.frame_files import check_frame
 from edgekit.runtime.verbs import Port
 
-__all__ = ["Leg", "Source", "Times", "check_frame"]
+__all__ = ["Source"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-def check_frame(arrays: Arrays, tensors: tuple[Tensor, ...], what: str) -> None:
-    """Refuse inputs that are not those of the graph.
-
-    Raises:
-        FrameError: names, shapes or types differ.
-    """
-    for tensor in tensors:
-        if tensor.name not in arrays:
-            raise FrameError(
-                f"{what}: expected an input {tensor.name!r}, got {', '.join(arrays) or 'nothing'}; name the arrays like the inputs"
-            )
-        array = arrays[tensor.name]
-        if tuple(array.shape) != tensor.shape or array.dtype != tensor.dtype:
-            raise FrameError(
-                f"{what}: input {tensor.name!r} is expected as {tensor.dtype} {list(tensor.shape or ())}, "
-                f"got {array.dtype} {list(array.shape)}; convert it first"
-            )
-
-
-class Leg(NamedTuple):
+class _Leg(NamedTuple):
     """Frames of a stream from ``first`` on, as those of one epoch."""
 
     ends: Ends
@@ -54,7 +35,7 @@ class Leg(NamedTuple):
     first: int
 
 
-class Times(NamedTuple):
+class _Times(NamedTuple):
     """When a frame was meant to be sent, was taken from the caller, and was sent; in seconds."""
 
     intended_s: float
@@ -77,13 +58,13 @@ class Source:
         """Whether the caller has no more."""
         self.error: Exception | None = None
         """What the caller's iterable raised."""
-        self.legs: deque[Leg] = deque()
+        self.legs: deque[_Leg] = deque()
         """Those that results still come from, the one that frames are given to last."""
         self._ports, self._arrivals_s = ports, arrivals_s
         self._credit = threading.Semaphore(window)
         self._left = threading.Event()
         self._kept: dict[int, Arrays] = {}
-        self._times: dict[int, Times] = {}
+        self._times: dict[int, _Times] = {}
         self._turn = threading.Lock()
         """Held by whoever gives frames: the caller's iterable, or what was lost and is given again."""
         self._news = threading.Condition()
@@ -95,7 +76,7 @@ class Source:
         The links before these have been closed. ``one_by_one``: each of them only when the one before has its result.
         """
         self._turn.acquire()
-        self.legs = deque([Leg(ends, epoch, self.answered)])
+        self.legs = deque([_Leg(ends, epoch, self.answered)])
         self._over = False
         threading.Thread(target=self._give_again, args=(one_by_one,), name="replay", daemon=True).start()
 
@@ -105,7 +86,7 @@ class Source:
             if self.ended or self._over:
                 return False
             before = self.legs[-1]
-            self.legs.append(Leg(ends, epoch, self.sent))
+            self.legs.append(_Leg(ends, epoch, self.sent))
             before.ends.outlets.end(before.epoch)
             return True
 
@@ -125,7 +106,7 @@ class Source:
                 with self._turn:
                     self._kept[frame] = {tensor.name: np.array(arrays[tensor.name]) for port in self._ports for tensor in port.tensors}
                     now = time.perf_counter()
-                    self._times[frame] = Times(now if intended is None else intended, now, now)
+                    self._times[frame] = _Times(now if intended is None else intended, now, now)
                     self.sent = frame + 1
                     self._give(frame)
         except Exception as error:  # the caller's iterable may raise anything; it is raised again where results are read
@@ -136,11 +117,11 @@ class Source:
             leg.ends.outlets.end(leg.epoch)
 
     @property
-    def times(self) -> Times | None:
+    def times(self) -> _Times | None:
         """Of the frame whose result is due; None: none has been sent."""
         return self._times.get(self.answered)
 
-    def answer(self) -> tuple[int, Times]:
+    def answer(self) -> tuple[int, _Times]:
         """The frame whose result is due has it."""
         frame = self.answered
         with self._news:
@@ -181,7 +162,7 @@ class Source:
             times = self._times.get(frame)
             if times is not None and times.sent_s == times.taken_s:
                 now = time.perf_counter()
-                self._times[frame] = Times(now if self._arrivals_s is None else times.intended_s, times.taken_s, now)
+                self._times[frame] = _Times(now if self._arrivals_s is None else times.intended_s, times.taken_s, now)
         leg.ends.outlets.give(leg.epoch, frame - leg.first, slots)
 
     def _give_again(self, one_by_one: bool) -> None:

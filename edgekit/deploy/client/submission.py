@@ -15,8 +15,8 @@ import numpy as np
 
 from edgekit.deploy.client.client import WINDOW, Streaming, check_window
 from edgekit.deploy.client.sink import Arrays, Result
-from edgekit.deploy.client.source import check_frame
 from edgekit.errors import UsageError
+from edgekit.frame_files import check_frame
 
 __all__ = ["Submitting"]
 

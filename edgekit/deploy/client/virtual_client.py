@@ -18,9 +18,9 @@ from devices.connection import Connection, VirtualStage
 from edgekit.cluster import Cluster, Link
 from edgekit.deploy.client.client import WINDOW, check_window
 from edgekit.deploy.client.sink import Result, too_late
-from edgekit.deploy.client.source import check_frame
 from edgekit.deploy.client.virtual_clock import Clock, Job
 from edgekit.errors import StageError
+from edgekit.frame_files import check_frame
 from edgekit.graph import Graph, Tensor
 from edgekit.plan import CLIENT, Plan, wired
 from edgekit.runtime.verbs import End

@@ -31,7 +31,7 @@ from edgekit.runtime.engine.executor import sample_inputs
 from edgekit.runtime.verbs import End, StageStatus
 from edgekit.trace import Equality, LoadPoint, Span, Trace
 
-__all__ = ["FRACTIONS", "certify"]
+__all__ = ["certify"]
 
 FRACTIONS = (0.5, 0.8, 0.95)
 """Shares of capacity at which latency under load is measured."""

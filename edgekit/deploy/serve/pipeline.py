@@ -39,7 +39,7 @@ from edgekit.stages.magnitudes import QUANTIZED
 from edgekit.stages.parts import Part, client_ports
 from edgekit.trace import Equality
 
-__all__ = ["Addresses", "Pipeline", "bring", "deploy"]
+__all__ = ["Pipeline", "bring", "deploy"]
 
 STOP_S = 5.0
 """Time that all devices together have to end their stages; a visiting agent ends with its connection anyway."""

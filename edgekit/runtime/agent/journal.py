@@ -19,7 +19,7 @@ from edgekit.runtime.log import event_now, event_of, line_of
 if TYPE_CHECKING:
     from edgekit.runtime.verbs import StageSpec
 
-__all__ = ["LOG", "MOST_FILE_BYTES", "Journal", "read_on"]
+__all__ = ["LOG", "Journal", "read_on"]
 
 LOG = "agent.log"
 

@@ -13,12 +13,12 @@ from edgekit.runtime.machine.sources import Here
 from edgekit.runtime.power.energy_counter import Running
 from edgekit.runtime.stage.status_records import Heat, StageStatus
 
-__all__ = ["Monitor", "Staged", "heat", "show"]
+__all__ = ["Monitor", "heat", "show"]
 
 SERVING = "serving"
 
 
-class Staged(Protocol):
+class _Staged(Protocol):
     """Whoever looks after stages."""
 
     def status(self) -> Sequence[StageStatus]:
@@ -31,7 +31,7 @@ class Staged(Protocol):
 class Monitor:
     """The pages of one agent."""
 
-    def __init__(self, stages: Staged, here: Here | None = None):
+    def __init__(self, stages: _Staged, here: Here | None = None):
         self._stages = stages
         self._here = here or Here()
         self._joules = Running(self._here)
@@ -64,7 +64,7 @@ class Monitor:
         return Page("\n".join([*lacking, ""]), 503) if lacking else Page("ready\n")
 
 
-def show(stages: Staged, host: str = LOOPBACK, port: int = 0) -> str:
+def show(stages: _Staged, host: str = LOOPBACK, port: int = 0) -> str:
     """Have monitors look at an agent, and say where: HOST:PORT; it does its work without them too, where nothing can listen."""
     try:
         address = Monitor(stages).serve(host, port).address

@@ -11,7 +11,7 @@ from edgekit.runtime.agent.children import Child
 from edgekit.runtime.stage.status_records import StageStatus
 from edgekit.runtime.verbs import Logs, LogsReply
 
-__all__ = ["PATIENCE_S", "statuses"]
+__all__ = ["statuses"]
 
 PATIENCE_S = 5.0
 """Time that a stage process has to say how it is."""

@@ -14,7 +14,7 @@ from edgekit.runtime.links.greeting import Hello
 from edgekit.runtime.links.link import Standing
 from edgekit.runtime.links.tls import Guard
 
-__all__ = ["Admit", "Carrier", "Gate", "Peer", "Reception", "Say"]
+__all__ = ["Carrier", "Gate", "Peer", "Reception"]
 
 
 class Peer(Protocol):

@@ -16,7 +16,7 @@ from edgekit.runtime.power.meter import Meter
 from edgekit.runtime.power.meters import choose
 from edgekit.runtime.power.power_samples import Record, record
 
-__all__ = ["LEAST_COVERAGE", "LEAST_READINGS", "LEAST_S", "LONGEST_GAP_S", "measure", "spent", "unmetered"]
+__all__ = ["measure", "spent"]
 
 LEAST_S = 10.0
 LEAST_READINGS = 50
@@ -43,7 +43,7 @@ def measure(
     """
     meter, reason = choose(here, wanted, gpu)
     if meter is None:
-        return unmetered(str(reason))
+        return _unmetered(str(reason))
     idle = record(meter, seconds, interval_s, clock, sleep)
     stop = start()
     inferences = 0
@@ -54,7 +54,7 @@ def measure(
     return spent(meter, idle, active, inferences)
 
 
-def unmetered(reason: str) -> dict[str, Any]:
+def _unmetered(reason: str) -> dict[str, Any]:
     """Of a machine that cannot tell."""
     return {"format": "edgekit.energy", "version": 1, "reason": reason}
 
@@ -66,7 +66,7 @@ def spent(
 
     Both are those of the covered seconds, and net = gross - idle watts · covered seconds.
     """
-    found = unmetered("")
+    found = _unmetered("")
     gross = add_up(meter, active, longest_gap_s)
     found.update(
         meter=meter.kind,

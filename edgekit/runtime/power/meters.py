@@ -8,7 +8,7 @@ from edgekit.runtime.machine.sources import Here
 from edgekit.runtime.power import gpu_meter, ina2xx, ina3221, pmic, rapl
 from edgekit.runtime.power.meter import Meter
 
-__all__ = ["KINDS", "OF_GPUS", "choose", "find"]
+__all__ = ["KINDS", "choose", "find"]
 
 KINDS: dict[str, Callable[[Here], list[Meter]]] = {
     "ina3221": ina3221.meters,

@@ -10,7 +10,7 @@ import time
 from edgekit.runtime.log import say
 from edgekit.runtime.stage.counters import Tally
 
-__all__ = ["LEAST_S", "limit_s", "watch"]
+__all__ = ["watch"]
 
 LEAST_S = 5.0
 """Time that any frame may take."""
@@ -23,10 +23,10 @@ POLL_S = 0.5
 EX_SOFTWARE = 70
 
 
-def limit_s(tally: Tally, first_s: float) -> float:
+def _limit_s(tally: Tally, first_s: float) -> float:
     """How long a frame may take in a stage whose first run took ``first_s``.
 
-    >>> limit_s(Tally(), 0.01), limit_s(Tally(), 2.0)
+    >>> _limit_s(Tally(), 0.01), _limit_s(Tally(), 2.0)
     (5.0, 20.0)
     """
     took = sorted(each.end_s - each.begin_s for each in tuple(tally.passages))
@@ -46,6 +46,6 @@ def _watch(name: str, tally: Tally, first_s: float) -> None:
         now = time.monotonic()
         spent_s = spent_s + min(now - before, 2 * POLL_S) if tally.computing == frame else 0.0
         frame, before = tally.computing, now
-        if frame is not None and spent_s > LEAST_S and spent_s > (most_s := limit_s(tally, first_s)):
+        if frame is not None and spent_s > LEAST_S and spent_s > (most_s := _limit_s(tally, first_s)):
             say(f"{name}: frame {frame[0]} has been computed for {spent_s:.0f} s, at most {most_s:.0f} s are allowed; the stage is ended")
             os._exit(EX_SOFTWARE)

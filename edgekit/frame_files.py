@@ -1,4 +1,4 @@
-"""Frames from files and results into files: .npz by tensor name, .npy where there is one tensor, folders of either."""
+"""Frames of inputs from files: .npz by tensor name, .npy where there is one tensor, folders of either; each is checked."""
 
 import io
 import sys
@@ -6,24 +6,40 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.deploy.client.sink import Result
-from edgekit.deploy.client.source import check_frame
-from edgekit.errors import FrameError, UsageError
-from edgekit.files import write_bytes
+from edgekit.errors import FrameError
 from edgekit.graph import Tensor
 
-__all__ = ["ResultWriter", "read_frames"]
+__all__ = ["check_frame", "read_frames"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 STANDARD = "-"
 SUFFIXES = (".npz", ".npy")
 UNNAMED = {"", "arr_0"}
 """Names of an array that was saved without one."""
+
+
+def check_frame(arrays: Arrays, tensors: tuple[Tensor, ...], what: str) -> None:
+    """Refuse inputs that are not those of the graph.
+
+    Raises:
+        FrameError: names, shapes or types differ.
+    """
+    for tensor in tensors:
+        if tensor.name not in arrays:
+            raise FrameError(
+                f"{what}: expected an input {tensor.name!r}, got {', '.join(arrays) or 'nothing'}; name the arrays like the inputs"
+            )
+        array = arrays[tensor.name]
+        if tuple(array.shape) != tensor.shape or array.dtype != tensor.dtype:
+            raise FrameError(
+                f"{what}: input {tensor.name!r} is expected as {tensor.dtype} {list(tensor.shape or ())}, "
+                f"got {array.dtype} {list(array.shape)}; convert it first"
+            )
 
 
 def read_frames(source: str, tensors: tuple[Tensor, ...]) -> Iterator[tuple[str, Arrays]]:
@@ -92,52 +108,3 @@ def _stacked(array: NDArray[np.generic], tensor: Tensor) -> NDArray[np.generic]:
     shape = tensor.shape or ()
     several = shape and array.shape[1:] == shape[1:] and array.ndim == len(shape) and shape[0] and len(array) > shape[0]
     return array.reshape(-1, *shape) if several and len(array) % shape[0] == 0 else array
-
-
-class ResultWriter:
-    """Writes results as they come: one .npz a frame into a folder, or all of them stacked into one file or stdout.
-
-    Raises:
-        UsageError: the target is neither.
-    """
-
-    def __init__(self, target: str):
-        self._target = target
-        self._folder = target != STANDARD and Path(target).suffix != ".npz"
-        self._kept: list[Arrays] = []
-        if self._folder and (Path(target).suffix == ".npy" or Path(target).is_file()):
-            raise UsageError(f"expected an .npz file, a folder or - to write results to, got {target}; change --output")
-
-    def write(self, name: str, result: Result) -> None:
-        """Keep one result.
-
-        Raises:
-            StageError: the frame failed.
-        """
-        if self._folder:
-            write_bytes(Path(self._target, f"{name}.npz"), _npz(result.value()))
-        else:
-            self._kept.append(result.value())
-
-    def close(self) -> None:
-        """Write what has been kept; a single frame keeps its shape, several are stacked."""
-        if self._folder or not self._kept:
-            return
-        first = self._kept[0]
-        data = _npz(first if len(self._kept) == 1 else {name: np.stack([kept[name] for kept in self._kept]) for name in first})
-        self._kept = []
-        if self._target == STANDARD:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        else:
-            write_bytes(self._target, data)
-
-
-def _npz(arrays: Arrays) -> bytes:
-    """An .npz; written by hand, as numpy.savez would take a tensor called "file" for an option."""
-    buffer = io.BytesIO()
-    with ZipFile(buffer, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-    return buffer.getvalue()
