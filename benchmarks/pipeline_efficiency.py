@@ -13,8 +13,8 @@ throughput over that of the same slowest stage.
     slow      5 Mbit/s, 200 ms there and back: throughput over that of a link with nothing but tensors on it, bar 0.9
 
 Four stages at full speed would need more processors than most machines have, and whatever else runs there would show in the times of
-each. So stages compute, and then sleep: a backend stretches each run of onnxruntime to 60 ms, or to the time that is drawn for the frame
-(varying_backend.py). All figures are emulated in this sense, and in that links are those of the cluster, played by proxies in a process
+each. So stages compute, and then sleep: an engine stretches each run of onnxruntime to 60 ms, or to the time that is drawn for the frame
+(varying_engine.py). All figures are emulated in this sense, and in that links are those of the cluster, played by proxies in a process
 of their own. A case that misses its bar is run again, up to three times: on a machine that is shared a single run may be robbed of its
 time. Every run is printed, with the share of the processors' time that the machine's own host took away meanwhile. Exit code 1 where a
 case misses its bar each time.
@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # networks are drawn as in t
 
 import numpy as np
 from pickled_stages import streamed
-from varying_backend import MEAN_S, VARIATION
+from varying_engine import MEAN_S, VARIATION
 
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.deploy.serve.pipeline import deploy
@@ -49,7 +49,7 @@ from tests.models import CONV, Net, draw, net
 
 BLOCKS, CHANNELS, SIZE = 12, 64, 28
 STAGE_S = 0.06
-SLOW = Variant(provider="varying")
+SLOW = Variant(engine="varying")
 WINDOW = 16
 TRIES = 3
 WARM = 10
@@ -161,12 +161,12 @@ def between(times: list[float]) -> float:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """The backend where pip would put it, for the stage processes that are started meanwhile."""
+    """The engine where pip would put it, for the stage processes that are started meanwhile."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         facts = Path(folder, "edgekit_varying-1.0.dist-info")
         facts.mkdir()
         (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: edgekit-varying\nVersion: 1.0\n")
-        (facts / "entry_points.txt").write_text("[edgekit.backends]\nvarying = varying_backend:open_segment\n")
+        (facts / "entry_points.txt").write_text("[edgekit.engines]\nvarying = varying_engine:ENGINE\n")
         before = os.environ.get("PYTHONPATH")
         stack.callback(lambda: os.environ.pop("PYTHONPATH") if before is None else os.environ.__setitem__("PYTHONPATH", before))
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, str(Path(__file__).parent), before)))

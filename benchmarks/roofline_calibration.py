@@ -21,7 +21,8 @@ from edgekit.calibration import Calibration
 from edgekit.device import Device
 from edgekit.files import write
 from edgekit.graph import Graph
-from edgekit.onnxio import Model, cut
+from edgekit.onnxio import Model
+from edgekit.stages.artifact import build, upload
 from profilers.measure.segments import request_for
 from profilers.predict.calibrator import calibrate
 
@@ -39,7 +40,7 @@ def pieces(graph: Graph) -> list[tuple[int, int]]:
 
 
 def seconds(graph: Graph, model: Model, connection: Connection, start: int, stop: int, budget_s: float) -> float:
-    digest = connection.put(cut(model, graph, start, stop))
+    digest = upload(build(model, graph, start, stop, connection.device.variant), connection)
     request = request_for(graph, graph.segment(start, stop), digest, connection, connection.device.variant, budget_s)
     return statistics.median(connection.measure(request)[0].samples_s)
 

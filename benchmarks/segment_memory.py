@@ -36,8 +36,9 @@ from devices.local import connect
 from edgekit.device import Device, Variant
 from edgekit.graph import Graph
 from edgekit.graph.arena import lifetimes, live_bytes, packed_bytes
-from edgekit.onnxio import Model, cut, load, normalise, read
+from edgekit.onnxio import Model, load, normalise, read
 from edgekit.profile import Profile, SegmentTime
+from edgekit.stages.artifact import build, upload
 from edgekit.stages.onnxruntime_memory import ONNXRUNTIME_MEMORY
 from partitioner.footprints import Footprints
 from profilers.measure.measured_conditions import conditions_of
@@ -84,7 +85,7 @@ class Row:
 
 def measure(connection: Connection, graph: Graph, model: Model, start: int, stop: int) -> tuple[SegmentTime, int, int]:
     """A segment in a process of its own; and the base and the libraries of that."""
-    digest = connection.put(cut(model, graph, start, stop))
+    digest = upload(build(model, graph, start, stop, Variant()), connection)
     request = request_for(graph, graph.segment(start, stop), digest, connection, Variant(), 0.0)
     measured, _ = connection.measure(structs.replace(request, least=RUNS))
     return summarize(start, stop, [measured]), measured.base_bytes, measured.library_bytes

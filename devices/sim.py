@@ -1,4 +1,4 @@
-"""``sim:`` devices: outputs computed here with onnxruntime, times taken from a description, no process at all."""
+"""``sim:`` devices: outputs computed here with the engine of the variant, times taken from a description, no process at all."""
 
 import time
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
 from edgekit.runtime.agent.control import Stream
 from edgekit.runtime.agent.store import digest_of
+from edgekit.runtime.engine.engines import engine_of
 from edgekit.runtime.engine.executor import Arrays, Executor, sample_inputs
 from edgekit.runtime.links.frames import Layout
 from edgekit.runtime.verbs import (
@@ -131,12 +132,13 @@ class SimConnection:
         model = self._model(request.model)
         if request.mode == "energy":
             return Measured((), (), 0, len(model), 0.0, energy=Energy(reason="it is only described")), b""
+        runs_on = engine_of(request.variant).runs_on(request.variant)
         if request.mode == "kernels":
             each = enumerate(self._seconds(request.emulation, request.variant))
             kernels = tuple(KernelTime(f"unit {i}", "unit", seconds) for i, seconds in each)
-            return Measured((), (), 0, len(model), 0.0, kernels), b""
+            return Measured((), (), 0, len(model), 0.0, kernels, runs_on=runs_on), b""
         seconds = (sum(self._seconds(request.emulation, request.variant)),) * request.least
-        return Measured(seconds, seconds, 0, len(model), 0.0), b""
+        return Measured(seconds, seconds, 0, len(model), 0.0, runs_on=runs_on), b""
 
     def probe(self, request: Probe) -> Probed:
         self._no_links()

@@ -1,36 +1,61 @@
 """The passive facts of one compute unit, and the ways in which it can execute a segment."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from edgekit.errors import UsageError
 from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share
 from edgekit.wording import counted
 
-__all__ = ["OF_FP32", "Device", "Roofline", "Variant"]
+__all__ = ["CPU", "OF_FP32", "ONNXRUNTIME", "SUFFIX", "Device", "Roofline", "RunsOn", "Variant"]
 
+ONNXRUNTIME = "onnxruntime"
+"""The engine of a variant that names none."""
+
+CPU = "CPUExecutionProvider"
+SUFFIX = "ExecutionProvider"
+"""How the names of all providers of onnxruntime end."""
+
+RunsOn = Literal["cpu", "gpu", "npu", "mcu"]
+"""The processor that a segment keeps busy while it runs."""
 
 OF_FP32 = frozenset({"fp32", "tf32"})
 """Precisions that a network in fp32 can be run in; any other is made by another network."""
 
-FAITHFUL = frozenset({"CPUExecutionProvider", "CUDAExecutionProvider"})
+FAITHFUL = frozenset({CPU, "CUDAExecutionProvider"})
 """Providers that compute in the precision of the network; others compile it, in whichever they are asked for."""
 
 
 class Variant(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a segment is executed: precision, onnxruntime execution provider (or the name of another backend), intra-op threads."""
+    """How a segment is executed: precision, execution provider (of onnxruntime alone), intra-op threads, and the engine."""
 
     precision: Name = "fp32"
-    provider: Name = "CPUExecutionProvider"
+    provider: Name = CPU
     threads: Annotated[int, Meta(ge=1)] = 1
+    engine: Name = ONNXRUNTIME
+
+    def __post_init__(self) -> None:
+        if not self.provider.endswith(SUFFIX):
+            raise UsageError(
+                f'provider: expected an execution provider of onnxruntime such as "{CPU}", got "{self.provider}"; '
+                f'write engine = "{self.provider}" for an engine of your own'
+            )
+        if self.engine != ONNXRUNTIME and self.provider != CPU:
+            raise UsageError(f'engine "{self.engine}" has no provider, got "{self.provider}"; leave the provider out')
+
+    @property
+    def by(self) -> str:
+        """What runs it, in short: the engine, or the provider of onnxruntime."""
+        return self.provider.removesuffix(SUFFIX) if self.engine == ONNXRUNTIME else self.engine
 
     def __str__(self) -> str:
         """
         >>> str(Variant("int8", threads=4))
         'int8 CPU ×4'
         """
-        return f"{self.precision} {self.provider.removesuffix('ExecutionProvider')} ×{self.threads}"
+        return f"{self.precision} {self.by} ×{self.threads}"
 
     @property
     def words(self) -> str:
@@ -39,22 +64,18 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
         >>> Variant("int8", threads=4).words
         'int8, CPU, 4 threads'
         """
-        return f"{self.precision}, {self.provider.removesuffix('ExecutionProvider')}, {counted(self.threads, 'thread')}"
-
-    @property
-    def of_processor(self) -> bool:
-        """Whether the processor does the work, so that its seconds are those of the work."""
-        return self.provider == "CPUExecutionProvider"
+        return f"{self.precision}, {self.by}, {counted(self.threads, 'thread')}"
 
     def on(self, precision: str) -> "Variant":
         """This variant for a network of that precision, which it keeps to wherever it has no choice: compilers have one.
 
         >>> Variant(threads=4).on("int8").precision, Variant("tf32").on("fp32").precision
         ('int8', 'tf32')
-        >>> Variant("int8").on("fp32").precision, Variant("int8", "hailo").on("fp32").precision
+        >>> Variant("int8").on("fp32").precision, Variant("int8", engine="hailo").on("fp32").precision
         ('fp32', 'int8')
         """
-        free = precision == "fp32" and (self.precision in OF_FP32 or self.provider not in FAITHFUL)
+        compiled = self.engine != ONNXRUNTIME or self.provider not in FAITHFUL
+        free = precision == "fp32" and (self.precision in OF_FP32 or compiled)
         return self if free or self.precision == precision else replace(self, precision=precision)
 
 

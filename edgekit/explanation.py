@@ -30,10 +30,12 @@ class Explanation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="fo
         loads: what it loads, the busiest first, which holds up the period.
         neighbours: the plans before and behind it in each objective.
         helps: changes of links and devices, what helps most first.
+        barred: the units that an engine cannot run, each in a sentence.
     """
 
     plan: Plan
     loads: tuple[Load, ...]
     neighbours: tuple[Neighbour, ...]
     helps: tuple[Help, ...]
+    barred: tuple[str, ...] = ()
     version: int = 1

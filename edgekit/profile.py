@@ -8,7 +8,7 @@ from msgspec import Meta, Struct, structs
 
 from edgekit.codec import CodecTime
 from edgekit.conditions import Conditions
-from edgekit.device import Variant
+from edgekit.device import CPU, SUFFIX, RunsOn, Variant
 from edgekit.energy import Energy
 from edgekit.errors import UsageError
 from edgekit.memory_model import UNSTATED, MemoryModel, MemoryTable
@@ -100,6 +100,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         twin: digest of the network in another precision that was measured in the graph's stead.
         codecs: what it takes to write and to read tensors otherwise than they are, where that was measured.
         memory_model: what segments take that were not measured, by the engine; ``resident_bytes`` go before it.
+        runs_on: the processor that the engine keeps busy; None: older files, which only tell the provider.
+        cannot_run: each unit that the engine cannot run here, with the reason. No segment with one of them was measured.
     """
 
     graph: Name
@@ -123,6 +125,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     codecs: tuple[CodecTime, ...] = ()
     twin: str = ""
     memory_model: MemoryModel = UNSTATED
+    runs_on: RunsOn | None = None
+    cannot_run: tuple[tuple[Count, str], ...] = ()
     version: int = 1
 
     def __post_init__(self) -> None:
@@ -131,6 +135,9 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
                 raise UsageError(f"kernel {kernel.name} claims units {kernel.units}, the graph has {self.unit_count}; profile it again")
             if kernel.shares and len(kernel.shares) != len(kernel.units):
                 raise UsageError(f"kernel {kernel.name} has {len(kernel.shares)} shares of {len(kernel.units)} units; profile it again")
+        for unit, _ in self.cannot_run:
+            if unit >= self.unit_count:
+                raise UsageError(f"unit {unit} is said not to run, the graph has {self.unit_count} units; profile it again")
         planned = self.memory_model.segments if isinstance(self.memory_model, MemoryTable) else ()
         for start, stop in ((each.start, each.stop) for part in (self.segments, planned) for each in part):
             if not start < stop <= self.unit_count:
@@ -157,9 +164,32 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
             UsageError: the profile lacks it.
         """
         segment = self.segment(0, self.unit_count)
+        if segment is None and self.cannot_run:
+            raise UsageError(f"{self.variant.by} does not run the whole graph on {self.device}: {self.refusal(0, self.unit_count)}")
         if segment is None:
             raise UsageError(f"the profile of {self.device} lacks the whole graph, units [0, {self.unit_count}); profile it again")
         return segment
+
+    @property
+    def longest(self) -> SegmentTime:
+        """The unsplit graph, measured; where the engine cannot run all of it, the segment with most units."""
+        if not (self.cannot_run and self.segments):
+            return self.whole
+        return max(self.segments, key=lambda segment: (len(segment.members), segment.p50_s))
+
+    @property
+    def extent(self) -> str:
+        """What the longest measurement is of, in words."""
+        return f"units [{self.longest.start}, {self.longest.stop})" if self.cannot_run else "whole network"
+
+    @property
+    def barred(self) -> tuple[str, ...]:
+        """What the engine cannot run, each unit in a sentence."""
+        return tuple(f"unit {unit} cannot run on {self.device} as {self.variant}: {reason}" for unit, reason in self.cannot_run)
+
+    def refusal(self, start: int, stop: int) -> str:
+        """Why the engine cannot run units ``[start, stop)`` here; empty: it can."""
+        return next((f"unit {unit}, {reason}" for unit, reason in self.cannot_run if start <= unit < stop), "")
 
     @property
     def providers(self) -> dict[str, tuple[int, float]]:
@@ -167,7 +197,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         found: dict[str, tuple[int, float]] = {}
         for kernel in self.kernels:
             if kernel.provider:
-                name = kernel.provider.removesuffix("ExecutionProvider")
+                name = kernel.provider.removesuffix(SUFFIX)
                 count, seconds = found.get(name, (0, 0.0))
                 found[name] = (count + 1, seconds + kernel.seconds)
         return found
@@ -180,26 +210,35 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
 
     @cached_property
     def unit_s(self) -> tuple[float, ...]:
-        """Estimated seconds of each unit: its kernels, scaled so that all add up to the measured whole (times ``estimates_times``)."""
+        """Estimated seconds of each unit: its kernels, scaled so that all add up to the measured whole (times ``estimates_times``).
+
+        Where the engine cannot run the whole, to the largest measured segment that the unit is in.
+        """
         seconds = [0.0] * self.unit_count
         for kernel in self.kernels:
             even = (1 / max(1, len(kernel.units)),) * len(kernel.units)
             for unit, share in zip(kernel.units, kernel.shares or even, strict=True):
                 seconds[unit] += kernel.seconds * share
-        total, whole_s = sum(seconds), self.whole.p50_s * self.estimates_times
-        if total == 0:
-            return (whole_s / self.unit_count,) * self.unit_count
-        return tuple(value * whole_s / total for value in seconds)
+        if not self.cannot_run:
+            return _scaled(seconds, self.whole.p50_s * self.estimates_times)
+        found = [0.0] * self.unit_count
+        for segment in sorted(self.segments, key=lambda each: len(each.members)):  # the largest that holds a unit counts
+            members = segment.members
+            scaled = _scaled([seconds[unit] for unit in members], segment.p50_s * self.estimates_times)
+            for unit, value in zip(members, scaled, strict=True):
+                found[unit] = value
+        return tuple(found)
 
     @property
     def crowded(self) -> bool:
         """Whether the transport has to share cores with a stage that computes; taken for granted where it is not known.
 
-        A stage that plays a slower machine waits for most of the time, and one on a GPU for all of it.
+        A stage that plays a slower machine waits for most of the time, and one that does not run on the CPU for all of it.
         """
         if self.badge != "measured":
             return True
-        if self.conditions.speed < 1 or not self.variant.of_processor:
+        on_cpu = self.variant.provider == CPU if self.runs_on is None else self.runs_on == "cpu"
+        if self.conditions.speed < 1 or not on_cpu:
             return False
         return self.conditions.core_count is None or self.variant.threads >= self.conditions.core_count
 
@@ -222,8 +261,9 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         kernels = tuple(structs.replace(kernel, units=tuple(rank[unit] for unit in kernel.units)) for kernel in self.kernels)
         segments = tuple(_spanning(segment, sorted(rank[unit] for unit in segment.members)) for segment in self.segments)
         resident = tuple(self.resident_bytes[unit] for unit in order) if self.resident_bytes else ()
-        model = self.memory_model.in_order(rank)
-        return structs.replace(self, kernels=kernels, segments=segments, resident_bytes=resident, memory_model=model)
+        found = structs.replace(self, kernels=kernels, segments=segments, resident_bytes=resident)
+        barred = tuple((rank[unit], reason) for unit, reason in self.cannot_run)
+        return structs.replace(found, memory_model=self.memory_model.in_order(rank), cannot_run=barred)
 
     def with_segments(self, ordered: "Profile", order: tuple[int, ...]) -> "Profile":
         """This profile and what was measured of the graph in another order."""
@@ -239,7 +279,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         Where fewer than ten were measured, a quarter less, which is what sums of kernels are usually wrong by.
         """
         sums = tuple(accumulate(self.unit_s, initial=0.0))
-        pairs = ((segment.p50_s, sums[segment.stop] - sums[segment.start]) for segment in self.ranges if segment != self.whole)
+        pairs = ((segment.p50_s, sums[segment.stop] - sums[segment.start]) for segment in self.ranges if segment != self.longest)
         ratios = sorted(measured / estimated for measured, estimated in pairs if estimated > 0)
         lowest = ratios[len(ratios) // 10] if len(ratios) >= LEAST_RATIOS else USUAL
         return structs.replace(self, estimates_times=self.estimates_times * min(lowest, 1.0))
@@ -282,13 +322,21 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     def __repr__(self) -> str:
         """One line, however many kernels there are."""
         what = f"{self.unit_count} units on {self.device}, {self.variant}"
-        return f"<Profile of {what}: {ms(self.whole.p50_s)} {self.badge}; profile.table() lists its segments>"
+        return f"<Profile of {what}: {ms(self.longest.p50_s)} {self.badge}; profile.table() lists its segments>"
 
     @property
     def active_w(self) -> float | None:
         """Net watts at work, by which joules are attributed to whatever takes part of its time. None: not metered."""
         joules = self.energy.net_j_per_inference if self.energy else None
-        return None if joules is None else max(joules, 0.0) / (self.whole.p50_s or 1.0)
+        return None if joules is None else max(joules, 0.0) / (self.longest.p50_s or 1.0)
+
+
+def _scaled(seconds: list[float], whole_s: float) -> tuple[float, ...]:
+    """Seconds in these proportions that add up to the whole; even ones where nothing is known of them."""
+    total = sum(seconds)
+    if total == 0:
+        return (whole_s / len(seconds),) * len(seconds)
+    return tuple(value * whole_s / total for value in seconds)
 
 
 def _spanning(segment: SegmentTime, units: list[int]) -> SegmentTime:

@@ -98,7 +98,7 @@ class Tuning(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
 
 
 def _alone(setting: Setting) -> tuple[str, str, int]:
-    return setting.variant.precision, setting.variant.provider, setting.batch
+    return setting.variant.precision, setting.variant.by, setting.batch
 
 
 def _best(times: "list[SettingTime] | tuple[SettingTime, ...]", seconds: list[float]) -> SettingTime:

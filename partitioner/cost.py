@@ -77,8 +77,8 @@ def price(
         losses: what codecs lose; without them the loss of a plan that has some is not known.
 
     Raises:
-        PlanError: the plan does not fit the graph, a device has no profile in that variant, or none of its codecs, or two
-            devices that have to talk have no link.
+        PlanError: the plan does not fit the graph, a device has no profile in that variant, cannot run one of its
+            units, or has none of its codecs, or two devices that have to talk have no link.
     """
     plan = validate(plan, graph)
     graph = graph.in_order(plan.order)
@@ -98,6 +98,7 @@ def price_valid(
     used = [{name: profile_in(name, graph, profiles, stage.variant) for name in stage.devices} for stage in plan.stages]
     messages = {ends: _hops(plan, graph, ends, sent, cluster) for ends, sent in plan.messages().items()}
     timed = [{name: profile.in_order(plan.order) for name, profile in stage.items()} for stage in used]
+    _require_able(plan, timed)
     coding = [{name: _coding(plan, graph, index, profile) for name, profile in stage.items()} for index, stage in enumerate(used)]
     terms = _terms(plan, messages, timed, coding)
     loads = _loads(plan, messages, timed, coding)
@@ -145,6 +146,15 @@ def idle_w(host: str, cluster: Cluster, profiles: Profiles) -> float | None:
     of_host = (profile for d in cluster.devices if d.machine == host for profile in profiles.of(d.name))
     watts = [profile.energy.idle_w for profile in of_host if profile.energy is not None]
     return max((each for each in watts if each is not None), default=None)
+
+
+def _require_able(plan: Plan, used: _Used) -> None:
+    """Refuse a stage with a unit that the engine of its device cannot run."""
+    for stage, by_name in zip(plan.stages, used, strict=True):
+        for name, profile in by_name.items():
+            if profile.cannot_run and (reason := profile.refusal(stage.start, stage.stop)):
+                span = f"units [{stage.start}, {stage.stop})"
+                raise PlanError(f"{span} cannot run on {name} as {stage.variant}: {reason}; give that unit to another device")
 
 
 def _hops(plan: Plan, graph: Graph, ends: _Ends, sent: tuple[Transfer, ...], cluster: Cluster) -> list[_Hop]:

@@ -57,7 +57,8 @@ def explain(
         ratios = tuple((o, _ratio(value(cost_of(then.best(o)), o), now[o])) for o in front.objectives)
         helps.append(Help(change, ratios))
     helps.sort(key=lambda each: min(ratio for _, ratio in each.ratios))
-    return Explanation(plan, loads, tuple(_neighbours(plan, front)), tuple(helps))
+    barred = tuple(sentence for profile in profiles for sentence in profile.barred)
+    return Explanation(plan, loads, tuple(_neighbours(plan, front)), tuple(helps), barred)
 
 
 def _changes(

@@ -10,6 +10,8 @@ from edgekit.constraints import Constraints
 from edgekit.front import value
 from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.plan import Cost
+from edgekit.profile import Profile
+from edgekit.profiles import Profiles
 from edgekit.wording import counted, mb
 from partitioner.solve.labels import Chain, Found, chains
 from partitioner.tables import Tables
@@ -17,14 +19,18 @@ from partitioner.tabulation import cap
 
 __all__ = ["refusal"]
 
+SHOWN = 3
+"""Units that cannot run somewhere, as many as one sentence names."""
+
 _UNITS = {"latency": " s", "period": " s", "memory": " bytes", "energy": " J"}
 
 
-def refusal(tables: Tables, constraints: Constraints, unsplit: Sequence[Cost], cluster: Cluster) -> str:
+def refusal(tables: Tables, constraints: Constraints, unsplit: Sequence[Cost], cluster: Cluster, profiles: Profiles) -> str:
     """What binds, as a sentence for an error; ``unsplit`` are the costs of unsplit plans, whatever else they break."""
     free = tables._replace(limits={}, most_stages=tables.longest)
     if not len(_best(free, "latency", capped=False).chains):
-        return _unreached(tables, constraints)
+        every = [profile for name in tables.names for profile in profiles.of(name)]
+        return _barred(every) or _unreached(tables, constraints) + _some_barred(every)
     if not len(_best(free, "latency").chains):
         return _too_large(tables, _best(free, "memory", capped=False).chains[0])
     if not len(_best(tables._replace(limits={}), "latency").chains):
@@ -42,6 +48,23 @@ def refusal(tables: Tables, constraints: Constraints, unsplit: Sequence[Cost], c
     if parts:
         return f"no plan meets the limits: {'; '.join(parts)}; raise the limit or add a device"
     return f"no plan meets all limits together ({', '.join(tables.limits)}), though each alone can be met; raise one of them"
+
+
+def _barred(every: Sequence[Profile]) -> str:
+    """A unit that no device can run, as a sentence; empty where there is none."""
+    for unit, _ in every[0].cannot_run:
+        reasons = [(profile, profile.refusal(unit, unit + 1)) for profile in every]
+        if all(reason for _, reason in reasons):
+            told = "; ".join(f"{profile.device} as {profile.variant}: {reason}" for profile, reason in reasons)
+            return f"no plan: a unit can run on no device ({told}); add a device whose engine can run it"
+    return ""
+
+
+def _some_barred(every: Sequence[Profile]) -> str:
+    """Units that some devices cannot run, at the end of a sentence."""
+    found = [sentence for profile in every for sentence in profile.barred]
+    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    return "".join(f"; {each}" for each in (*found[:SHOWN], *more))
 
 
 def _nothing_else(constraints: Constraints) -> bool:

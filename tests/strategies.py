@@ -10,7 +10,7 @@ from msgspec import inspect
 from edgekit.accuracy.output_error import Accuracy
 from edgekit.calibration import Calibration
 from edgekit.cluster import ANY, Cluster, Link
-from edgekit.device import Device
+from edgekit.device import CPU, ONNXRUNTIME, SUFFIX, Device, Variant
 from edgekit.energy import Energy
 from edgekit.front import Front
 from edgekit.graph import Graph
@@ -30,8 +30,8 @@ LARGEST = 2**63 - 1  # what JSON integers are read into everywhere
 
 @cache
 def nouns(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
-    """Any value of a noun's type; Cluster and Profile also keep their fields in agreement."""
-    return {Cluster: clusters, Profile: profiles}.get(kind, lambda: _struct(kind))()
+    """Any value of a noun's type; Cluster, Profile and Variant also keep their fields in agreement."""
+    return {Cluster: clusters, Profile: profiles, Variant: _variants}.get(kind, lambda: _struct(kind))()
 
 
 NOUNS = (Graph, Device, Cluster, Profile, Plan, Front, Trace, Survey, Energy, Residuals, Accuracy, Tuning, Calibration, Measured)
@@ -63,7 +63,9 @@ def profiles(draw: st.DrawFn) -> Profile:
     )
     rows = draw(st.lists(ranges.flatmap(lambda ends: _struct(SegmentBytes, start=st.just(ends[0]), stop=st.just(ends[1]))), max_size=3))
     model = _struct(MemoryEquations) | st.just(MemoryTable(tuple(rows)))
-    return draw(_struct(Profile, unit_count=st.just(count), kernels=kernels, segments=st.just(segments), memory_model=model))
+    barred = st.lists(st.tuples(st.integers(0, count - 1), st.text(max_size=12)), max_size=3).map(tuple)
+    drawn = {"kernels": kernels, "segments": st.just(segments), "memory_model": model, "cannot_run": barred}
+    return draw(_struct(Profile, unit_count=st.just(count), **drawn))
 
 
 @st.composite
@@ -72,6 +74,13 @@ def _kernels(draw: st.DrawFn, units: st.SearchStrategy[tuple[int, ...]]) -> Kern
     own = draw(units)
     weights = draw(st.just([]) | st.lists(st.integers(1, 9), min_size=len(own), max_size=len(own)))
     return draw(_struct(Kernel, units=st.just(own), shares=st.just(tuple(weight / sum(weights) for weight in weights))))
+
+
+def _variants() -> st.SearchStrategy[Variant]:
+    """An execution provider of onnxruntime, or another engine without one."""
+    provider = st.text(max_size=12).map(lambda name: name + SUFFIX)
+    one = _struct(Variant, engine=st.just(ONNXRUNTIME), provider=provider)
+    return one | _struct(Variant, provider=st.just(CPU))
 
 
 def _struct(kind: type[msgspec.Struct], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

@@ -10,7 +10,7 @@ from devices import inventory
 from devices.descriptions import completed
 from edgekit.cluster import Cluster
 from edgekit.deploy.serve.deployment_record import only_deployed
-from edgekit.device import Device, Variant
+from edgekit.device import SUFFIX, Variant
 from edgekit.errors import FormatError, UsageError
 from edgekit.files import convert, read, read_toml, write
 from edgekit.graph import Graph
@@ -143,6 +143,7 @@ def _written(path: Path) -> tuple[Cluster, set[str]]:
         cluster = read(path, Cluster)
         return cluster, {device.name for device in cluster.devices if device.variant != Variant()}
     raw, text = read_toml(path)
+    _check_providers(raw, path)
     cluster = convert(
         {"format": "edgekit.cluster", "version": 1, "name": _folder(path), **raw},
         Cluster,
@@ -150,8 +151,6 @@ def _written(path: Path) -> tuple[Cluster, set[str]]:
         text,
     )
     tables: list[dict[str, Any]] = raw["devices"]
-    for device in cluster.devices:
-        _check_provider(device, path)
     lacking = [table["name"] for table in tables if "address" not in table]
     addresses = _addresses(lacking, path)
     own = {table["name"] for table in tables if "variant" in table}
@@ -175,9 +174,18 @@ def _addresses(names: list[str], path: Path) -> dict[str, str]:
     return {name: added[name] for name in names}
 
 
-def _check_provider(device: Device, path: Path) -> None:
-    """Refuse the short name of an execution provider: it would be taken for another backend's."""
-    short = {name.lower(): name for name in PROVIDERS}.get(device.variant.provider.lower())
-    if short:
-        told = f'expected "{short}ExecutionProvider", got "{device.variant.provider}"'
-        raise FormatError(f"{path}: provider of {device.name}: {told}; write the long name")
+def _check_providers(raw: dict[str, Any], path: Path) -> None:
+    """Refuse what is no execution provider of onnxruntime: its short name, or another engine."""
+    tables = raw.get("devices")
+    for table in tables if isinstance(tables, list) else ():
+        variant = table.get("variant") if isinstance(table, dict) else None
+        got = variant.get("provider") if isinstance(variant, dict) else None
+        if not isinstance(got, str) or got.endswith(SUFFIX):
+            continue
+        short = {name.lower(): name for name in PROVIDERS}.get(got.lower())
+        where = f"{path}: provider of {table.get('name')}"
+        if short:
+            told = f'expected "{short}{SUFFIX}", got "{got}"'
+            raise FormatError(f"{where}: {told}; write the long name")
+        told = f'expected an execution provider of onnxruntime, got "{got}"'
+        raise FormatError(f'{where}: {told}; write engine = "{got}" for an engine of your own')

@@ -16,9 +16,10 @@ from edgekit.deploy.serve.transport_check import require_transport
 from edgekit.device import Device
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.graph import Graph
-from edgekit.onnxio import Model, cut
+from edgekit.onnxio import Model
 from edgekit.progress import Tell, in_turn, prefixed, silent
 from edgekit.runtime.verbs import Transport
+from edgekit.stages.artifact import build, upload
 from edgekit.survey import BARE, Sample, Survey
 from profilers.links.link_fit import LEAST_BYTES, SIZES, cut_sizes, with_links
 from profilers.links.shared_media import Direction
@@ -148,12 +149,12 @@ def _real(cluster: Cluster, ends: Direction) -> bool:
 def _computing(cluster: Cluster, graph: Graph, model: Model) -> Iterator[None]:
     """Keep every device busy with the whole network."""
     over = threading.Event()
-    whole = cut(model, graph, 0, len(graph.units))
 
     def compute(connection: Connection) -> None:
-        segment = graph.segment(0, len(graph.units))
-        digest, data = connection.put(whole), data_for(model, graph, segment, connection)
-        request = request_for(graph, segment, digest, connection, connection.device.variant, COMPUTING_S, data=data)
+        segment, variant = graph.segment(0, len(graph.units)), connection.device.variant.on(graph.precision)
+        digest = upload(build(model, graph, 0, len(graph.units), variant), connection)
+        data = data_for(model, graph, segment, connection)
+        request = request_for(graph, segment, digest, connection, variant, COMPUTING_S, data=data)
         while not over.is_set():
             try:
                 connection.measure(request)

@@ -70,9 +70,9 @@ def _settings(name: str, found: "Bench") -> None:
         rows = [
             [
                 str(profile.variant),
-                ms(profile.whole.p50_s),
-                ms(profile.whole.p90_s),
-                f"{1 / profile.whole.p50_s:.1f}",
+                ms(profile.longest.p50_s),
+                ms(profile.longest.p90_s),
+                f"{1 / profile.longest.p50_s:.1f}",
                 "",
             ]
         ]
@@ -98,7 +98,7 @@ def _kernels(profile: "Profile") -> None:
     from edgekit import api
 
     rows = api.by_type(profile)
-    drawn = [[row.op, str(row.kernels), f"{row.share:.1%}", ms(row.share * profile.whole.p50_s)] for row in rows[:TOP]]
+    drawn = [[row.op, str(row.kernels), f"{row.share:.1%}", ms(row.share * profile.longest.p50_s)] for row in rows[:TOP]]
     rest = rows[TOP:]
     if rest:
         share = sum(row.share for row in rest)
@@ -107,7 +107,7 @@ def _kernels(profile: "Profile") -> None:
                 f"{len(rest)} more types",
                 str(sum(row.kernels for row in rest)),
                 f"{share:.1%}",
-                ms(share * profile.whole.p50_s),
+                ms(share * profile.longest.p50_s),
             ]
         )
     if drawn:
@@ -119,5 +119,5 @@ def _whole(profile: "Profile") -> None:
     from edgekit.cli.kernels import flags_of, memory_line, threads_of
 
     flags = "".join(f", {flag}" for flag in flags_of(profile))
-    print(f"\nprofiled on {threads_of(profile)}: p50 {ms(profile.whole.p50_s)} over {profile.whole.samples} runs{flags}")
+    print(f"\nprofiled on {threads_of(profile)}: p50 {ms(profile.longest.p50_s)} over {profile.longest.samples} runs{flags}")
     print(memory_line(profile))

@@ -118,6 +118,8 @@ def profile(
             print(f"{name}: {STOLEN_HINT}")
         if one.compute_units:
             print(f"{name}: {one.compute_units}")
+        for sentence in one.barred:
+            print(sentence)
         if one.energy is not None:
             print(f"{name}: {energy_line(one.energy)}")
     print(f"next: edgekit partition {network} -c {cluster or 'cluster.toml'} -p {output} -o {output}/front.json --measure")
@@ -128,7 +130,7 @@ def _profile_rows(found: "Iterable[Profile]") -> list[list[str]]:
 
     rows = []
     for one in found:
-        whole = one.whole
+        whole = one.longest
         peaks = ["" if nbytes is None else mb(nbytes) for nbytes in (whole.load_peak_bytes, whole.run_peak_bytes)]
         figures = [threads_of(one), ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s), str(whole.samples)]
         rows.append([one.device, *figures, *peaks, str(len(one.kernels)), f"{one.coverage:.0%}", ", ".join(flags_of(one))])

@@ -80,7 +80,7 @@ def _print(profile: "Profile") -> None:
     profiled = f"profiled {ms(found.profiled_s)} | " if found.profiled_s is not None else ""
     distortion = f" | the profiler makes it {found.distortion:.2f} times as long" if found.distortion is not None else ""
     print(f"\nkernels {ms(found.kernels_s)} | {profiled}real {ms(found.real_s)}{distortion}")
-    whole = profile.whole
+    whole = profile.longest
     before = (("build", whole.build_s), ("load", whole.load_s), ("first run", whole.first_s))
     named = (
         *before,
@@ -92,7 +92,7 @@ def _print(profile: "Profile") -> None:
     )
     spread = ", ".join(f"{name} {ms(value)}" for name, value in named if value is not None)
     apart = f", halves {whole.repeatability:.1%} apart" if whole.repeatability is not None else ""
-    print(f"whole network: {spread}, MAD {ms(whole.mad_s)}, {counted(whole.samples, 'run')}{apart}", end="")
+    print(f"{profile.extent}: {spread}, MAD {ms(whole.mad_s)}, {counted(whole.samples, 'run')}{apart}", end="")
     print(f" | {profile.coverage:.0%} of the optimised nodes mapped, {profile.folded} original ones folded")
 
     print(memory_line(profile))
@@ -110,7 +110,7 @@ def threads_of(profile: "Profile") -> str:
 
 def flags_of(profile: "Profile") -> list[str]:
     """What there is to know of its times: where they come from, and what disturbed them."""
-    whole, held = profile.whole, profile.conditions
+    whole, held = profile.longest, profile.conditions
     return [
         *([profile.variant.precision] if profile.twin else []),
         *([profile.badge] if profile.badge != "measured" else []),
@@ -130,7 +130,7 @@ def _unsupported(profile: "Profile") -> str:
 
 def memory_line(profile: "Profile") -> str:
     """What its process took, loading and running."""
-    whole = profile.whole
+    whole = profile.longest
     named = (("loading", whole.load_peak_bytes), ("running", whole.run_peak_bytes), ("at the most", whole.memory_bytes))
     peaks = ", ".join(f"{name} {mb(nbytes)}" for name, nbytes in named if nbytes is not None)
     shared = "" if whole.proportional_bytes is None else f", {mb(whole.proportional_bytes)} after it with shared libraries in parts"

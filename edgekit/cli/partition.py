@@ -227,6 +227,8 @@ def explain(
     table("its neighbours on the front, against it", ["", "plan", *names], beside, 2)
     helps = [[each.change, *(_times(ratio) for _, ratio in each.ratios)] for each in found.helps]
     table("the best of the front, against the best now, if", ["", *names], helps)
+    for sentence in found.barred:
+        print(sentence)
     print(legend(known))
 
 

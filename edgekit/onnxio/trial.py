@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
+from edgekit.device import CPU
 from edgekit.errors import GraphError
 from edgekit.onnxio.legal import Bounds, bounds_of
 from edgekit.onnxio.weight_bytes import Payloads, join
@@ -93,7 +94,7 @@ def opened(proto: Any, payloads: Payloads, names: Sequence[str]) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(data, options, providers=[CPU])
     except Exception as error:
         raise GraphError(_plain(str(error), proto, f"onnxruntime {ort.__version__}")) from error
 

@@ -28,7 +28,7 @@ def differences(before: Profile, after: Profile) -> tuple[Change, ...]:
         ("graph", before.graph[:12], after.graph[:12]),
         ("device", before.device, after.device),
         ("precision", before.variant.precision, after.variant.precision),
-        ("provider", before.variant.provider, after.variant.provider),
+        ("engine", before.variant.by, after.variant.by),
         ("threads", before.variant.threads, after.variant.threads),
     )
     return (*(Change(*pair) for pair in pairs if pair[1] != pair[2]), *changes(before.conditions, after.conditions))
@@ -36,9 +36,10 @@ def differences(before: Profile, after: Profile) -> tuple[Change, ...]:
 
 def shifts(before: Profile, after: Profile) -> list[_Shift]:
     """The whole, also after a pause, then the types of kernels, those first that changed most; for one graph the units as well."""
-    found = [_Shift("whole network", before.whole.p50_s, after.whole.p50_s)]
-    if before.whole.rested_s is not None and after.whole.rested_s is not None:
-        found.append(_Shift("after a pause", before.whole.rested_s, after.whole.rested_s))
+    first, last = before.longest, after.longest
+    found = [_Shift(before.extent, first.p50_s, last.p50_s)]
+    if first.rested_s is not None and last.rested_s is not None:
+        found.append(_Shift("after a pause", first.rested_s, last.rested_s))
     found += _by_change(_types(before), _types(after))
     if before.graph == after.graph and before.kernels and after.kernels:
         units = ({f"unit {index}": seconds for index, seconds in enumerate(profile.unit_s)} for profile in (before, after))
@@ -52,7 +53,7 @@ def _types(profile: Profile) -> dict[str, float]:
     for kernel in profile.kernels:
         seconds[kernel.op] += kernel.seconds
     total = sum(seconds.values())
-    return {op: value * profile.whole.p50_s / total for op, value in seconds.items()} if total else {}
+    return {op: value * profile.longest.p50_s / total for op, value in seconds.items()} if total else {}
 
 
 def _by_change(before: dict[str, float], after: dict[str, float]) -> list[_Shift]:

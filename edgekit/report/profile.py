@@ -38,5 +38,5 @@ def profile_figure(profiles: Sequence[Profile], axes: "Sequence[Axes] | None" = 
 
 
 def _title(profile: Profile) -> str:
-    whole = f"whole network {profile.whole.p50_s * 1e3:.3g} ms {profile.badge}{', emulated' * profile.emulated}"
+    whole = f"{profile.extent} {profile.longest.p50_s * 1e3:.3g} ms {profile.badge}{', emulated' * profile.emulated}"
     return f"{profile.device}  ·  {profile.variant.words}  ·  {whole}"

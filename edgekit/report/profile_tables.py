@@ -43,7 +43,7 @@ class _Reconciliation(NamedTuple):
 
 def reconcile(profile: Profile) -> _Reconciliation:
     """Whether the parts tell of the whole."""
-    return _Reconciliation(sum(kernel.seconds for kernel in profile.kernels), profile.profiled_s, profile.whole.p50_s)
+    return _Reconciliation(sum(kernel.seconds for kernel in profile.kernels), profile.profiled_s, profile.longest.p50_s)
 
 
 def in_order(profile: Profile) -> list[Row]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from edgekit.codec import FREE, Written, carried
-from edgekit.device import Variant
+from edgekit.device import RunsOn, Variant
 from edgekit.energy import Energy
 from edgekit.graph import Graph, Tensor
 from edgekit.graph.work_kinds import Part, parts_of
@@ -279,6 +279,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     ``stolen`` is the share of the machine's processor time that a hypervisor took away during the runs.
     ``rested_s`` are the runs that came after a pause each.
     ``slowness`` is how many times as long as usual the machine took for anything, where that was looked at.
+    ``runs_on`` is the processor that the engine kept busy.
     """
 
     samples_s: tuple[Seconds, ...]
@@ -297,6 +298,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     stolen: float = 0.0
     rested_s: tuple[Seconds, ...] = ()
     slowness: Annotated[float, Meta(gt=0)] = 1.0
+    runs_on: RunsOn = "cpu"
 
 
 class Probe(Struct, frozen=True, tag="probe"):

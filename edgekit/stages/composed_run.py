@@ -25,7 +25,7 @@ class Composed:
     """Models that are loaded, one for each stage."""
 
     def __init__(self, parts: Sequence[Part]):
-        self._stages = [(part.spec, open_session(part.model, Variant())) for part in parts if part.spec.replica == 0]
+        self._stages = [(part.spec, open_session(part.artifact.onnx, Variant())) for part in parts if part.spec.replica == 0]
 
     def run(self, frame: Arrays) -> Arrays:
         """All that a frame's inputs give, by name: outputs, and whatever travels between stages."""

@@ -1,15 +1,15 @@
-"""Takes a plan apart: for each replica of each stage, its model and all that its process has to know."""
+"""Takes a plan apart: for each replica of each stage, its artifact and all that its process has to know."""
 
 from typing import NamedTuple
 
 from edgekit.cluster import Cluster
-from edgekit.codec import Written, carried
+from edgekit.codec import Written
 from edgekit.graph import Graph
-from edgekit.onnxio import Model, coded, cut
+from edgekit.onnxio import Model
 from edgekit.plan import CLIENT, Plan, Transfer, wired
-from edgekit.runtime.agent.store import digest_of
 from edgekit.runtime.links.tls import named
 from edgekit.runtime.verbs import Emulation, End, Port, StageSpec, coding_works, works
+from edgekit.stages.artifact import Artifact, Codecs, build
 
 __all__ = ["Part", "client_ports", "part"]
 
@@ -18,7 +18,7 @@ class Part(NamedTuple):
     """One replica of one stage."""
 
     spec: StageSpec
-    model: bytes
+    artifact: Artifact
 
 
 def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, owner: str = "") -> list[Part]:
@@ -26,10 +26,7 @@ def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, ow
     parts = []
     for index, stage in enumerate(plan.stages):
         inputs, outputs = _ends(plan, graph, index)
-        stage_model = cut(model, graph, stage.start, stage.stop, stage.variant.precision)
-        if any(codec != "raw" for _, codec in (*inputs, *outputs)):
-            held = (each for twin in graph.twins if twin.precision == stage.variant.precision for each in twin.held)
-            stage_model = coded(stage_model, inputs, outputs, plan.ranges, held)
+        artifact = build(model, graph, stage.start, stage.stop, stage.variant, Codecs(inputs, outputs, plan.ranges))
         sources, receivers = _ports(plan, graph, cluster, index)
         unit_works = works(graph, stage.start, stage.stop)
         for replica, device in enumerate(map(cluster.device, stage.devices)):
@@ -39,9 +36,9 @@ def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, ow
                 replica=replica,
                 replicas=len(stage.devices),
                 device=device.name,
-                model=digest_of(stage_model),
-                inputs=tuple(each for end in inputs for each in carried(*end)),
-                outputs=tuple(each for end in outputs for each in carried(*end)),
+                model=artifact.digest,
+                inputs=artifact.inputs,
+                outputs=artifact.outputs,
                 sources=sources,
                 receivers=receivers,
                 variant=stage.variant,
@@ -50,7 +47,7 @@ def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, ow
                 listen=device.listen,
                 owner=owner,
             )
-            parts.append(Part(spec, stage_model))
+            parts.append(Part(spec, artifact))
     return parts
 
 

@@ -1,11 +1,12 @@
-"""A whole backend, to begin another one from: segments run in onnx's own interpreter, which is NumPy and no onnxruntime.
+"""A whole engine, to begin another one from: segments run in onnx's own interpreter, which is NumPy and no onnxruntime.
 
     [[devices]]
     name = "reference"
-    variant = { provider = "reference" }
+    variant = { engine = "reference" }
 
-With this package installed where the device's onnxruntime is, such a device is profiled, planned for and deployed to like any
-other. Its outputs are not onnxruntime's bit by bit, but within the tolerance of every deployment.
+With this package installed beside edgekit on the device, such a device is profiled, planned for and deployed to like any
+other. Its outputs are not onnxruntime's bit by bit, but within the tolerance of every deployment. It opens segments as
+ONNX and so needs no builder; an engine with a compiler has one, by an entry point in the group ``edgekit.builders``.
 """
 
 from collections.abc import Mapping
@@ -18,8 +19,9 @@ from onnx.reference import ReferenceEvaluator
 
 from edgekit.device import Variant
 from edgekit.graph import Tensor
+from edgekit.runtime.engine.engine import Engine
 
-__all__ = ["ReferenceSegment", "open_segment"]
+__all__ = ["ENGINE", "ReferenceSegment", "open_segment"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -38,10 +40,10 @@ class ReferenceSegment:
 
 
 def open_segment(model: Path, variant: Variant, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> ReferenceSegment:
-    """What edgekit calls, once in each stage process.
-
-    Another backend would look here for what its compiler made of the segment, by the name of the file, and load that.
-    """
+    """What edgekit calls, once in each stage process."""
     if variant.precision != "fp32":
         raise ValueError(f"expected precision fp32, got {variant.precision}")
     return ReferenceSegment(ReferenceEvaluator(onnx.load(model)), outputs)
+
+
+ENGINE = Engine(open_segment, lambda variant: "cpu")

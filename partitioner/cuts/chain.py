@@ -51,6 +51,9 @@ class ChainPlaces:
             if segment.start in row and segment.stop in row:
                 table[row[segment.start], row[segment.stop]] = segment.p50_s
         table[np.tril_indices(len(self.names))] = np.inf
+        at = np.array(self.names)
+        for unit, _ in profile.cannot_run:
+            table[np.ix_(at <= unit, at > unit)] = np.inf
         if profile.twin:
             meet = np.array([self.graph.runs_in(profile.variant.precision, 0, position) for position in self.names])
             table[~np.logical_and.outer(meet, meet)] = np.inf

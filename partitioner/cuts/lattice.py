@@ -81,6 +81,8 @@ class LatticePlaces:
         for segment in profile.segments:
             for ends in self._ends(segment.members):
                 table[ends] = segment.p50_s
+        for unit, _ in profile.cannot_run:
+            table[self.between(range(unit, unit + 1))] = np.inf
         if profile.twin:  # its stages are cut in the units' own order; here it runs the whole or nothing
             whole = table[0, -1]
             table[:] = np.inf

@@ -74,7 +74,7 @@ def _least(objective: Objective, profiles: Profiles, devices: int) -> float:
     if objective == "memory":
         return float(min(profile.base_bytes for profile in profiles))
     if objective == "energy":
-        return float(min((profile.active_w or 0.0) * profile.whole.p50_s for profile in profiles)) * min(map(_quickest, profiles))
+        return float(min((profile.active_w or 0.0) * profile.longest.p50_s for profile in profiles)) * min(map(_quickest, profiles))
     return 1.0 if objective == "devices" else 0.0
 
 

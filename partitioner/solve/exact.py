@@ -85,7 +85,7 @@ def solve(
         split = pricing.kept(relayed(places, tables, groups, hops) for hops in sorted(found.chains, key=len) if len(hops) > 1)
         plans += [*split, *(pricing.straight(split) if question.direct else ())]
         if not plans and places is ways[-1]:
-            raise PlanError(refusal(tables, constraints, [cost_of(plan) for plan in unsplit], cluster))
+            raise PlanError(refusal(tables, constraints, [cost_of(plan) for plan in unsplit], cluster, profiles))
     best, beaten = parted([*plans, *given], objectives)
     shown = {(plan.stages, plan.order) for plan in plans}
     beaten += [plan for plan in compared if (plan.stages, plan.order) not in shown]

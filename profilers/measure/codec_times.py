@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from devices.connection import Connection, coding_works
-from edgekit.codec import CODECS, Codec, CodecTime, Written, carried
+from edgekit.codec import CODECS, Codec, CodecTime
 from edgekit.device import Variant
 from edgekit.graph import Tensor
-from edgekit.onnxio import Layer, coded, cut, draft, load, read
+from edgekit.onnxio import Layer, draft, load, read
 from edgekit.range import Range
+from edgekit.stages.artifact import Codecs, build, upload
 from profilers.measure import calm
 from profilers.measure.segments import request_for
 
@@ -46,8 +47,8 @@ class _Bench:
     def __init__(self, connection: Connection, variant: Variant, shape: tuple[int, ...]):
         model = load(draft(shape, [Layer("Relu")]))
         graph = read(model)
-        self._connection = connection
-        self._segment, self._model = graph.segment(0, len(graph.units)), cut(model, graph, 0, len(graph.units))
+        self._connection, self._graph, self._model = connection, graph, model
+        self._segment = graph.segment(0, len(graph.units))
         self._request = request_for(graph, self._segment, "", connection, variant.on(graph.precision), BURST_S)
         self.nbytes = self._segment.inputs[0].nbytes
         self._plain_s = self._seconds("raw", "raw")
@@ -57,15 +58,16 @@ class _Bench:
         return self._seconds(reads, writes) - self._plain_s
 
     def _seconds(self, reads: Codec, writes: Codec) -> float:
-        inputs: list[Written] = [(self._segment.inputs[0], reads)]
-        outputs: list[Written] = [(self._segment.outputs[0], writes)]
+        ends = (self._segment.inputs[0], reads), (self._segment.outputs[0], writes)
+        codecs = Codecs(ends[:1], ends[1:], [_range(tensor) for tensor, _ in ends])
+        artifact = build(self._model, self._graph, 0, len(self._graph.units), self._request.variant, codecs)
         played = self._request.emulation
         request = msgspec.structs.replace(
             self._request,
-            model=self._connection.put(coded(self._model, inputs, outputs, [_range(tensor) for tensor, _ in (*inputs, *outputs)])),
-            inputs=_travels(inputs),
-            outputs=_travels(outputs),
-            emulation=played and msgspec.structs.replace(played, works=(*played.works, *coding_works((*inputs, *outputs)))),
+            model=upload(artifact, self._connection),
+            inputs=artifact.inputs,
+            outputs=artifact.outputs,
+            emulation=played and msgspec.structs.replace(played, works=(*played.works, *coding_works(ends))),
         )
         return statistics.median(calm.measured(self._connection, request).samples_s)
 
@@ -74,7 +76,3 @@ def _range(tensor: Tensor) -> Range:
     """Some range for each channel; which one does not tell in time."""
     channels = (tensor.shape or ())[1]
     return Range(tensor.name, 1, ((1 / 32, 128),) * channels)
-
-
-def _travels(ends: Sequence[Written]) -> tuple[Tensor, ...]:
-    return tuple(each for end in ends for each in carried(*end))

@@ -31,7 +31,7 @@ def conditions_of(
         raise DeviceError(f"{connection.device.name}: what was measured is invalid, for meanwhile {why}; see to that, then measure again")
     busy = sum(sum(burst.cpu_s) for burst in bursts) / connection.device.speed
     wall = sum(sum(burst.samples_s) for burst in bursts)
-    alone = variant.threads == 1 and variant.of_processor  # where nothing but that thread works
+    alone = variant.threads == 1 and all(burst.runs_on == "cpu" for burst in bursts)  # where nothing but that thread works
     return msgspec.structs.replace(
         first,
         wall_over_cpu=wall / busy if busy and alone else None,

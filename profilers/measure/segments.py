@@ -9,9 +9,10 @@ import numpy as np
 from devices.connection import Connection, Emulation, Measure, Measured, packed, works
 from edgekit.device import Variant
 from edgekit.graph import Graph, Segment
-from edgekit.onnxio import Model, cut, frames, reaching
+from edgekit.onnxio import Model, frames, reaching
 from edgekit.profile import Profile, SegmentTime
 from edgekit.progress import Tell, prefixed, silent
+from edgekit.stages.artifact import build, upload
 from profilers.measure import calm
 from profilers.measure.rounds import Settled, in_rounds, repeatability
 
@@ -92,7 +93,8 @@ def measure_segments(
     tell: Tell = silent,
     keep: Callable[[Profile], None] = lambda profile: None,
 ) -> Profile:
-    """The profile with units ``[start, stop)`` of each range measured; what was measured before is kept.
+    """The profile with units ``[start, stop)`` of each range measured; what was measured before is kept, and what the
+    engine cannot run is left out.
 
     Args:
         burst_s: time for one burst of runs of one segment; it has several.
@@ -101,11 +103,11 @@ def measure_segments(
     """
     found = {(segment.start, segment.stop): segment for segment in profile.ranges}
     bursts: dict[Range, list[Measured]] = {}
-    whole = graph.segment(0, len(graph.units))
+    whole = graph.segment(profile.longest.start, profile.longest.stop)
     inputs: dict[Range, str] = {}
 
     def measured(part: Segment, seconds: float, rests: int = 0) -> Measured:
-        digest = connection.put(cut(model, graph, part.start, part.stop, profile.variant.precision))
+        digest = upload(build(model, graph, part.start, part.stop, profile.variant), connection)
         if (key := (part.start, part.stop)) not in inputs:
             inputs[key] = data_for(model, graph, part, connection)
         rate_per_s = profile.conditions.rate_per_s
@@ -127,9 +129,10 @@ def measure_segments(
         profile = msgspec.structs.replace(profile, segments=(*(found[key] for key in sorted(found)), *others))
         keep(profile)
 
-    still = [key for key in ranges if key not in found]
+    still = [key for key in ranges if key not in found and not profile.refusal(*key)]
     told = prefixed(tell, "segments")
-    in_rounds(still, burst, None if profile.emulated else sentinel, settled, most_s, tell=told)
+    steady = profile.emulated or bool(profile.longest.units)  # a sentinel is a range of units
+    in_rounds(still, burst, None if steady else sentinel, settled, most_s, tell=told)
     return profile
 
 

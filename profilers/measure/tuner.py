@@ -9,7 +9,7 @@ how those two compare with all of them.
 
 import random
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import NamedTuple
@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from devices.connection import Connection, Measured
 from edgekit.conditions import changes
-from edgekit.device import Device, Variant
+from edgekit.device import CPU, ONNXRUNTIME, SUFFIX, Device, Variant
 from edgekit.errors import EdgekitError, GraphError, UsageError
 from edgekit.graph import Graph
-from edgekit.onnxio import Model, batched, cut, load, read
+from edgekit.onnxio import Model, batched, load, read
 from edgekit.progress import Tell, part_of, prefixed, silent
+from edgekit.stages.artifact import build, upload
+from edgekit.stages.builders import builder_of
 from edgekit.tuning import Refusal, Setting, SettingTime, Tuning
 from profilers.measure.measured_conditions import conditions_of
 from profilers.measure.segments import data_for, request_for
@@ -36,15 +38,6 @@ EVERY = 4
 """Settings between two measurements of the default."""
 
 MEASURE_S = 0.2
-EACH = 8
-"""Up to so many cores each number of threads is tried."""
-
-_THREADED = ("ACL", "ArmNN", "CPU", "Dnnl", "OpenVINO", "Xnnpack")
-"""Providers that compute on the threads of the session."""
-
-_REMOTE = frozenset({"AzureExecutionProvider"})
-"""Providers that compute elsewhere."""
-
 Keep = Callable[[Tuning], None]
 Frames = tuple[Mapping[str, NDArray[np.generic]], ...]
 
@@ -57,22 +50,13 @@ class _Sample(NamedTuple):
     default_s: float
 
 
-def _thread_counts(cores: int) -> tuple[int, ...]:
-    """Numbers of threads to try.
-
-    >>> _thread_counts(4), _thread_counts(16)
-    ((1, 2, 3, 4), (1, 2, 3, 4, 5, 6, 7, 8, 12, 16))
-    """
-    return tuple(count for count in range(1, cores + 1) if count <= EACH or count % 4 == 0 or count == cores)
-
-
-def settings_for(default: Variant, providers: Iterable[str], cores: int, batches: Sequence[int]) -> tuple[Setting, ...]:
-    """Every setting to try besides the default one."""
-    variants = []
-    for provider in providers:
-        if provider not in _REMOTE:
-            counts = _thread_counts(cores) if provider.removesuffix("ExecutionProvider") in _THREADED else (default.threads,)
-            variants += [Variant(default.precision, provider, threads) for threads in counts]
+def settings_for(default: Variant, names: Sequence[str], cores: int, batches: Sequence[int]) -> tuple[Setting, ...]:
+    """Every setting to try besides the default one; ``names`` are of the device's execution providers and other engines."""
+    providers = [name for name in names if name.endswith(SUFFIX)]
+    variants: list[Variant] = []
+    for engine in (ONNXRUNTIME, *(name for name in names if name not in providers)):
+        own = default if default.engine == engine else msgspec.structs.replace(default, engine=engine, provider=CPU)
+        variants += builder_of(engine).variants(own, providers, cores)
     settings = [Setting(variant, batch) for batch in sorted({1, *batches}) for variant in variants]
     return tuple(setting for setting in settings if setting != Setting(default))
 
@@ -140,6 +124,7 @@ class _Bench:
         self._connection = connection
         self._networks = {1: self._brought(graph, model)}
         self.refused: dict[Setting, str] = {}
+        self._digests: dict[Setting, str] = {}
         for batch in sorted({setting.batch for setting in settings} - {1}):
             try:
                 longer = load(batched(model, batch))
@@ -165,26 +150,24 @@ class _Bench:
         return samples + [_Sample(default, mark, level) for mark, level in zip(marks, levels, strict=True)]
 
     def _measure(self, setting: Setting) -> Measured:
-        graph, digest, data = self._networks[setting.batch]
+        graph, model, data = self._networks[setting.batch]
         whole = graph.segment(0, len(graph.units))
+        if setting not in self._digests:
+            self._digests[setting] = upload(build(model, graph, 0, len(graph.units), setting.variant), self._connection)
+        digest = self._digests[setting]
         request = request_for(graph, whole, digest, self._connection, setting.variant, MEASURE_S, data=data)
         return self._connection.measure(request)[0]
 
-    def _brought(self, graph: Graph, model: Model) -> tuple[Graph, str, str]:
-        """A network, what it is called on the device, and so what it runs on."""
+    def _brought(self, graph: Graph, model: Model) -> tuple[Graph, Model, str]:
+        """A network, and what the inputs that it runs on are called on the device."""
         whole = graph.segment(0, len(graph.units))
-        return graph, self._connection.put(_whole(model)), data_for(model, graph, whole, self._connection)
+        return graph, model, data_for(model, graph, whole, self._connection)
 
 
 def _side_by_side(frames: Frames, batch: int) -> Frames:
     """A frame for a network of a larger batch, joined from the given frames; none where none were given."""
     chosen = [frames[number % len(frames)] for number in range(batch)] if frames else []
     return ({name: np.concatenate([frame[name] for frame in chosen]) for name in chosen[0]},) if chosen else ()
-
-
-def _whole(model: Model) -> bytes:
-    graph = read(model)
-    return cut(model, graph, 0, len(graph.units))
 
 
 def _told(found: Tuning, known: Tuning | None, default: Setting, samples: Sequence[_Sample], refused: dict[Setting, str]) -> Tuning:

@@ -12,8 +12,9 @@ from devices.connection import Connection, Measured, Work, works
 from edgekit.calibration import Calibration, Fitted, KindCost
 from edgekit.device import Variant
 from edgekit.graph.work_kinds import KINDS
-from edgekit.onnxio import cut, draft, load, read
+from edgekit.onnxio import draft, load, read
 from edgekit.progress import Tell, silent
+from edgekit.stages.artifact import build, upload
 from profilers.measure.measured_conditions import conditions_of
 from profilers.measure.segments import request_for
 from profilers.predict.micro_networks import Micro, micro_networks
@@ -128,7 +129,7 @@ def _measure(micro: Micro, connection: Connection, variant: Variant, budget_s: f
     model = load(draft(micro.shape, micro.layers))
     graph = read(model)
     whole = graph.segment(0, len(graph.units))
-    digest = connection.put(cut(model, graph, 0, len(graph.units)))
+    digest = upload(build(model, graph, 0, len(graph.units), variant), connection)
     measured, _ = connection.measure(request_for(graph, whole, digest, connection, variant, budget_s))
     return _Sample(micro.name, works(graph, 0, len(graph.units)), statistics.median(measured.samples_s)), measured
 

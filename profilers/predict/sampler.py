@@ -18,9 +18,10 @@ from edgekit.conditions import changes
 from edgekit.device import Variant
 from edgekit.errors import DeviceError
 from edgekit.graph import Graph
-from edgekit.onnxio import Model, cut, kernel_nodes, load, normalise, read
+from edgekit.onnxio import Model, kernel_nodes, load, normalise, read
 from edgekit.progress import Tell
 from edgekit.samples import SampledNetwork, Samples
+from edgekit.stages.artifact import build, upload
 from profilers.map.kernel_descriptions import Timed, timed, timed_by_unit
 from profilers.map.kernels import map_kernels
 from profilers.measure.measured_conditions import conditions_of
@@ -108,9 +109,9 @@ def sample_network(
     """One network run as a whole and, unless told not to, by kernels; and the whole as it was measured."""
     begin = time.perf_counter()
     whole = graph.segment(0, len(graph.units))
-    digest = connection.put(cut(model, graph, 0, len(graph.units)))
+    digest = upload(build(model, graph, 0, len(graph.units), variant), connection)
     request = request_for(graph, whole, digest, connection, variant, each_s)
-    if variant.of_processor and request.emulation is None:
+    if request.emulation is None:
         request = msgspec.structs.replace(request, emulation=Emulation(compared=True))
     measured, _ = connection.measure(request)
     p10, p50 = (float(value) / measured.slowness for value in np.percentile(measured.samples_s, (10, 50)))

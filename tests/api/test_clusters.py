@@ -129,3 +129,12 @@ def test_the_short_name_of_a_provider_is_answered_with_the_long_one(tmp_path: Pa
         match='provider of a: expected "CUDAExecutionProvider", got "CUDA"; write the long name',
     ):
         api.read_cluster(path)
+
+
+def test_an_engine_written_as_a_provider_is_answered_with_what_to_write(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.toml"
+    path.write_text('[[devices]]\nname = "a"\naddress = "local:"\nvariant = { provider = "hailo" }\n')
+    with pytest.raises(FormatError, match='got "hailo"; write engine = "hailo" for an engine of your own'):
+        api.read_cluster(path)
+    path.write_text('[[devices]]\nname = "a"\naddress = "local:"\nvariant = { engine = "hailo", precision = "int8" }\n')
+    assert api.read_cluster(path).device("a").variant == Variant("int8", engine="hailo")

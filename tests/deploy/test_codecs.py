@@ -60,7 +60,10 @@ def test_stages_with_codecs_give_what_rounded_tensors_give(codecs: tuple[Codec, 
         half = plain.astype(np.float16).astype(np.float32)
         return {"raw": plain, "fp16": half, "u8": quantized(plain), "u8c": in_ranges(plain)}[codec]
 
-    raw = {spec.stage: model for spec, model in part(split(net.graph, *THREE), net.graph, net.model, local("near", "middle", "far"), "p")}
+    raw = {
+        spec.stage: artifact.onnx
+        for spec, artifact in part(split(net.graph, *THREE), net.graph, net.model, local("near", "middle", "far"), "p")
+    }
     b = rounded(run_once(raw[0], frame)["b"], codecs[0])
     d = run_once(raw[1], {"b": b})["d"]
     after = {"b": rounded(b, codecs[1]), "d": rounded(d, codecs[1])}
@@ -144,6 +147,6 @@ def test_a_convolution_between_codecs_keeps_its_weights(make, codecs: tuple[Code
     plan = validate(ranged(chain(net.graph, stages, codecs=codecs), ranges), net.graph)
     options = session_options(Variant())
     options.optimized_model_filepath = str(tmp_path / "middle.onnx")
-    open_session(part(plan, net.graph, net.model, local("near", "middle", "far"), "p")[1].model, Variant(), options)
+    open_session(part(plan, net.graph, net.model, local("near", "middle", "far"), "p")[1].artifact.onnx, Variant(), options)
     ops = {node.op_type for node in onnx.load(tmp_path / "middle.onnx").graph.node}
     assert ops & {"Conv", "FusedConv"} and "QLinearConv" not in ops

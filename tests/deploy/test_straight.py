@@ -68,7 +68,7 @@ def test_a_network_in_int8_sends_whole_numbers_and_answers_bit_by_bit_as_it_does
     payloads, answers = carried_out(net, plan, monkeypatch)
     (tensor,) = net.graph.cuts[position].tensors
     assert tensor.dtype == "uint8" and 4 * tensor.nbytes == plain.graph.tensor("b").nbytes
-    first = part(plan, net.graph, net.model, local("a", "b"), "p")[0].model
+    first = part(plan, net.graph, net.model, local("a", "b"), "p")[0].artifact.onnx
     for seed, (payload, answer) in enumerate(zip(payloads, answers, strict=True)):
         frame = net.inputs(seed)
         assert payload == run_once(first, frame)[tensor.name].tobytes()
@@ -144,7 +144,7 @@ def test_nothing_is_restored_or_quantized_on_the_way(dtype: str) -> None:
     net = with_twin(dtype)
     stages = (Stage(0, 1, ("a",), Variant("int8")), Stage(1, 5, ("b",), Variant("int8")))
     made = part(chain(net.graph, stages, codecs=(dtype,)), net.graph, net.model, local("a", "b"), "p")  # type: ignore[arg-type]
-    first, second = (ModelProto.FromString(each.model).graph.node for each in made)
+    first, second = (ModelProto.FromString(each.artifact.onnx).graph.node for each in made)
     assert first[-1].op_type == "QuantizeLinear" and list(first[-1].output) == [f"b::{dtype}"]
     assert {node.op_type for node in second if f"b::{dtype}" in node.input} == {"DequantizeLinear"}
     assert all("b" not in (*node.input, *node.output) for node in (*first, *second))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from edgekit.conditions import Conditions
-from edgekit.device import Variant
+from edgekit.device import RunsOn, Variant
 from edgekit.errors import UsageError
 from edgekit.files import encode, read
 from edgekit.profile import Kernel, Profile, SegmentTime
@@ -98,22 +98,26 @@ def test_after_a_pause_what_was_measured_so_counts_and_sums_are_scaled_as_the_wh
 
 
 @pytest.mark.parametrize(
-    ("conditions", "variant", "badge", "crowded"),
+    ("conditions", "variant", "badge", "runs_on", "crowded"),
     [
-        ({}, Variant(), "measured", True),  # nobody knows
-        ({"core_count": 4}, Variant(threads=4), "measured", True),
-        ({"core_count": 4}, Variant(threads=3), "measured", False),
-        ({"speed": 0.5}, Variant(threads=4), "measured", False),
-        ({"speed": 0.5}, Variant(), "spec", True),
-        ({"core_count": 1}, Variant("fp32", "CUDAExecutionProvider"), "measured", False),
+        ({}, Variant(), "measured", "cpu", True),  # nobody knows
+        ({"core_count": 4}, Variant(threads=4), "measured", "cpu", True),
+        ({"core_count": 4}, Variant(threads=3), "measured", "cpu", False),
+        ({"speed": 0.5}, Variant(threads=4), "measured", "cpu", False),
+        ({"speed": 0.5}, Variant(), "spec", "cpu", True),
+        ({"core_count": 1}, Variant("fp32", "CUDAExecutionProvider"), "measured", "gpu", False),
+        ({"core_count": 1}, Variant("fp32", "XnnpackExecutionProvider"), "measured", "cpu", True),
+        ({"core_count": 1}, Variant(engine="hailo"), "measured", "npu", False),
+        ({"core_count": 1}, Variant(), "measured", None, True),  # of an older file
+        ({"core_count": 1}, Variant("fp32", "CUDAExecutionProvider"), "measured", None, False),
     ],
 )
 def test_the_transport_has_a_core_where_the_stage_leaves_it_one(
-    conditions: dict[str, float], variant: Variant, badge: Badge, crowded: bool
+    conditions: dict[str, float], variant: Variant, badge: Badge, runs_on: RunsOn | None, crowded: bool
 ) -> None:
     costs = profile(1, [(1.0, (0,))], measured(0, 1, 1.0))
     held = structs.replace(costs.conditions, **conditions)
-    assert structs.replace(costs, conditions=held, variant=variant, badge=badge).crowded is crowded
+    assert structs.replace(costs, conditions=held, variant=variant, badge=badge, runs_on=runs_on).crowded is crowded
 
 
 def test_a_device_that_was_never_at_rest_is_always_as_quick() -> None:

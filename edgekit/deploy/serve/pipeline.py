@@ -34,7 +34,9 @@ from edgekit.runtime.engine.executor import run_once
 from edgekit.runtime.links.frames import Layout
 from edgekit.runtime.links.tls import named
 from edgekit.runtime.verbs import End, Endpoint, Loaded, LogsReply, Run, StageSpec, Transport
+from edgekit.stages.artifact import upload
 from edgekit.stages.equality import Scale, require, tolerance_of
+from edgekit.stages.installed import require_engine
 from edgekit.stages.magnitudes import QUANTIZED
 from edgekit.stages.parts import Part, client_ports
 from edgekit.trace import Equality
@@ -203,14 +205,15 @@ def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
     worst, allowed = 0.0, _tolerance(release)
     scales = (*golden.scales, *_in_steps(release))
     expected: dict[int, Arrays] = {}
-    for done, (spec, model) in enumerate(release.parts):
+    for done, (spec, artifact) in enumerate(release.parts):
         count = len(release.parts)
         tell(f"stage {done + 1} of {count}: loading it on {spec.device}", done, count)
         connection = pipeline.connections[spec.device]
         if spec.stage not in expected:
-            expected[spec.stage] = run_once(model, {tensor.name: known[tensor.name] for tensor in spec.inputs})
+            expected[spec.stage] = run_once(artifact.onnx, {tensor.name: known[tensor.name] for tensor in spec.inputs})
             known |= expected[spec.stage]
-        connection.put(model)
+        require_engine(spec.variant, connection)
+        upload(artifact, connection)
         keys = pipeline.authority.issue(spec.device) if pipeline.authority else None
         listen = spec.listen or door(connection, _callers(pipeline, spec))
         spec = msgspec.structs.replace(spec, listen=listen, keys=keys, transport=pipeline.transport)

@@ -1,6 +1,6 @@
 """A plan made ready to be brought to its devices, and kept, so that it can be brought there again without its network.
 
-.releases/models/<digest>                 stages, by the digest of their bytes
+.releases/models/<digest>                 artifacts of stages, and the ONNX that they were made of, by the digest of their bytes
 .releases/<release>/release.json          what was made of which plan for whom
 .releases/<release>/golden.npz            frames, and what the unsplit network answers to them
 """
@@ -26,6 +26,7 @@ from edgekit.plan import Plan
 from edgekit.runtime.agent.store import digest_of
 from edgekit.runtime.engine.executor import open_session
 from edgekit.runtime.verbs import StageSpec
+from edgekit.stages.artifact import Artifact
 from edgekit.stages.composed_run import Composed, as_unsplit
 from edgekit.stages.equality import Scale, tolerance_of
 from edgekit.stages.magnitudes import rounding_of
@@ -84,6 +85,7 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     specs: tuple[StageSpec, ...]
     fallbacks: tuple[Fallback, ...] = ()
     scales: tuple[tuple[Scale, ...], ...] = ()
+    onnx: tuple[str, ...] = ()
     version: int = 2
 
 
@@ -124,16 +126,18 @@ def keep_release(release: Release, home: Path) -> None:
     models, folder = home / FOLDER / MODELS, home / FOLDER / release.name
     for folder_ in (models, folder):
         folder_.mkdir(parents=True, exist_ok=True)
-    for spec, model in release.parts:
-        if not (models / spec.model).exists():
-            write_bytes(models / spec.model, model)
+    onnx = tuple(digest_of(artifact.onnx) for _, artifact in release.parts)
+    for digest, (spec, artifact) in zip(onnx, release.parts, strict=True):
+        for name, data in ((spec.model, artifact.data), (digest, artifact.onnx)):
+            if not (models / name).exists():
+                write_bytes(models / name, data)
     frames = release.golden
     arrays = {f"i{n}": np.stack([each.inputs[t.name] for each in frames]) for n, t in enumerate(release.graph.cuts[0].tensors)}
     arrays |= {f"o{n}": np.stack([each.expected[name] for each in frames]) for n, name in enumerate(release.graph.outputs)}
     np.savez(folder / "golden.npz", **arrays)  # type: ignore[arg-type]  # savez has an option besides arrays
     specs = tuple(spec for spec, _ in release.parts)
     scales = tuple(each.scales for each in frames)
-    kept = _Kept(release.name, release.plan, release.graph, release.cluster, specs, release.fallbacks, scales)
+    kept = _Kept(release.name, release.plan, release.graph, release.cluster, specs, release.fallbacks, scales, onnx)
     write(folder / "release.json", kept)
 
 
@@ -144,8 +148,16 @@ def kept_release(name: str, home: Path) -> Release:
         UsageError: it was not, or is no longer.
     """
     folder, kept = home / FOLDER / name, _kept(name, home)
-    parts = tuple(Part(spec, (home / FOLDER / MODELS / spec.model).read_bytes()) for spec in kept.specs)
+    models = home / FOLDER / MODELS
+    digests = kept.onnx or tuple(spec.model for spec in kept.specs)
+    parts = tuple(Part(spec, _artifact(spec, digest, models)) for spec, digest in zip(kept.specs, digests, strict=True))
     return Release(name, kept.plan, kept.graph, kept.cluster, parts, _golden(kept, folder), kept.fallbacks)
+
+
+def _artifact(spec: StageSpec, onnx: str, models: Path) -> Artifact:
+    data = (models / spec.model).read_bytes()
+    source = data if onnx == spec.model else (models / onnx).read_bytes()
+    return Artifact(spec.variant.engine, data, spec.model, source, spec.inputs, spec.outputs)
 
 
 def kept_frames(name: str, home: Path) -> tuple[Arrays, ...]:
@@ -199,7 +211,7 @@ def keep_only(names: Collection[str], home: Path) -> None:
     used = set()
     for name, release in kept.items():
         if release is not None and (name in names or name in spare):
-            used |= {spec.model for spec in release.specs}
+            used |= {spec.model for spec in release.specs} | set(release.onnx)
         else:
             shutil.rmtree(folder / name)
     for model in (folder / MODELS).glob("*"):

@@ -25,7 +25,7 @@ found = [each.version for name in ("onnxruntime", "onnxruntime-gpu") for each in
 print(*found[:1], flush=True)
 import onnxruntime
 print(*onnxruntime.get_available_providers())
-for each in sorted(metadata.entry_points(group="edgekit.backends"), key=lambda each: each.name):
+for each in sorted(metadata.entry_points(group="edgekit.engines"), key=lambda each: each.name):
     print(each.name, each.dist.version if each.dist else "")
 """
 """Asked of another process: the agent is small without what this loads."""

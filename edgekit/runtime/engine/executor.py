@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from edgekit.device import Variant
 from edgekit.drawn import sample_inputs
 from edgekit.graph import Tensor
-from edgekit.runtime.engine.engines import open_model
+from edgekit.runtime.engine.engine import Arrays
+from edgekit.runtime.engine.engines import engine_of, open_model
 from edgekit.runtime.engine.reference_work import slowness
-from edgekit.runtime.engine.sessions import Arrays, open_session, session_options
+from edgekit.runtime.engine.sessions import open_session, session_options
 from edgekit.runtime.engine.slowdown import Pace
-from edgekit.runtime.engine.tensorrt import build
 
 __all__ = ["Arrays", "Executor", "open_session", "run_once", "sample_inputs", "session_options"]
 
@@ -33,12 +33,14 @@ class Executor:
     """A loaded model. ``run`` reads and writes the caller's arrays, without copies."""
 
     def __init__(self, model: Path | bytes, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], variant: Variant, speed: float):
-        self.build_s = build(model, variant)
+        engine = engine_of(variant)
+        self.runs_on = engine.runs_on(variant)
+        self.build_s = 0.0 if isinstance(model, bytes) else engine.prepare(model, variant)
         begin = time.perf_counter()
         self._model = open_model(model, variant, inputs, outputs)
         self._pace = Pace(speed)
         # with one thread the kernels run on the calling thread, so the transport's own processor time stays out
-        self._one_thread = variant.threads == 1 and variant.of_processor
+        self._one_thread = variant.threads == 1 and self.runs_on == "cpu"
         self._cpu = time.thread_time if self._one_thread else time.process_time
         self.load_s = time.perf_counter() - begin
         self.cpu_s = 0.0

@@ -11,14 +11,29 @@ A node that one provider does not support goes to the next. Names of options: do
 import os
 from pathlib import Path
 
-from edgekit.device import Variant
+from edgekit.device import CPU, SUFFIX, RunsOn, Variant
 
-__all__ = ["CPU", "CUDA", "TENSORRT", "is_onnxruntime", "of_gpu", "providers_of", "settle_tf32"]
+__all__ = ["CUDA", "TENSORRT", "of_gpu", "providers_of", "runs_on", "settle_tf32"]
 
-CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
-SUFFIX = "ExecutionProvider"
+
+_RUNS_ON: dict[str, RunsOn] = {
+    "CUDA": "gpu",
+    "Tensorrt": "gpu",
+    "NvTensorRTRTX": "gpu",
+    "ROCM": "gpu",
+    "MIGraphX": "gpu",
+    "Dml": "gpu",
+    "WebGpu": "gpu",
+    "QNN": "npu",
+    "Rknpu": "npu",
+    "VitisAI": "npu",
+    "CANN": "npu",
+    "CoreML": "npu",
+    "Nnapi": "npu",
+}
+"""Where providers run by their short name; all others, such as XNNPACK, DNNL, ACL and OpenVINO, run on the CPU."""
 
 TF32 = "tf32"
 """The precision of whose variants fp32 products are rounded to ten bits. It is one of its own, so that fp32 is what it says."""
@@ -26,9 +41,13 @@ TF32 = "tf32"
 Options = dict[str, str]
 
 
-def is_onnxruntime(variant: Variant) -> bool:
-    """Whether onnxruntime runs it, rather than a backend of that name."""
-    return variant.provider.endswith(SUFFIX)
+def runs_on(variant: Variant) -> RunsOn:
+    """The processor that an execution provider keeps busy.
+
+    >>> [runs_on(Variant(provider=f"{name}ExecutionProvider")) for name in ("CPU", "Xnnpack", "CUDA", "QNN")]
+    ['cpu', 'cpu', 'gpu', 'npu']
+    """
+    return _RUNS_ON.get(variant.provider.removesuffix(SUFFIX), "cpu")
 
 
 def of_gpu(variant: Variant) -> bool:
@@ -43,7 +62,7 @@ def providers_of(variant: Variant, engines: Path | None = None, model: str = "")
     it, for the next model.
     """
     cuda = (CUDA, {"device_id": "0", "use_tf32": "1" if variant.precision == TF32 else "0", "arena_extend_strategy": "kSameAsRequested"})
-    if variant.of_processor:
+    if variant.provider == CPU:
         return [(CPU, {})]
     if variant.provider == CUDA:
         return [cuda, (CPU, {})]

@@ -6,26 +6,24 @@
 Frames come and go over TCP, so on a GPU both copies belong to a run, and a run ends when the last one is done.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekit.device import Variant
 from edgekit.errors import GraphError
 from edgekit.graph import Tensor
 from edgekit.runtime.engine import tensorrt
+from edgekit.runtime.engine.engine import Arrays
 from edgekit.runtime.engine.providers import of_gpu, providers_of, settle_tf32
 from edgekit.telemetry import decline
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-__all__ = ["Arrays", "BufferedModel", "DirectModel", "open_model", "open_session", "session_options"]
+__all__ = ["BufferedModel", "DirectModel", "open_model", "open_session", "session_options"]
 
-Arrays = Mapping[str, NDArray[np.generic]]
 QUIET = 4
 
 

@@ -1,23 +1,16 @@
-"""Times a model in the stage process, as one segment or kernel by kernel with onnxruntime's profiler; or sees what energy it takes."""
+"""Times a model in the stage process, as one segment or kernel by kernel with the engine's profiler; or sees what energy it takes."""
 
-import json
 import statistics
-import tempfile
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgekit.device import Variant
 from edgekit.energy import Energy
-from edgekit.errors import GraphError
-from edgekit.runtime.agent.store import PART
-from edgekit.runtime.engine.executor import REST_S, Arrays, Executor, open_session, sample_inputs, session_options
-from edgekit.runtime.engine.providers import is_onnxruntime, of_gpu
+from edgekit.runtime.engine.engines import engine_of
+from edgekit.runtime.engine.executor import REST_S, Arrays, Executor, sample_inputs
 from edgekit.runtime.engine.reference_work import slowness
 from edgekit.runtime.links.frames import Layout
 from edgekit.runtime.machine.sources import Here
@@ -26,12 +19,8 @@ from edgekit.runtime.power import energy_use
 from edgekit.runtime.stage.process_memory import Watch, peak_bytes
 from edgekit.runtime.verbs import REAL, KernelTime, Measure, Measured
 
-if TYPE_CHECKING:
-    import onnxruntime as ort
-
 __all__ = ["measure_energy", "measure_kernels", "measure_segment"]
 
-WARM_UP = 10
 COMPARED_S = 0.02
 """Time between two looks at how fast the machine is."""
 
@@ -42,7 +31,7 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
     executor, inputs, outputs = _warm(request, model, watch.loaded)
     samples: list[float] = []
     cpu: list[float] = []
-    compared = _Compared((request.emulation or REAL).compared)
+    compared = _Compared((request.emulation or REAL).compared and executor.runs_on == "cpu")
     due = time.perf_counter()
     end = due + request.budget_s
     interval_s = 1 / request.rate_per_s if request.rate_per_s else 0.0
@@ -74,6 +63,7 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
         stolen=share,
         rested_s=rested,
         slowness=compared.slowness,
+        runs_on=executor.runs_on,
     )
 
 
@@ -107,29 +97,27 @@ def _after_rests(executor: Executor, inputs: Arrays, outputs: Arrays, request: M
 
 
 def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Measured, bytes]:
-    """The time of every kernel, and the optimised graph (without its weights) that the kernels belong to.
+    """The time of every kernel, and the optimised graph (without its weights) that the kernels belong to, where there is one.
 
-    No graph where the provider compiled parts of it: onnxruntime refuses to save those. What no onnxruntime runs is one kernel.
+    A segment of an engine that tells no kernels is one.
     """
-    if not is_onnxruntime(request.variant):
-        return _opaque(request.variant.provider, measure_segment(request, model, base_bytes)), b""
-    with tempfile.TemporaryDirectory(dir=model.parent, suffix=PART) as folder:
-        begin = time.perf_counter()
-        session, saved = _profiled(model, request.variant, folder)
-        load_s = time.perf_counter() - begin
-        inputs = _inputs(request, model)
-        compared = _Compared((request.emulation or REAL).compared)
-        end = time.perf_counter() + request.budget_s
-        walls: list[float] = []
-        while len(walls) < request.least + WARM_UP or time.perf_counter() < end:
-            begin = time.perf_counter()
-            session.run(None, inputs)
-            walls.append(time.perf_counter() - begin)
-            compared.look()
-        events = json.loads(Path(session.end_profiling()).read_text())
-        optimized = Path(folder, "optimized.onnx").read_bytes() if saved else b""
-    times = _in_quiet_runs(events, walls)
-    return Measured(tuple(walls[WARM_UP:]), (), base_bytes, peak_bytes(), load_s, times, slowness=compared.slowness), optimized
+    engine = engine_of(request.variant)
+    if engine.profile is None:
+        return _opaque(request.variant.engine, measure_segment(request, model, base_bytes)), b""
+    runs_on = engine.runs_on(request.variant)
+    compared = _Compared((request.emulation or REAL).compared and runs_on == "cpu")
+    found = engine.profile(model, request.variant, _inputs(request, model), request.least, request.budget_s, compared.look)
+    measured = Measured(
+        found.samples_s,
+        (),
+        base_bytes,
+        peak_bytes(),
+        found.load_s,
+        found.kernels,
+        slowness=compared.slowness,
+        runs_on=runs_on,
+    )
+    return measured, found.optimized
 
 
 def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
@@ -153,8 +141,8 @@ def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
         thread.start()
         return stop
 
-    energy = msgspec.convert(energy_use.measure(Here(), start, gpu=of_gpu(request.variant)), Energy)
-    return Measured((), (), base_bytes, peak_bytes(), executor.load_s, energy=energy)
+    energy = msgspec.convert(energy_use.measure(Here(), start, gpu=executor.runs_on == "gpu"), Energy)
+    return Measured((), (), base_bytes, peak_bytes(), executor.load_s, energy=energy, runs_on=executor.runs_on)
 
 
 def _warm(request: Measure, model: Path, loaded: Callable[[], None] = lambda: None) -> tuple[Executor, Arrays, Arrays]:
@@ -174,50 +162,6 @@ def _inputs(request: Measure, model: Path) -> Arrays:
     return Layout(request.inputs).unpack((model.parent / request.data).read_bytes())
 
 
-def _opaque(backend: str, measured: Measured) -> Measured:
-    kernel = KernelTime(backend, "Segment", statistics.median(measured.samples_s), backend)
+def _opaque(engine: str, measured: Measured) -> Measured:
+    kernel = KernelTime(engine, "Segment", statistics.median(measured.samples_s), engine)
     return msgspec.structs.replace(measured, samples_s=(), cpu_s=(), kernels=(kernel,))  # no profiler was on
-
-
-def _profiled(model: Path, variant: Variant, folder: str) -> "tuple[ort.InferenceSession, bool]":
-    """A session with the profiler on, and whether its optimised graph was saved."""
-    options = session_options(variant)
-    options.enable_profiling = True
-    options.profile_file_prefix = f"{folder}/kernels"
-    options.optimized_model_filepath = f"{folder}/optimized.onnx"
-    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights.bin")
-    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
-    try:
-        return open_session(model, variant, options), True
-    except GraphError as error:
-        if "compiled nodes" not in str(error):
-            raise
-    options.optimized_model_filepath = ""
-    return open_session(model, variant, options), False
-
-
-def _in_quiet_runs(events: list[dict[str, object]], walls: list[float]) -> tuple[KernelTime, ...]:
-    """Mean time of each kernel in the fastest tenth of the runs, so that what interrupted a run counts for none of its kernels.
-
-    Events carry whole microseconds, so a mean is finer than any one of them; the first runs, still warming up, are left out.
-    """
-    ordered = sorted(walls[WARM_UP:])
-    limit = ordered[min(len(ordered) - 1, max(2, len(ordered) // 10))]
-    quiet = [run for run in range(WARM_UP, len(walls)) if walls[run] <= limit]
-    samples: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for event in events:
-        name, args = str(event["name"]), event.get("args")
-        if event.get("cat") == "Node" and name.endswith("_kernel_time") and isinstance(args, dict):
-            key = (name.removesuffix("_kernel_time"), str(args.get("op_name", "")), str(args.get("provider", "")))
-            samples[key].append(float(str(event["dur"])) * 1e-6)
-    return tuple(
-        KernelTime(name, op, statistics.fmean(s[run] for run in quiet) if len(s) == len(walls) else _centre(s[WARM_UP:] or s), provider)
-        for (name, op, provider), s in samples.items()
-    )
-
-
-def _centre(seconds: list[float]) -> float:
-    """A mean without the slowest and fastest tenth, for what does not run once in every run."""
-    ordered = sorted(seconds)
-    cut = len(ordered) // 10
-    return statistics.fmean(ordered[cut : len(ordered) - cut])

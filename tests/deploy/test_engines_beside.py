@@ -1,4 +1,4 @@
-"""The example backend of notebooks/reference_backend, installed beside onnxruntime: measured, placed, and served beside a CPU stage."""
+"""The example engine of notebooks/reference_backend, installed beside onnxruntime: measured, placed, and served beside a CPU stage."""
 
 import shutil
 import tomllib
@@ -23,7 +23,7 @@ from profilers.measure.segments import measure_segments
 from tests.models import skipping
 
 EXAMPLE = Path(__file__).parents[2] / "notebooks" / "reference_backend"
-REFERENCE = Variant(provider="reference")
+REFERENCE = Variant(engine="reference")
 NET = skipping()
 COUNT = len(NET.graph.units)
 CLUSTER = Cluster((Device("pi"), Device("npu", variant=REFERENCE)), (Link(ANY, ANY, 1e-4, 1e8),))
@@ -46,7 +46,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def test_a_segment_of_a_backend_is_measured_placed_and_served(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_segment_of_an_engine_is_measured_placed_and_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiler, "MOST_BURSTS", profiler.LEAST_BURSTS)
     with connect(CLUSTER.device("npu")) as connection:
         assert connection.facts().providers[-1] == "reference"
@@ -54,7 +54,7 @@ def test_a_segment_of_a_backend_is_measured_placed_and_served(monkeypatch: pytes
         opaque = measure_segments(NET.graph, NET.model, connection, profile, [(3, COUNT)], burst_s=0.02, most_s=0.0)
     assert opaque.profiled_s is None
     assert opaque.compute_units == "compute units: reference 1"
-    assert opaque.segment(3, COUNT) is not None and opaque.conditions.wall_over_cpu is None
+    assert opaque.segment(3, COUNT) is not None and opaque.runs_on == "cpu"
     # one kernel over all units: what was not measured is in proportion to the multiplications
     macs = [NET.graph.segment(unit, unit + 1).macs for unit in range(COUNT)]
     assert opaque.unit_s == pytest.approx([opaque.whole.p50_s * each / sum(macs) for each in macs])
@@ -74,10 +74,18 @@ def test_a_segment_of_a_backend_is_measured_placed_and_served(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("variant", "error", "expected"),
     [
-        (Variant(provider="hailo"), DeviceError, "no backend hailo is installed here, only: reference; install it beside onnxruntime"),
-        (Variant("int8", "reference"), GraphError, "backend reference refuses the segment: ValueError: expected precision fp32, got int8"),
+        (
+            Variant(engine="hailo"),
+            DeviceError,
+            "npu has no engine hailo, only: onnxruntime, reference; install its package beside edgekit there",
+        ),
+        (
+            Variant("int8", engine="reference"),
+            GraphError,
+            "engine reference refuses the segment: ValueError: expected precision fp32, got int8",
+        ),
     ],
 )
-def test_a_backend_that_is_not_there_or_does_not_want_a_segment_is_named(variant: Variant, error: type[Exception], expected: str) -> None:
+def test_an_engine_that_is_not_there_or_refuses_a_segment_is_named(variant: Variant, error: type[Exception], expected: str) -> None:
     with connect(msgspec.structs.replace(CLUSTER.device("npu"), variant=variant)) as connection, pytest.raises(error, match=expected):
         profiler.profile_graph(NET.graph, NET.model, connection, budget_s=0.05)

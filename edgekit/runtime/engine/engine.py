@@ -1,0 +1,65 @@
+"""The run half of an engine: it opens what its build half has made of a segment, and runs it on the device.
+
+    [project.entry-points."edgekit.engines"]
+    hailo = "edgekit_hailo.runtime:ENGINE"
+
+    ENGINE = Engine(open_segment, lambda variant: "npu")
+
+The build half of the same name, which stands beside the client, is in ``edgekit.stages.builder``.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.device import RunsOn, Variant
+from edgekit.graph import Tensor
+from edgekit.runtime.verbs import KernelTime
+
+__all__ = ["Arrays", "Engine", "KernelTimes", "OpenModel"]
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class OpenModel(Protocol):
+    """A segment that is ready to run; one thread at a time runs it."""
+
+    def run(self, inputs: Arrays, outputs: Arrays) -> None:
+        """One frame: read ``inputs``, fill ``outputs`` (C-contiguous arrays by name)."""
+
+
+class KernelTimes(NamedTuple):
+    """The kernels of a segment by the engine's own names for them, and the runs that they were timed in.
+
+    ``optimized`` is the optimised ONNX graph that the kernels belong to; empty where the engine has none.
+    """
+
+    kernels: tuple[KernelTime, ...]
+    samples_s: tuple[float, ...]
+    load_s: float
+    optimized: bytes = b""
+
+
+Open = Callable[[Path, Variant, tuple[Tensor, ...], tuple[Tensor, ...]], OpenModel]
+Profile = Callable[[Path, Variant, Arrays, int, float, Callable[[], None]], KernelTimes]
+
+
+class Engine(NamedTuple):
+    """What runs segments on a device.
+
+    Attributes:
+        open: (artifact, variant, inputs, outputs) → a segment that is ready to run. The artifact is a file named by the
+            SHA-256 of its bytes. What it raises refuses the segment; what ``run`` raises fails its frame alone.
+        runs_on: the processor that a variant keeps busy.
+        prepare: (artifact, variant) → the seconds that it took to build what the engine needs on this device, once.
+        profile: (artifact, variant, inputs, least runs, seconds to spend, called between runs) → times of kernels;
+            None: nobody sees into a segment, so that it is one kernel by the name of the engine.
+    """
+
+    open: Open
+    runs_on: Callable[[Variant], RunsOn]
+    prepare: Callable[[Path, Variant], float] = lambda artifact, variant: 0.0
+    profile: Profile | None = None

@@ -1,0 +1,37 @@
+"""The build half of an engine: how its artifacts are made, on the machine of the client, from segments of a network.
+
+    [project.entry-points."edgekit.builders"]
+    hailo = "edgekit_hailo.compiler:BUILDER"
+
+    BUILDER = Builder(compiled, refusal, packages=("hailort",))
+
+An engine without a builder gets each segment as ONNX. The run half of the same name, which stands on the device, is in
+``edgekit.runtime.engine.engine``.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from edgekit.device import Variant
+from edgekit.graph import Graph, Tensor
+from edgekit.memory_model import UNSTATED, MemoryModel
+
+__all__ = ["Builder"]
+
+
+class Builder(NamedTuple):
+    """What an engine says of itself before anything runs.
+
+    Attributes:
+        make: (segment as ONNX, variant, inputs, outputs) → the artifact that the engine opens.
+        cannot_run: (graph, unit, variant) → why the engine cannot run this unit; empty: it can.
+        variants: (default, execution providers of the device, cores) → the variants that are worth a measurement.
+        packages: what has to be installed on the device.
+        memory: (graph, variant) → what segments take of the device's memory where that was not measured.
+    """
+
+    make: Callable[[bytes, Variant, tuple[Tensor, ...], tuple[Tensor, ...]], bytes] = lambda onnx, variant, inputs, outputs: onnx
+    cannot_run: Callable[[Graph, int, Variant], str] | None = None
+    variants: Callable[[Variant, Sequence[str], int], tuple[Variant, ...]] = lambda default, providers, cores: (default,)
+    packages: tuple[str, ...] = ()
+    memory: Callable[[Graph, Variant], MemoryModel] = lambda graph, variant: UNSTATED
