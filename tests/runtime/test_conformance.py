@@ -22,11 +22,11 @@ from devices.authority import ECHO, Authority, of_probes
 from devices.chaos import Chaos, Faults
 from edgekit.errors import DeviceError, ProtocolError
 from edgekit.graph import Tensor
+from edgekit.ring import SLOTS
 from edgekit.runtime.links.carrier import Carrier, Gate
 from edgekit.runtime.links.frames import Kind, Layout
 from edgekit.runtime.links.greeting import Door, Hello
 from edgekit.runtime.links.inlet import Inlet
-from edgekit.runtime.links.link import SLOTS
 from edgekit.runtime.links.link_end import LinkEnd
 from edgekit.runtime.links.link_probe import Echo, probe
 from edgekit.runtime.links.outlet import Outlet
