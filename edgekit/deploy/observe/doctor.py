@@ -65,7 +65,7 @@ def examine(devices: Sequence[Device], client: str = "client", ask: Ask | None =
 def _here(client: str) -> Iterator[Finding]:
     facts = probe_facts()
     engines = ", ".join(f"{each} ({', '.join(each.providers)})" if each.providers else str(each) for each in facts.engines)
-    yield _Finding(client, "software", "ok", f"edgekit {__version__}, Python {sys.version.split()[0]}, {engines or 'no engine'}")
+    yield Finding(client, "software", "ok", f"edgekit {__version__}, Python {sys.version.split()[0]}, {engines or 'no engine'}")
     yield from _health(client, facts.machine, clock=False)
 
 
@@ -74,9 +74,9 @@ def _health(name: str, machine: Machine, clock: bool = True) -> Iterator[Finding
     yield from (Finding(name, each.check, "unknown", each.text) for each in unknowns(machine, clock))
 
 
-def _device(device: Device, connections: dict[str, Connection], stack: ExitStack, ask: Ask | None) -> Iterator[_Finding]:
+def _device(device: Device, connections: dict[str, Connection], stack: ExitStack, ask: Ask | None) -> Iterator[Finding]:
     if device.described:
-        yield _Finding(device.name, "reach", "skipped", "a sim: device, which is only described")
+        yield Finding(device.name, "reach", "skipped", "a sim: device, which is only described")
         return
     check = "login"
     try:
@@ -100,7 +100,7 @@ def _device(device: Device, connections: dict[str, Connection], stack: ExitStack
         check = "agent"
         connections[device.name] = stack.enter_context(connect(device))
         facts = connections[device.name].facts()
-        yield _Finding(device.name, check, "ok", f"edgekit {facts.version}, {', '.join(map(str, facts.engines)) or 'no engine'}")
+        yield Finding(device.name, check, "ok", f"edgekit {facts.version}, {', '.join(map(str, facts.engines)) or 'no engine'}")
     except EdgekitError as error:
         yield Finding(device.name, check, "failed", str(error).removeprefix(f"{device.name}: "))
 
