@@ -13,6 +13,7 @@ from edgekit.runtime.agent.control import Stream
 from edgekit.runtime.verbs import (
     REAL,
     Emulation,
+    Engine,
     FactsReply,
     KernelTime,
     Loaded,
@@ -33,6 +34,7 @@ __all__ = [
     "REAL",
     "Connection",
     "Emulation",
+    "Engine",
     "FactsReply",
     "KernelTime",
     "Measure",

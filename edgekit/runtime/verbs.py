@@ -175,7 +175,7 @@ class Facts(Struct, frozen=True, tag="facts"):
 
 
 class Engine(Struct, frozen=True):
-    """What can run segments on a device: its name, its version, and the providers by which a variant asks for it."""
+    """What can run segments on a device: its name, its version, and the execution providers of onnxruntime."""
 
     name: Name
     version: str = ""
@@ -199,7 +199,7 @@ class FactsReply(Struct, frozen=True, tag="facts_reply"):
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """What a variant may name."""
+        """The execution providers of the onnxruntime there."""
         return tuple(provider for engine in self.engines for provider in engine.providers)
 
 

@@ -1,7 +1,7 @@
 """Whether the engine of a variant is there on its device, and what has to be installed where it is not."""
 
 from devices.connection import Connection
-from edgekit.device import ONNXRUNTIME, SUFFIX, Variant
+from edgekit.device import ONNXRUNTIME, Variant
 from edgekit.errors import DeviceError
 from edgekit.stages.builders import builder_of
 
@@ -14,14 +14,14 @@ def require_engine(variant: Variant, connection: Connection) -> None:
     Raises:
         DeviceError: with what the device has, and what to install.
     """
-    if variant.engine == ONNXRUNTIME:
+    if connection.virtual or variant.engine == ONNXRUNTIME:
         return
-    names = connection.facts().providers
-    if not names or variant.engine in names:
+    names = [engine.name for engine in connection.facts().engines]
+    if variant.engine in names:
         return
-    there = ", ".join((ONNXRUNTIME, *(name for name in names if not name.endswith(SUFFIX))))
+    there = ", ".join(names) or "none"
     packages = " ".join(builder_of(variant.engine).packages) or "its package"
     raise DeviceError(
-        f"{connection.device.name} has no engine {variant.engine}, only: {there}; install {packages} beside edgekit there, "
-        "or change the device's variant"
+        f"{connection.device.name} has no engine {variant.engine}, only: {there}; "
+        f"install {packages} beside edgekit there, or change the device's variant"
     )

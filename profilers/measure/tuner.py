@@ -18,9 +18,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.connection import Connection, Measured
+from devices.connection import Connection, Engine, Measured
 from edgekit.conditions import changes
-from edgekit.device import CPU, ONNXRUNTIME, SUFFIX, Device, Variant
+from edgekit.device import CPU, Device, Variant
 from edgekit.errors import EdgekitError, GraphError, UsageError
 from edgekit.graph import Graph
 from edgekit.onnxio import Model, batched, load, read
@@ -50,13 +50,13 @@ class _Sample(NamedTuple):
     default_s: float
 
 
-def settings_for(default: Variant, names: Sequence[str], cores: int, batches: Sequence[int]) -> tuple[Setting, ...]:
-    """Every setting to try besides the default one; ``names`` are of the device's execution providers and other engines."""
-    providers = [name for name in names if name.endswith(SUFFIX)]
+def settings_for(default: Variant, engines: Sequence[Engine], cores: int, batches: Sequence[int]) -> tuple[Setting, ...]:
+    """Every setting to try besides the default one, of the engines of a device."""
     variants: list[Variant] = []
-    for engine in (ONNXRUNTIME, *(name for name in names if name not in providers)):
-        own = default if default.engine == engine else msgspec.structs.replace(default, engine=engine, provider=CPU)
-        variants += builder_of(engine).variants(own, providers, cores)
+    for engine in engines:
+        same = default.engine == engine.name
+        own = default if same else msgspec.structs.replace(default, engine=engine.name, provider=CPU)
+        variants += builder_of(engine.name).variants(own, engine.providers, cores)
     settings = [Setting(variant, batch) for batch in sorted({1, *batches}) for variant in variants]
     return tuple(setting for setting in settings if setting != Setting(default))
 
@@ -92,7 +92,7 @@ def tune_device(
     done = {time.setting for time in found.times} | {refusal.setting for refusal in found.refused}
     cores = len(device.cores) if device.cores else facts.machine.cores
     cores = min(cores, most_threads or cores)
-    left = [setting for setting in settings_for(default.variant, facts.providers, cores, batches) if setting not in done]
+    left = [setting for setting in settings_for(default.variant, facts.engines, cores, batches) if setting not in done]
     bench = _Bench(graph, model, connection, left)
     samples: list[_Sample] = []
     order = random.Random(0)

@@ -49,7 +49,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def test_a_segment_of_an_engine_is_measured_placed_and_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiler, "MOST_BURSTS", profiler.LEAST_BURSTS)
     with connect(CLUSTER.device("npu")) as connection:
-        assert connection.facts().providers[-1] == "reference"
+        assert connection.facts().engines[-1].name == "reference"
         profile = profiler.profile_graph(NET.graph, NET.model, connection, budget_s=0.05)
         opaque = measure_segments(NET.graph, NET.model, connection, profile, [(3, COUNT)], burst_s=0.02, most_s=0.0)
     assert opaque.profiled_s is None

@@ -190,7 +190,7 @@ def test_an_engine_out_of_tree_is_certified_beside_onnxruntime(out_of_tree: None
     monkeypatch.setattr(profiler, "MOST_BURSTS", profiler.LEAST_BURSTS)
     cluster = Cluster((Device("board", variant=NUMPY), Device("pi")), LINKS)
     with connect(cluster.device("board")) as connection:
-        assert "numpy" in connection.facts().providers
+        assert "numpy" in [engine.name for engine in connection.facts().engines]
     profiles = profiled(cluster)
     assert of_board(profiles).compute_units == "compute units: numpy 1"
     assert of_board(profiles).cannot_run and of_board(profiles).runs_on == "cpu"

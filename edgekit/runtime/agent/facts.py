@@ -46,4 +46,4 @@ def _engines(changed_ns: int) -> tuple[Engine, ...]:
     version, providers, *others = [*asked.stdout.splitlines(), "", ""]
     first = (Engine("onnxruntime", version, tuple(providers.split())),) if version else ()
     beside = (line.partition(" ") for line in others if line)
-    return (*first, *(Engine(name, own, (name,)) for name, _, own in beside))
+    return (*first, *(Engine(name, own) for name, _, own in beside))

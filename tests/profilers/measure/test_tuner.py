@@ -57,7 +57,7 @@ def drawn(tuning: Tuning) -> dict[str, float]:
 
 
 def test_all_that_a_device_has_is_tried_besides_the_default() -> None:
-    found = settings_for(Variant("int8"), PROVIDERS, 2, (1, 4))
+    found = settings_for(Variant("int8"), (Engine("onnxruntime", "1.31.1", PROVIDERS),), 2, (1, 4))
     assert [f"{s.variant.provider.removesuffix('ExecutionProvider')} {s.variant.threads}x{s.batch}" for s in found] == [
         "CUDA 1x1",
         "CPU 2x1",
