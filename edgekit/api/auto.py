@@ -30,7 +30,7 @@ from edgekit.profiles import Profiles, read_profiles
 from edgekit.progress import Tell, silent
 from profilers.measure.measured_conditions import require_valid
 
-__all__ = ["auto"]
+__all__ = ["Auto", "auto"]
 
 TUNE_S = 5.0
 """For each device; each setting is measured once in any case."""
@@ -40,11 +40,12 @@ FRONT_S = 30.0
 """For what ends on the front; each segment there is measured once in any case."""
 
 
-class _Auto(NamedTuple):
+class Auto(NamedTuple):
     """What was found: the front of a network on a cluster, and its pictures; the run folder holds it all."""
 
     graph: Graph
     cluster: Cluster
+    profiles: Profiles
     front: Front
     pictures: list[Path]
 
@@ -57,7 +58,7 @@ def auto(
     data: Path | None = None,
     step: Callable[[str], object] = silent,
     tell: Tell = silent,
-) -> _Auto:
+) -> Auto:
     """Export, survey, tune threads, profile, partition with measuring, report; ``step`` and ``tell`` hear how it goes.
 
     ``target``, ``inputs`` and ``data`` are as for ``export``, ``path`` is a cluster file. What the
@@ -84,7 +85,7 @@ def auto(
     step("profiling the devices")
     profiles = _profiles(graph, model, cluster, run, tell)
     step("partitioning, and measuring what ends on the front")
-    front, _ = partition(
+    front, profiles = partition(
         graph,
         model,
         cluster,
@@ -98,7 +99,7 @@ def auto(
     write(run.front, front)
     write(run.plan, front.knee())
     step("drawing")
-    return _Auto(graph, cluster, front, report(folder))
+    return Auto(graph, cluster, profiles, front, report(folder))
 
 
 def _survey(path: Path, graph: Graph, tell: Tell) -> None:
@@ -109,6 +110,8 @@ def _survey(path: Path, graph: Graph, tell: Tell) -> None:
     known = links and all(link.fixed or link.badge == "measured" or link.described for link in links)
     if not known and any(not device.described for device in cluster.devices):
         keep_survey(path, take_survey(read_cluster(path, surveyed=False), graph, tell=tell))
+    else:
+        tell("as they were measured before, or as they are described")
 
 
 def _tune(path: Path, graph: Graph, model: Model, run: Run, tell: Tell) -> None:

@@ -33,12 +33,17 @@ def auto(
     """
     from edgekit import api
     from edgekit.cli.fronts import print_front
+    from edgekit.cli.profile_table import print_profiles
+    from edgekit.cli.settings_notes import settings_notes
 
     folder = output or Path("runs") / (Path(network).stem if network.endswith(".onnx") else network.rpartition(":")[2])
     with steps(6) as (step, tell):
         done = api.auto(network, cluster, folder, shapes or (), data, step, tell)
     run = api.Run(folder)
+    print_profiles(done.graph, done.profiles)
     print_front(done.front, run)
+    for note in settings_notes(done.graph, done.cluster, done.profiles):
+        print(note)
     print(done.front.choice(done.front.knee()))
     print(f"pictures: {' '.join(map(str, done.pictures))}")
     verb = "verify" if any(device.described for device in done.cluster.devices) else "deploy"

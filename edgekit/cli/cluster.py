@@ -1,6 +1,5 @@
 """Commands that measure and show: profile, report, demo."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,27 +7,15 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.clusters import read_cluster
-from edgekit.cli.console import mb, ms, progress, steps, table
+from edgekit.cli.console import progress, steps
 from edgekit.cli.options import Data, OptionalClusterFile, Twins, require
+from edgekit.cli.profile_table import print_profiles
 from edgekit.cli.verdict import exit_code
 
 if TYPE_CHECKING:
-    from edgekit.profile import Profile
+    pass
 
 __all__ = ["demo", "profile", "report"]
-
-CONTENDED_HINT = (
-    "contended: something else used its processor meanwhile, so its times are too long; stop that (top shows it) or pin the device "
-    "to cores of its own (cores in cluster.toml), then profile again"
-)
-STOLEN_HINT = (
-    "stolen: this is a virtual machine, and its host gave its processors to others meanwhile, so its times are too long; "
-    "profile again when the host is less busy"
-)
-LEGEND = """\
-p10, p90: one run in ten is faster than p10, one in ten is slower than p90
-load peak, run peak: most memory that the process took while it loaded the network, and while it ran it
-kernels: what the runtime executes, one or more nodes each; mapped: share of them whose nodes are known"""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -71,7 +58,7 @@ def profile(
 ) -> None:
     """Measure the time and memory that a network takes on each device."""
     from edgekit import api
-    from edgekit.cli.kernels import energy_line, print_difference
+    from edgekit.cli.kernels import print_difference
     from edgekit.cli.learning import learn as learn_device
     from edgekit.errors import UsageError
     from edgekit.files import encode
@@ -104,37 +91,8 @@ def profile(
     if json:
         print("[" + ",".join(encode(one).decode() for one in found) + "]")
         return
-    table(
-        f"{graph.name}, whole network in {graph.precision}",
-        ["device", "threads", "median", "p10", "p90", "runs", "load peak", "run peak", "kernels", "mapped", "remarks"],
-        _profile_rows(found),
-    )
-    print(LEGEND)
-    for one in found:
-        name = one.device
-        if one.conditions.contended:
-            print(f"{name}: {CONTENDED_HINT}")
-        if one.conditions.robbed:
-            print(f"{name}: {STOLEN_HINT}")
-        if one.compute_units:
-            print(f"{name}: {one.compute_units}")
-        for sentence in one.barred:
-            print(sentence)
-        if one.energy is not None:
-            print(f"{name}: {energy_line(one.energy)}")
+    print_profiles(graph, found)
     print(f"next: edgekit partition {network} -c {cluster or 'cluster.toml'} -p {output} -o {output}/front.json --measure")
-
-
-def _profile_rows(found: "Iterable[Profile]") -> list[list[str]]:
-    from edgekit.cli.kernels import flags_of, threads_of
-
-    rows = []
-    for one in found:
-        whole = one.longest
-        peaks = ["" if nbytes is None else mb(nbytes) for nbytes in (whole.load_peak_bytes, whole.run_peak_bytes)]
-        figures = [threads_of(one), ms(whole.p50_s), ms(whole.p10_s), ms(whole.p90_s), str(whole.samples)]
-        rows.append([one.device, *figures, *peaks, str(len(one.kernels)), f"{one.coverage:.0%}", ", ".join(flags_of(one))])
-    return rows
 
 
 @command("report")

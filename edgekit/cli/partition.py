@@ -12,6 +12,7 @@ from edgekit.cli.console import ms, progress, table
 from edgekit.cli.fronts import legend, print_front
 from edgekit.cli.losing import print_judged, read_losses
 from edgekit.cli.options import ClusterFile, OptionalClusterFile, Twins
+from edgekit.cli.settings_notes import settings_notes
 from edgekit.objectives import USUAL
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ def _notes(front: "Front", work: "_Work", pinned: bool, measured: bool) -> Itera
 
     if pinned and len(front.plans) == 1 and front.question.order != "free":
         yield "one plan is left in this order of devices; --order free tries every order"
+    yield from settings_notes(work.graph, work.cluster, work.profiles)
     twins = sorted({each.variant.precision for each in work.profiles if each.twin})
     if twins and front.question.losses is None:
         yield f"what {', '.join(twins)} loses is not known; measure it with edgekit quantize --losses, and add --losses here"
