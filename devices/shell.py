@@ -15,7 +15,7 @@ import paramiko
 from edgekit.errors import DeviceError
 from edgekit.runtime.links.sockets import LOOPBACK
 
-__all__ = ["Shell", "Stream"]
+__all__ = ["Output", "Shell", "Stream"]
 
 OPEN_S = 20.0
 """Time that a host has to open a channel."""
@@ -26,7 +26,7 @@ WRITE_BYTES = 32_000
 """Of a file at once: with what goes around it still one packet of sshd's, which has at most 32 768 bytes."""
 
 
-class _Output(NamedTuple):
+class Output(NamedTuple):
     """How a command ended."""
 
     code: int
@@ -54,7 +54,7 @@ class Stream:
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # the connection may have gone before
             self._channel.close()
 
-    def ending(self) -> _Output:
+    def ending(self) -> Output:
         """How a command ended that has closed its output."""
         complaint = b""
         self._channel.settimeout(END_S)
@@ -62,8 +62,8 @@ class Stream:
             while data := self._channel.recv_stderr(PIECE_BYTES):
                 complaint += data
         except TimeoutError:
-            return _Output(-1, "", complaint.decode(errors="replace"))
-        return _Output(self._channel.recv_exit_status(), "", complaint.decode(errors="replace"))
+            return Output(-1, "", complaint.decode(errors="replace"))
+        return Output(self._channel.recv_exit_status(), "", complaint.decode(errors="replace"))
 
 
 class Shell:
@@ -88,7 +88,7 @@ class Shell:
         channel.exec_command(command)
         return Stream(channel)
 
-    def run(self, command: str, stdin: bytes = b"", timeout_s: float = 60.0, check: bool = True) -> _Output:
+    def run(self, command: str, stdin: bytes = b"", timeout_s: float = 60.0, check: bool = True) -> Output:
         """Run a command by the login shell and wait for its end.
 
         Raises:
@@ -111,7 +111,7 @@ class Shell:
                 raise self._lost(error) from error
             if not ended:
                 raise DeviceError(f"{self.name}: `{_short(command)}` was not done after {timeout_s:g} s; is the machine overloaded?")
-            done = _Output(channel.recv_exit_status(), out.decode(errors="replace"), complaint.text())
+            done = Output(channel.recv_exit_status(), out.decode(errors="replace"), complaint.text())
         if done.code < 0 and not self._transport.is_active():
             raise self._lost("the host hung up")
         if check and done.code:

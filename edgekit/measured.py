@@ -15,7 +15,7 @@ from edgekit.cluster import ANY, Cluster, Link
 from edgekit.device import Device, Variant
 from edgekit.quantity import Name
 
-__all__ = ["Measured", "Tuned", "with_measured"]
+__all__ = ["Applied", "Measured", "Tuned", "with_measured"]
 
 OF_VARIANTS = ("address", "host", "cores", "speed")
 """Fields of a device whose change makes a tuned variant stale."""
@@ -63,7 +63,7 @@ class Measured(
         return replace(self, tuned=tuple((kept | new).values()))
 
 
-class _Applied(NamedTuple):
+class Applied(NamedTuple):
     """A cluster with what was measured of it, and a sentence about what is not used."""
 
     cluster: Cluster
@@ -75,14 +75,14 @@ def with_measured(
     measured: Measured,
     graph: str | None = None,
     own: Collection[str] = (),
-) -> _Applied:
+) -> Applied:
     """The cluster with its measured links and, for a graph, with the variants tuned for it.
 
     ``own``: names of devices whose variant a person wrote, which wins over a tuned one.
     """
     devices, remarks = _tuned(cluster, measured, graph, own)
     links, more = _linked(cluster, measured)
-    return _Applied(replace(cluster, devices=devices, links=links), (*remarks, *more))
+    return Applied(replace(cluster, devices=devices, links=links), (*remarks, *more))
 
 
 def _tuned(

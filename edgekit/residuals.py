@@ -9,12 +9,12 @@ from msgspec import Meta, Struct, structs
 from edgekit.quantity import Name
 from edgekit.trace import Trace
 
-__all__ = ["Residual", "Residuals", "interval"]
+__all__ = ["Interval", "Residual", "Residuals", "interval"]
 
 Ratio = Annotated[float, Meta(gt=0)]
 
 
-class _Interval(NamedTuple):
+class Interval(NamedTuple):
     """What a quantity will lie in, with a stated chance."""
 
     low: float
@@ -47,7 +47,7 @@ class Residuals(Struct, frozen=True, forbid_unknown_fields=True, tag_field="form
         return structs.replace(self, found=(*others, Residual(trace.plan, latency, trace.measured.period_s / trace.predicted.period_s)))
 
 
-def interval(predicted: float, ratios: Sequence[float], share: float = 0.9) -> _Interval | None:
+def interval(predicted: float, ratios: Sequence[float], share: float = 0.9) -> Interval | None:
     """Where the measured value will lie in ``share`` of all cases, if this prediction is as good as earlier ones; None if they are too few.
 
     Split conformal prediction (Papadopoulos et al., 2002; Lei et al., 2018, arXiv:1604.04173) on the magnitude of the
@@ -63,4 +63,4 @@ def interval(predicted: float, ratios: Sequence[float], share: float = 0.9) -> _
     if not 0 < rank <= len(scores):
         return None
     width = exp(scores[rank - 1])
-    return _Interval(predicted / width, predicted * width)
+    return Interval(predicted / width, predicted * width)

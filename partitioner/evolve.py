@@ -23,7 +23,7 @@ from edgekit.files import write_bytes
 from edgekit.progress import Tell, silent
 from partitioner.solve.dominance import front
 
-__all__ = ["Choice", "Space", "evolve"]
+__all__ = ["Choice", "Found", "Space", "evolve"]
 
 Value = str | int | float
 Choice = Mapping[str, Value]
@@ -40,7 +40,7 @@ MANY = 4
 IMPOSSIBLE = 1e30
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """A choice that no other that was tried beats, and what it costs."""
 
     choice: dict[str, Value]
@@ -59,7 +59,7 @@ def evolve(
     ray: str | None = None,
     memory: Path | None = None,
     tell: Tell = silent,
-) -> list[_Found]:
+) -> list[Found]:
     """The best choices of ``evaluations`` different ones, sorted by the first objective.
 
     Args:
@@ -125,13 +125,13 @@ class _Memory:
         if self._path is not None and asked:
             write_bytes(self._path, json.dumps(list(self.known.items())).encode())
 
-    def best(self) -> list[_Found]:
+    def best(self) -> list[Found]:
         """The evaluations that no other beats."""
         possible = [(key, costs) for key, costs in self.known.items() if costs is not None]
         if not possible:
             return []
         kept = front(np.array([costs for _, costs in possible], np.float64)).tolist()
-        found = [_Found(dict(zip(self._space, possible[i][0], strict=True)), possible[i][1]) for i in kept]
+        found = [Found(dict(zip(self._space, possible[i][0], strict=True)), possible[i][1]) for i in kept]
         return sorted(found, key=lambda each: each.costs)
 
 

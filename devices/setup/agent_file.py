@@ -15,14 +15,14 @@ from typing import NamedTuple
 import edgekit
 from edgekit import __version__
 
-__all__ = ["agent_file"]
+__all__ = ["AgentFile", "agent_file"]
 
 MAIN = b"from edgekit.runtime.agent.server import main\n\nmain()\n"
 BIRTH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip file knows; every entry has it."""
 
 
-class _AgentFile(NamedTuple):
+class AgentFile(NamedTuple):
     """The bytes of ``agent.pyz``, their SHA-256, and the edgekit that they are of."""
 
     data: bytes
@@ -31,7 +31,7 @@ class _AgentFile(NamedTuple):
 
 
 @cache
-def agent_file() -> _AgentFile:
+def agent_file() -> AgentFile:
     """The agent of the edgekit that is installed here."""
     root = Path(edgekit.__file__).parent.parent
     into = io.BytesIO()
@@ -40,7 +40,7 @@ def agent_file() -> _AgentFile:
         for path in sorted(_reached(root)):
             _add(archive, path.relative_to(root).as_posix(), path.read_bytes())
     data = into.getvalue()
-    return _AgentFile(data, hashlib.sha256(data).hexdigest(), __version__)
+    return AgentFile(data, hashlib.sha256(data).hexdigest(), __version__)
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

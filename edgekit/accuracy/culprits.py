@@ -12,7 +12,7 @@ from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.runtime.engine.executor import open_session
 
-__all__ = ["culprits"]
+__all__ = ["Culprit", "culprits"]
 
 ROUNDED = "{}_DequantizeLinear_Output"
 """What onnxruntime calls a tensor once it has been through eight bits."""
@@ -20,7 +20,7 @@ ROUNDED = "{}_DequantizeLinear_Output"
 Frames = Sequence[Mapping[str, NDArray[np.generic]]]
 
 
-class _Culprit(NamedTuple):
+class Culprit(NamedTuple):
     """A tensor, the operator that makes it, and its error over its deviation: of what it is made from, and its own."""
 
     tensor: str
@@ -32,7 +32,7 @@ class _Culprit(NamedTuple):
         return f"{self.tensor} ({self.op}, {self.before:.1%} → {self.after:.1%})"
 
 
-def culprits(model: Model, made: Model, frames: Frames, most: int = 3) -> list[_Culprit]:
+def culprits(model: Model, made: Model, frames: Frames, most: int = 3) -> list[Culprit]:
     """The tensors at which the error grows most, in the order of the network."""
     graph, other = onnxio.read(model), onnxio.read(made)
     errors = _errors(model, made, _alike(graph, other), frames)
@@ -43,7 +43,7 @@ def culprits(model: Model, made: Model, frames: Frames, most: int = 3) -> list[_
         for name in node.outputs:
             known[name] = errors.get(name, before)
             if known[name] > before:
-                found.append(_Culprit(name, node.op, before, known[name]))
+                found.append(Culprit(name, node.op, before, known[name]))
     worst = set(sorted(found, key=lambda each: each.before - each.after)[:most])
     return [each for each in found if each in worst]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgekit.errors import GraphError
 from edgekit.quantity import Badge, Count, Name
 
-__all__ = ["Accuracy", "difference"]
+__all__ = ["Accuracy", "OutputDifference", "difference"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 Ratio = Annotated[float, Meta(ge=0)]
@@ -19,7 +19,7 @@ STEADY = 1e-6
 """An output that varies by no more of its magnitude is constant, but for rounding."""
 
 
-class _OutputDifference(Struct, frozen=True, forbid_unknown_fields=True):
+class OutputDifference(Struct, frozen=True, forbid_unknown_fields=True):
     """How one output differs over all samples.
 
     Attributes:
@@ -50,13 +50,13 @@ class Accuracy(Struct, frozen=True, forbid_unknown_fields=True, tag_field="forma
     precision: Name
     calibrated: Count
     samples: Count
-    outputs: tuple[_OutputDifference, ...]
+    outputs: tuple[OutputDifference, ...]
     badge: Badge
     widened: Count = 0
     version: int = 1
 
 
-def difference(name: str, got: Sequence[NDArray[np.generic]], want: Sequence[NDArray[np.generic]]) -> _OutputDifference:
+def difference(name: str, got: Sequence[NDArray[np.generic]], want: Sequence[NDArray[np.generic]]) -> OutputDifference:
     """Compare one output, sample by sample.
 
     Raises:
@@ -74,7 +74,7 @@ def difference(name: str, got: Sequence[NDArray[np.generic]], want: Sequence[NDA
     scale = float(np.abs(right[finite]).max(initial=0.0)) or 1.0
     largest = float(apart.max(initial=0.0))
     rms = float(np.sqrt(np.mean(apart**2))) / _usual(right[finite]) if finite.any() else 0.0
-    return _OutputDifference(name, largest, largest / scale, rms, _agreement(left, right) if want[0].dtype.kind == "f" else None)
+    return OutputDifference(name, largest, largest / scale, rms, _agreement(left, right) if want[0].dtype.kind == "f" else None)
 
 
 def _usual(values: NDArray[np.float64]) -> float:

@@ -25,11 +25,11 @@ from partitioner.evolve import Choice, Space, evolve
 from partitioner.pricing import Pricing
 from partitioner.solve.dominance import parted
 
-__all__ = ["evolved", "trial_of"]
+__all__ = ["Trial", "evolved", "trial_of"]
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
     """All that a choice is judged by; small enough to be handed from process to process, each of which loads the files once.
 
     ``cluster`` is as the plans are priced on it, ``names`` the devices that may be used, in the order of a chain.
@@ -107,13 +107,13 @@ def trial_of(
     labels: Path | None,
     cluster: Cluster,
     profiles: Profiles,
-) -> _Trial:
+) -> Trial:
     """A trial of plans like those of a front, which these profiles and this cluster gave."""
     asked = front.question
     given = asked.order if isinstance(asked.order, tuple) else tuple(device.name for device in cluster.devices)
     names = tuple(name for name in given if profiles.of(name) and name not in asked.constraints.forbidden)
     there = cluster.serial() if asked.serial_io else cluster
-    return _Trial(network, tuple(twins), data, labels, there, profiles, names, front.objectives, asked)
+    return Trial(network, tuple(twins), data, labels, there, profiles, names, front.objectives, asked)
 
 
 @cache
@@ -123,7 +123,7 @@ def _judge(network: Path, twins: tuple[Path, ...], data: Path, labels: Path | No
 
 def evolved(
     front: Front,
-    trial: _Trial,
+    trial: Trial,
     evaluations: int,
     seed: int = 0,
     workers: int = 1,
@@ -154,7 +154,7 @@ def evolved(
     return replace(front, plans=tuple(best), certificate=certificate, compared=(*front.compared, *beaten))
 
 
-def _space(trial: _Trial, graph: Graph, most: int) -> Space:
+def _space(trial: Trial, graph: Graph, most: int) -> Space:
     several = max(len(trial.profiles.of(name)) for name in trial.names)
     space: dict[str, Sequence[str | int | float]] = {"stages": range(1, most + 1)}
     for i in range(most):
@@ -166,7 +166,7 @@ def _space(trial: _Trial, graph: Graph, most: int) -> Space:
     return space
 
 
-def _codecs(trial: _Trial, graph: Graph) -> list[Codec]:
+def _codecs(trial: Trial, graph: Graph) -> list[Codec]:
     """All but those that need ranges which are not known, or twins that hold something so."""
     losses = trial.question.losses
     held = {each.dtype for twin in graph.twins for each in twin.held}
@@ -174,7 +174,7 @@ def _codecs(trial: _Trial, graph: Graph) -> list[Codec]:
     return [*usual, *(codec for codec in STRAIGHT if codec in held)]
 
 
-def _choice(plan: Plan, trial: _Trial, candidates: Sequence[int], most: int) -> Choice | None:
+def _choice(plan: Plan, trial: Trial, candidates: Sequence[int], most: int) -> Choice | None:
     """A chain as a choice; None where it is none, such as replicas."""
     if len(plan.stages) > most or plan.order or any(len(stage.devices) > 1 for stage in plan.stages):
         return None

@@ -7,10 +7,10 @@ from edgekit.graph.arena import lifetimes, live_bytes, packed_bytes
 from edgekit.stages.onnxruntime_memory import ONNXRUNTIME_MEMORY
 from partitioner.footprints import Footprints
 
-__all__ = ["needs"]
+__all__ = ["Needs", "needs"]
 
 
-class _Needs(NamedTuple):
+class Needs(NamedTuple):
     """Bytes of a network in one stage.
 
     Attributes:
@@ -26,9 +26,9 @@ class _Needs(NamedTuple):
     run_bytes: int
 
 
-def needs(graph: Graph) -> _Needs:
+def needs(graph: Graph) -> Needs:
     """What the whole network needs."""
     count, predicted, margin = len(graph.units), Footprints(graph).needs(ONNXRUNTIME_MEMORY), ONNXRUNTIME_MEMORY.margin
     tensors = lifetimes(graph, 0, count)
     load, run = (round((1 + margin) * int(table[0, count])) for table in predicted)
-    return _Needs(graph.segment(0, count).weight_bytes, live_bytes(tensors), packed_bytes(tensors), load, run)
+    return Needs(graph.segment(0, count).weight_bytes, live_bytes(tensors), packed_bytes(tensors), load, run)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from edgekit.conditions import Change, changes
 from edgekit.profile import Profile
 
-__all__ = ["differences", "shifts"]
+__all__ = ["Shift", "differences", "shifts"]
 
 
-class _Shift(NamedTuple):
+class Shift(NamedTuple):
     """Seconds of the whole, of all kernels of a type or of a unit, in the one profile and in the other."""
 
     name: str
@@ -34,12 +34,12 @@ def differences(before: Profile, after: Profile) -> tuple[Change, ...]:
     return (*(Change(*pair) for pair in pairs if pair[1] != pair[2]), *changes(before.conditions, after.conditions))
 
 
-def shifts(before: Profile, after: Profile) -> list[_Shift]:
+def shifts(before: Profile, after: Profile) -> list[Shift]:
     """The whole, also after a pause, then the types of kernels, those first that changed most; for one graph the units as well."""
     first, last = before.longest, after.longest
-    found = [_Shift(before.extent, first.p50_s, last.p50_s)]
+    found = [Shift(before.extent, first.p50_s, last.p50_s)]
     if first.rested_s is not None and last.rested_s is not None:
-        found.append(_Shift("after a pause", first.rested_s, last.rested_s))
+        found.append(Shift("after a pause", first.rested_s, last.rested_s))
     found += _by_change(_types(before), _types(after))
     if before.graph == after.graph and before.kernels and after.kernels:
         units = ({f"unit {index}": seconds for index, seconds in enumerate(profile.unit_s)} for profile in (before, after))
@@ -56,7 +56,7 @@ def _types(profile: Profile) -> dict[str, float]:
     return {op: value * profile.longest.p50_s / total for op, value in seconds.items()} if total else {}
 
 
-def _by_change(before: dict[str, float], after: dict[str, float]) -> list[_Shift]:
+def _by_change(before: dict[str, float], after: dict[str, float]) -> list[Shift]:
     names = dict.fromkeys((*before, *after))
-    found = [_Shift(name, before.get(name, 0.0), after.get(name, 0.0)) for name in names]
+    found = [Shift(name, before.get(name, 0.0), after.get(name, 0.0)) for name in names]
     return sorted(found, key=lambda shift: -abs(shift.after_s - shift.before_s))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from edgekit.graph import Graph
 from edgekit.profile import Kernel, Profile
 
-__all__ = ["Row", "by_type", "in_order", "kernels_csv", "perfetto", "reconcile", "top"]
+__all__ = ["Reconciliation", "Row", "by_type", "in_order", "kernels_csv", "perfetto", "reconcile", "top"]
 
 
 class Row(NamedTuple):
@@ -28,7 +28,7 @@ class Row(NamedTuple):
     units: tuple[int, ...] = ()
 
 
-class _Reconciliation(NamedTuple):
+class Reconciliation(NamedTuple):
     """Seconds of one run: the sum of the kernels, the run that they are of, and a run without the profiler."""
 
     kernels_s: float
@@ -41,9 +41,9 @@ class _Reconciliation(NamedTuple):
         return None if self.profiled_s is None else self.profiled_s / self.real_s
 
 
-def reconcile(profile: Profile) -> _Reconciliation:
+def reconcile(profile: Profile) -> Reconciliation:
     """Whether the parts tell of the whole."""
-    return _Reconciliation(sum(kernel.seconds for kernel in profile.kernels), profile.profiled_s, profile.longest.p50_s)
+    return Reconciliation(sum(kernel.seconds for kernel in profile.kernels), profile.profiled_s, profile.longest.p50_s)
 
 
 def in_order(profile: Profile) -> list[Row]:

@@ -19,7 +19,7 @@ from edgekit.graph import Graph
 from edgekit.survey import BARE, Condition, Sample, Survey
 from profilers.links.shared_media import MARK, shared_media
 
-__all__ = ["LEAST_BYTES", "SIZES", "cut_sizes", "theil_sen", "with_links"]
+__all__ = ["LEAST_BYTES", "SIZES", "Fit", "cut_sizes", "theil_sen", "with_links"]
 
 LEAST_BYTES = 1
 SIZES = (LEAST_BYTES, 1000, 16_000, 64_000, 256_000, 1_000_000, 4_000_000)
@@ -36,7 +36,7 @@ BUNCHES = 6
 """Messages that come in whole bunches, be they of one, of two, or of the three that are under way at once."""
 
 
-class _Fit(NamedTuple):
+class Fit(NamedTuple):
     """A line: seconds at no bytes, seconds per byte."""
 
     start: float
@@ -138,7 +138,7 @@ def _as_described(cluster: Cluster, survey: Survey, known: set[tuple[str, str]])
     return found
 
 
-def _taken(samples: list[Sample], queued: list[Sample], of: Callable[[Sample], float]) -> _Fit:
+def _taken(samples: list[Sample], queued: list[Sample], of: Callable[[Sample], float]) -> Fit:
     """Processor seconds of one end for a message, and for each of its bytes.
 
     Bytes show in large messages. What each message takes besides shows in small ones, of which a full pipeline has several
@@ -146,7 +146,7 @@ def _taken(samples: list[Sample], queued: list[Sample], of: Callable[[Sample], f
     """
     slope = max(theil_sen([float(sample.nbytes) for sample in samples], [of(sample) for sample in samples]).slope, 0.0)
     start = float(np.median([of(sample) - slope * sample.nbytes for sample in queued or samples]))
-    return _Fit(max(start / 2, 0.0), slope)
+    return Fit(max(start / 2, 0.0), slope)
 
 
 def _sustained(samples: list[Sample]) -> float | None:
@@ -183,15 +183,15 @@ def _point(size: int, seconds: NDArray[np.float64]) -> LinkPoint:
     return LinkPoint(size, p10, p50, p90, len(seconds))
 
 
-def theil_sen(x: list[float], y: list[float]) -> _Fit:
+def theil_sen(x: list[float], y: list[float]) -> Fit:
     """The line through points whose slope is the median of the pairs' slopes: deaf to a few bad points (Theil 1950, Sen 1968).
 
     Pairs that lie close together, measured by the span of all, tell of noise and are left out.
 
     >>> theil_sen([0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 5.0, 7.0, 90.0])
-    _Fit(start=1.0, slope=2.0)
+    Fit(start=1.0, slope=2.0)
     """
     least = CLOSE * (max(x) - min(x))
     slopes = [(y[j] - y[i]) / (x[j] - x[i]) for i, j in combinations(range(len(x)), 2) if x[i] != x[j] and abs(x[j] - x[i]) >= least]
     slope = float(np.median(slopes)) if slopes else 0.0
-    return _Fit(float(np.median([b - slope * a for a, b in zip(x, y, strict=True)])), slope)
+    return Fit(float(np.median([b - slope * a for a, b in zip(x, y, strict=True)])), slope)

@@ -26,6 +26,7 @@ from profilers.predict.kernel_sum import describe
 from profilers.predict.regression import Regression, fit, roofline
 
 __all__ = [
+    "Error",
     "KernelGuess",
     "Predictor",
     "error_of",
@@ -69,7 +70,7 @@ class KernelGuess:
 
 
 @dataclass(frozen=True)
-class _Error:
+class Error:
     """How far predictions of whole networks were off that the predictor had not seen: relative, half of them and nine tenths
     at most; and the shares within 5 and within 10 %."""
 
@@ -100,7 +101,7 @@ class Predictor:
     factor: float = 1.0
     usual: float = 1.0
     width: int = WIDTHS[0]
-    error: _Error = _Error(0.0, 0.0, 0.0, 0.0, 0)
+    error: Error = Error(0.0, 0.0, 0.0, 0.0, 0)
 
     def kind_of(self, kernel: Fused) -> str:
         """Whose regression tells a kernel: its own kind's, or that of all rare ones."""
@@ -188,11 +189,11 @@ def _seconds(adding: Regression, row: tuple[Vector, Vector]) -> float:
     return float(adding.predict(row[0][None], row[1][None])[0][0])
 
 
-def error_of(ratios: Vector) -> _Error:
+def error_of(ratios: Vector) -> Error:
     """Of predicted over measured."""
     off = np.abs(ratios - 1)
     p50, p90 = (float(value) for value in np.percentile(off, (50, 90)))
-    return _Error(p50, p90, float(np.mean(off <= 0.05)), float(np.mean(off <= 0.1)), len(off))
+    return Error(p50, p90, float(np.mean(off <= 0.05)), float(np.mean(off <= 0.1)), len(off))
 
 
 def _fitted(samples: Samples, networks: Sequence[SampledNetwork], added_s: float, like: Predictor | None = None) -> Predictor:

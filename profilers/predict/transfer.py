@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["choose", "learn_family", "predict"]
+__all__ = ["Family", "choose", "learn_family", "predict"]
 
 Matrix = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -37,7 +37,7 @@ SUBSET, CANDIDATES, SWEEPS = 64, 400, 3
 
 
 @dataclass(frozen=True)
-class _Family:
+class Family:
     """A table of known devices, prepared: what predictions on a new one start from.
 
     Attributes:
@@ -67,7 +67,7 @@ class _Family:
         return total
 
 
-def learn_family(latency_s: Matrix, features: Matrix) -> _Family:
+def learn_family(latency_s: Matrix, features: Matrix) -> Family:
     """Prepare a table (devices × architectures) with the architectures' features (architectures × any number).
 
     With two known devices or more their terms are learned; with fewer they are what they usually come out as. Without any
@@ -78,7 +78,7 @@ def learn_family(latency_s: Matrix, features: Matrix) -> _Family:
     return _learned(family, logs, features) if len(logs) > 1 else family
 
 
-def choose(family: _Family, count: int, pool: Indices | None = None, seed: int = 0) -> Indices:
+def choose(family: Family, count: int, pool: Indices | None = None, seed: int = 0) -> Indices:
     """The ``count`` architectures to measure: each next one leaves the least variance over all others (Cohn 1996)."""
     random = np.random.default_rng(seed)
     among = np.arange(family.size) if pool is None else pool
@@ -100,7 +100,7 @@ def choose(family: _Family, count: int, pool: Indices | None = None, seed: int =
     return among[taken]
 
 
-def predict(family: _Family, measured: Indices, seconds: Matrix) -> tuple[Matrix, Matrix]:
+def predict(family: Family, measured: Indices, seconds: Matrix) -> tuple[Matrix, Matrix]:
     """Seconds of every architecture on the device that ``measured`` ones were run on, and the deviation of their logarithm."""
     logs = np.log(seconds)
     family = _likeliest(family, measured, logs)
@@ -114,14 +114,14 @@ def predict(family: _Family, measured: Indices, seconds: Matrix) -> tuple[Matrix
     return np.exp(means), np.sqrt(np.maximum(left - (cross.T * solved).sum(axis=0), 0) + family.noise**2)
 
 
-def _prepared(logs: Matrix, features: Matrix) -> _Family:
+def _prepared(logs: Matrix, features: Matrix) -> Family:
     features, sizes = _levelled(features)
     spread = features.std(axis=0)
     useful = spread > 1e-12 * np.maximum(1.0, np.abs(features).max(axis=0, initial=0.0))
     scaled = (features[:, useful] - features[:, useful].mean(axis=0)) / spread[useful]
     if len(logs) == 0:
-        return _Family(np.zeros(len(features)), np.zeros((len(features), 0)), scaled, features[:, sizes], (0.0, 0.0, 0.3, 0.3))
-    return _Family(logs.mean(axis=0), logs.T, scaled, features[:, sizes])
+        return Family(np.zeros(len(features)), np.zeros((len(features), 0)), scaled, features[:, sizes], (0.0, 0.0, 0.3, 0.3))
+    return Family(logs.mean(axis=0), logs.T, scaled, features[:, sizes])
 
 
 def _levelled(features: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:
@@ -130,7 +130,7 @@ def _levelled(features: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:
     return np.where(sizes, np.log(np.where(sizes, features, 1.0)), features), sizes
 
 
-def _terms(family: _Family, rows: Indices, columns: Indices) -> list[Matrix]:
+def _terms(family: Family, rows: Indices, columns: Indices) -> list[Matrix]:
     """Linear and smooth in the known devices, linear and smooth in the features; each with a mean variance near 1."""
     found = []
     for values in (family.known, family.features):
@@ -141,7 +141,7 @@ def _terms(family: _Family, rows: Indices, columns: Indices) -> list[Matrix]:
     return found
 
 
-def _diagonals(family: _Family) -> list[Matrix]:
+def _diagonals(family: Family) -> list[Matrix]:
     found = []
     for values in (family.known, family.features):
         squares = (values**2).sum(axis=1)
@@ -149,7 +149,7 @@ def _diagonals(family: _Family) -> list[Matrix]:
     return found
 
 
-def _learned(family: _Family, logs: Matrix, features: Matrix) -> _Family:
+def _learned(family: Family, logs: Matrix, features: Matrix) -> Family:
     """Coordinate ascent on the likelihood of each known device given the others."""
     rows = np.sort(np.random.default_rng(0).permutation(logs.shape[1])[:SUBSET])
     cases = []
@@ -168,7 +168,7 @@ def _learned(family: _Family, logs: Matrix, features: Matrix) -> _Family:
     return replace(family, levels=tuple(levels), noise=noise)
 
 
-def _likeliest(family: _Family, measured: Indices, logs: Matrix) -> _Family:
+def _likeliest(family: Family, measured: Indices, logs: Matrix) -> Family:
     """The family as it is, unless a size in place of its mean explains what was measured much better."""
     usual = family if family.known.shape[1] > 1 else _tuned(family, measured, logs)
     others = [_tuned(replace(family, mean=size), measured, logs) for size in family.sizes.T]
@@ -176,17 +176,17 @@ def _likeliest(family: _Family, measured: Indices, logs: Matrix) -> _Family:
     return best if _explained(best, measured, logs) > _explained(usual, measured, logs) + BETTER else usual
 
 
-def _explained(family: _Family, measured: Indices, logs: Matrix) -> float:
+def _explained(family: Family, measured: Indices, logs: Matrix) -> float:
     """How likely the family makes what was measured, as a logarithm."""
     return _likelihood([_case(family, measured, logs)], family.levels, family.noise)
 
 
-def _case(family: _Family, measured: Indices, logs: Matrix) -> tuple[list[Matrix], Matrix]:
+def _case(family: Family, measured: Indices, logs: Matrix) -> tuple[list[Matrix], Matrix]:
     left = logs - family.mean[measured]
     return _terms(family, measured, measured), left - left.mean()
 
 
-def _tuned(family: _Family, measured: Indices, logs: Matrix) -> _Family:
+def _tuned(family: Family, measured: Indices, logs: Matrix) -> Family:
     """Of a family too small to learn from: the levels that explain best what was measured itself."""
     cases = [_case(family, measured, logs)]
     options = [(linear, smooth / 2, other, smooth) for linear, smooth, other in product((0.0, 0.1, 0.3, 1.0), (0.0, 0.1), (0.03, 0.3, 1.0))]

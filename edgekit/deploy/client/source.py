@@ -22,7 +22,7 @@ from edgekit.errors import DeviceError
 from edgekit.frame_files import check_frame
 from edgekit.runtime.verbs import Port
 
-__all__ = ["Source"]
+__all__ = ["Source", "Times"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -35,7 +35,7 @@ class _Leg(NamedTuple):
     first: int
 
 
-class _Times(NamedTuple):
+class Times(NamedTuple):
     """When a frame was meant to be sent, was taken from the caller, and was sent; in seconds."""
 
     intended_s: float
@@ -64,7 +64,7 @@ class Source:
         self._credit = threading.Semaphore(window)
         self._left = threading.Event()
         self._kept: dict[int, Arrays] = {}
-        self._times: dict[int, _Times] = {}
+        self._times: dict[int, Times] = {}
         self._turn = threading.Lock()
         """Held by whoever gives frames: the caller's iterable, or what was lost and is given again."""
         self._news = threading.Condition()
@@ -106,7 +106,7 @@ class Source:
                 with self._turn:
                     self._kept[frame] = {tensor.name: np.array(arrays[tensor.name]) for port in self._ports for tensor in port.tensors}
                     now = time.perf_counter()
-                    self._times[frame] = _Times(now if intended is None else intended, now, now)
+                    self._times[frame] = Times(now if intended is None else intended, now, now)
                     self.sent = frame + 1
                     self._give(frame)
         except Exception as error:  # the caller's iterable may raise anything; it is raised again where results are read
@@ -117,11 +117,11 @@ class Source:
             leg.ends.outlets.end(leg.epoch)
 
     @property
-    def times(self) -> _Times | None:
+    def times(self) -> Times | None:
         """Of the frame whose result is due; None: none has been sent."""
         return self._times.get(self.answered)
 
-    def answer(self) -> tuple[int, _Times]:
+    def answer(self) -> tuple[int, Times]:
         """The frame whose result is due has it."""
         frame = self.answered
         with self._news:
@@ -162,7 +162,7 @@ class Source:
             times = self._times.get(frame)
             if times is not None and times.sent_s == times.taken_s:
                 now = time.perf_counter()
-                self._times[frame] = _Times(now if self._arrivals_s is None else times.intended_s, times.taken_s, now)
+                self._times[frame] = Times(now if self._arrivals_s is None else times.intended_s, times.taken_s, now)
         leg.ends.outlets.give(leg.epoch, frame - leg.first, slots)
 
     def _give_again(self, one_by_one: bool) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from edgekit.machine import Machine
 
-__all__ = ["ailments", "unknowns"]
+__all__ = ["Ailment", "ailments", "unknowns"]
 
 LEAST_DISK_BYTES = 500_000_000
 LEAST_MEMORY_BYTES = 250_000_000
@@ -22,42 +22,42 @@ THROTTLED = {
 }
 
 
-class _Ailment(NamedTuple):
+class Ailment(NamedTuple):
     """A check that a machine does not pass, and the remedy."""
 
     check: str
     text: str
 
 
-def ailments(machine: Machine) -> Iterator[_Ailment]:
+def ailments(machine: Machine) -> Iterator[Ailment]:
     """Those that its facts show."""
     for word in machine.throttling.now if machine.throttling else ():
-        yield _Ailment("power and heat", THROTTLED.get(word, f"{word}: cool it, or see its power supply"))
+        yield Ailment("power and heat", THROTTLED.get(word, f"{word}: cool it, or see its power supply"))
     if machine.temperature_c is not None and machine.temperature_c >= HOT_C:
-        yield _Ailment("power and heat", f"it has {machine.temperature_c:.0f} °C: cool it before you measure")
+        yield Ailment("power and heat", f"it has {machine.temperature_c:.0f} °C: cool it before you measure")
     if any(cluster.governor == "powersave" for cluster in machine.clusters):
         remedy = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
-        yield _Ailment("clocks", f"its governor is powersave, which keeps it slow: {remedy}")
+        yield Ailment("clocks", f"its governor is powersave, which keeps it slow: {remedy}")
     if machine.jetson is not None and machine.jetson.clocks_pinned is False:
-        yield _Ailment("clocks", "its clocks are not pinned, so that figures vary: sudo jetson_clocks")
+        yield Ailment("clocks", "its clocks are not pinned, so that figures vary: sudo jetson_clocks")
     for interface in machine.interfaces:
         if interface.up and interface.power_save:
             remedy = f"sudo iw dev {interface.name} set power_save off"
-            yield _Ailment("Wi-Fi", f"power save is on, which can make a round trip of 6 ms one of 120 ms: {remedy}")
+            yield Ailment("Wi-Fi", f"power save is on, which can make a round trip of 6 ms one of 120 ms: {remedy}")
     if machine.clock_offset_s is not None and abs(machine.clock_offset_s) > MOST_CLOCK_OFFSET_S:
         way = "behind" if machine.clock_offset_s < 0 else "ahead"
         text = f"{_span(abs(machine.clock_offset_s))} {way}, so that downloads and certificates fail: sudo timedatectl set-ntp true"
-        yield _Ailment("clock", f"it is {text}")
+        yield Ailment("clock", f"it is {text}")
     if machine.disk_free_bytes is not None and machine.disk_free_bytes < LEAST_DISK_BYTES:
-        yield _Ailment("disk", f"{machine.disk_free_bytes / 1e6:.0f} MB are free: make room, models and packages need more")
+        yield Ailment("disk", f"{machine.disk_free_bytes / 1e6:.0f} MB are free: make room, models and packages need more")
     if machine.available_bytes is not None and machine.available_bytes < LEAST_MEMORY_BYTES:
-        yield _Ailment("memory", f"{machine.available_bytes / 1e6:.0f} MB are available: end what else runs there")
+        yield Ailment("memory", f"{machine.available_bytes / 1e6:.0f} MB are available: end what else runs there")
     if machine.load_average is not None and machine.load_average > BUSY * machine.cores:
         busy = f"{machine.load_average:.1f} of its {machine.cores} cores are busy"
-        yield _Ailment("load", f"{busy} with something else: end it before you measure")
+        yield Ailment("load", f"{busy} with something else: end it before you measure")
 
 
-def unknowns(machine: Machine, clock: bool = True) -> Iterator[_Ailment]:
+def unknowns(machine: Machine, clock: bool = True) -> Iterator[Ailment]:
     """The checks that could not be made, each with the reason; ``clock``: whether its clock was to be compared with another."""
     throttled = machine.family == "raspberry-pi" and machine.throttling is None
     pinned = machine.jetson is not None and machine.jetson.clocks_pinned is None
@@ -76,7 +76,7 @@ def unknowns(machine: Machine, clock: bool = True) -> Iterator[_Ailment]:
         ("load", "its load", "load_average", machine.load_average is None),
     ):
         if lacks:
-            yield _Ailment(check, f"{what} is {machine.unknown(field)}")
+            yield Ailment(check, f"{what} is {machine.unknown(field)}")
 
 
 def _span(seconds: float) -> str:
