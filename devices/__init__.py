@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from devices.connection import Connection
+from devices.connection import Connection, NotSetUp
 from edgekit.device import Device
 from edgekit.errors import UsageError
 
-__all__ = ["SCHEMES", "Connection", "Scheme", "agent_runs", "connect", "scheme_of"]
+__all__ = ["SCHEMES", "Connection", "NotSetUp", "Scheme", "agent_runs", "connect", "scheme_of"]
 
 
 class Scheme(NamedTuple):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from devices.forwarding import Receive
 from edgekit.device import Device
+from edgekit.errors import DeviceError
 from edgekit.graph import Tensor
 from edgekit.runtime.agent.control import Stream
 from edgekit.runtime.verbs import (
@@ -39,6 +40,7 @@ __all__ = [
     "KernelTime",
     "Measure",
     "Measured",
+    "NotSetUp",
     "Probe",
     "Probed",
     "Transport",
@@ -74,6 +76,10 @@ class VirtualStage(Protocol):
 
     def compute(self, arrays: "Mapping[str, NDArray[Any]]", /) -> "Mapping[str, NDArray[Any]]":
         """The outputs for one frame."""
+
+
+class NotSetUp(DeviceError):
+    """A machine without an agent of ours: no stage runs there."""
 
 
 class Connection(Protocol):

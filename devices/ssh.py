@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from devices.agent_connection import AgentConnection, greet
+from devices.connection import NotSetUp
 from devices.forwarding import Receive
 from devices.login import login
 from devices.setup.agent_file import agent_file
@@ -83,7 +84,8 @@ def connect(device: Device, home: Path | None = None) -> SshConnection:
     ``home`` the agent that stays on the device is used, and started where it does not run.
 
     Raises:
-        DeviceError: the device cannot be reached, is not set up, or has the agent of another edgekit.
+        NotSetUp: the device has no agent.
+        DeviceError: the device cannot be reached, or has the agent of another edgekit.
     """
     shell = login(device)
     try:
@@ -112,18 +114,19 @@ def _greeted(shell: Shell, stream: Stream) -> tuple[Stream, str]:
     while not (seen.endswith(b"\n") and seen.splitlines()[-1].startswith(GREETING.encode())):
         piece = stream.recv(1)
         if not piece or len(seen) > MOST_GREETING_BYTES:
-            raise DeviceError(_why(shell, stream))
+            raise _refused(shell, stream)
         seen += piece
     words = seen.splitlines()[-1].decode(errors="replace").split()
     return stream, words[3] if len(words) > 3 else LOOPBACK
 
 
-def _why(shell: Shell, stream: Stream) -> str:
+def _refused(shell: Shell, stream: Stream) -> DeviceError:
+    """Why no agent answers."""
     code, _, complaint = stream.ending()
     if code == NOT_SET_UP:
-        return f"{shell.name} is not set up; run: edgekit devices setup {shell.name}"
+        return NotSetUp(f"{shell.name} is not set up; run: edgekit devices setup {shell.name}")
     said = (complaint.strip().splitlines() or [f"exit code {code}"])[-1]
-    return f"{shell.name}: its agent did not start ({said}); run: edgekit devices setup {shell.name}"
+    return DeviceError(f"{shell.name}: its agent did not start ({said}); run: edgekit devices setup {shell.name}")
 
 
 def _require_same(shell: Shell, stream: Stream, channel: Channel) -> None:
@@ -131,7 +134,7 @@ def _require_same(shell: Shell, stream: Stream, channel: Channel) -> None:
     try:
         there = greet(channel)
     except DeviceError as error:
-        raise DeviceError(_why(shell, stream)) from error
+        raise _refused(shell, stream) from error
     here = agent_file()
     if there.digest != here.digest:
         raise DeviceError(

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices import connect
+from devices import NotSetUp, connect
 from devices.login import login, offered, trust
-from devices.setup.paths import AGENT, PYTHON
+from devices.setup.paths import AGENT, PYTHON, ROOT
 from edgekit import api
 from edgekit.cluster import ANY, Cluster, Link
 from edgekit.deploy.serve import deployments
@@ -161,8 +161,22 @@ def test_a_deployment_that_is_interrupted_leaves_no_stage(boards: list[Host], cl
     with pytest.raises(KeyboardInterrupt):
         api.deploy_to_stay(plan, net.graph, net.model, cluster, tmp_path, interrupt)
     assert tells[-1] == "comparing with the unsplit run"
-    assert [line for board in boards for line in board.processes() if "stageprocess" in line] == []
+    assert [line for board in boards for line in board.processes() if "stage.process" in line] == []
     assert not api.deployed(tmp_path)
+
+
+def test_a_pipeline_ends_where_a_board_has_lost_its_set_up(lab: Bed, tmp_path: Path) -> None:
+    net, board = serial(), lab.board("four")
+    cluster = Cluster((board.device(),), (Link(ANY, ANY, 0.0005, 12.5e6),), name="lost")
+    plan = split(net.graph, (0, 5, "four"))
+    api.deploy_to_stay(plan, net.graph, net.model, cluster, tmp_path)
+    assert [line for line in board.processes() if "stage.process" in line]
+    board.stop()
+    (board.home / ROOT).rename(board.home / "gone")
+    board.start()
+    with pytest.raises(NotSetUp, match="four is not set up; run: edgekit devices setup four"):
+        connect(board.device())
+    assert api.end(tmp_path) == ("four",)
 
 
 def test_stages_come_back_after_a_reboot_without_the_controller(boards: list[Host], cluster: Cluster, tmp_path: Path) -> None:
@@ -185,7 +199,7 @@ def test_stages_come_back_after_a_reboot_without_the_controller(boards: list[Hos
         {k: v.tobytes() for k, v in arrays.items()} for arrays in want
     ]
     api.end(tmp_path)
-    assert [line for board in boards for line in board.processes() if "stageprocess" in line] == []
+    assert [line for board in boards for line in board.processes() if "stage.process" in line] == []
 
 
 def test_of_two_controllers_the_second_is_told_of_the_first_and_may_take_over(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from devices import agent_runs, scheme_of
+from devices import NotSetUp, agent_runs, scheme_of
 from devices.authority import Authority
 from devices.owner import me
 from edgekit.cluster import Cluster
@@ -283,7 +283,8 @@ def _readable(path: Path) -> Record | None:
 
 
 def _end_stages(device: Device, release: str, home: Path) -> None:
-    with ExitStack() as stack:
+    """End the stages of a release on a device; one without an agent has none."""
+    with ExitStack() as stack, contextlib.suppress(NotSetUp):
         for connection in connect_all([device], stack, home).values():
             connection.stop(release)
 
