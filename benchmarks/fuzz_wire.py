@@ -138,7 +138,7 @@ READERS = (header, tensors, greeting, note, hello, received, answered)
 
 def seeds() -> list[bytes]:
     """What each of them reads from one of ours."""
-    caller = msgspec.msgpack.encode(Hello("plan", "client", 0, 0, 0))
+    caller = msgspec.msgpack.encode(Hello(plan="plan", source="client", source_replica=0, receiver=0, receiver_replica=0))
     data = frames.encode_header(Header(Kind.DATA, 1, 1, 0, len(LAYOUT.table), LAYOUT.nbytes)) + LAYOUT.table + bytes(LAYOUT.nbytes)
     ack = frames.encode_header(Header(Kind.ACK, sequence=1, frame=9))
     greet = frames.encode_header(Header(Kind.HELLO, payload_bytes=len(caller))) + caller

@@ -79,7 +79,7 @@ def check(name: str, data: bytes) -> Iterator[Row]:
     graph = read(data)
     for level in LEVELS:
         nodes = kernel_nodes(optimize(data, level))
-        mapping = map_kernels(graph, tuple(KernelTime(node.name, node.op, 1.0) for node in nodes), nodes)
+        mapping = map_kernels(graph, tuple(KernelTime(name=node.name, op=node.op, seconds=1.0) for node in nodes), nodes)
         counts = (len(graph.nodes), len(nodes), mapping.claimed, mapping.folded, mapping.spanning)
         yield Row(name, level, *counts, mapping.coverage)
 

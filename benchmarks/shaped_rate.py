@@ -89,7 +89,19 @@ def linked(shape: Shape, seconds: float, near: Connection, far: Connection) -> C
 
         def probe(nbytes: int, window: int, seconds: float) -> np.ndarray:
             keys = authority.issue("dialler")
-            found = near.probe(Probe(None, host, port, (nbytes,), False, 100_000, seconds, window=window, keys=keys))
+            found = near.probe(
+                Probe(
+                    listen=None,
+                    host=host,
+                    port=port,
+                    sizes=(nbytes,),
+                    pull=False,
+                    samples=100_000,
+                    budget_s=seconds,
+                    window=window,
+                    keys=keys,
+                )
+            )
             return np.array(found.round_trips_s[0])
 
         small = probe(1, 1, 0.4)

@@ -297,7 +297,7 @@ def _library_give(
     door = Door(*address, named("bench", "there"), Guard(keys) if keys else None, transport)
     count = 20
     for _ in range(1 + RUNS):
-        carrier, _ = dial(door, Hello("plan", 0, 0, 1, 0), "the other end", 10.0)
+        carrier, _ = dial(door, Hello(plan="plan", source=0, source_replica=0, receiver=1, receiver_replica=0), "the other end", 10.0)
         giver = Giver(nbytes, count)
         giver.line = carrier
         begin, clock = time.process_time(), time.perf_counter()

@@ -112,7 +112,7 @@ def described_s(works: Sequence[Work], described: Roofline | Calibration, varian
 def work_s(work: Work, roofline: Roofline, variant: Variant = Variant(), segment_weight_bytes: int = 0) -> float:  # noqa: B008  # frozen
     """Described seconds of one unit: bound by arithmetic or by memory, plus the overhead of starting it.
 
-    >>> work_s(Work(2_000_000, 1000), Roofline(macs_per_s=1e9, memory_bytes_per_s=1e9, overhead_s=1e-5))
+    >>> work_s(Work(macs=2_000_000, nbytes=1000), Roofline(macs_per_s=1e9, memory_bytes_per_s=1e9, overhead_s=1e-5))
     0.00201
     """
     moved = ((work.weight_bytes, max(segment_weight_bytes, work.weight_bytes)), (work.nbytes - work.weight_bytes,) * 2)

@@ -110,7 +110,9 @@ class SimConnection:
         engines = (Engine("onnxruntime", metadata.version("onnxruntime"), ("CPUExecutionProvider",)),)
         described = self._described
         processor = f"{described.device}, calibrated" if isinstance(described, Calibration) else str(described)
-        return FactsReply(__version__, Machine("sim", 1, processor=processor, memory_bytes=self.device.memory_bytes), engines)
+        return FactsReply(
+            version=__version__, machine=Machine("sim", 1, processor=processor, memory_bytes=self.device.memory_bytes), engines=engines
+        )
 
     def clock(self) -> float:
         return time.monotonic()
@@ -126,19 +128,21 @@ class SimConnection:
         held = len(model) + Layout(spec.inputs).nbytes + Layout(spec.outputs).nbytes
         outputs = stage.golden(Layout(spec.inputs).unpack(golden) if golden else sample_inputs(spec.inputs))
         self.stages[spec.plan, spec.stage, spec.replica] = stage
-        return Loaded("sim", 0, 0.0, 0, held), Layout(spec.outputs).pack(outputs)
+        return Loaded(host="sim", port=0, load_s=0.0, base_bytes=0, peak_bytes=held), Layout(spec.outputs).pack(outputs)
 
     def measure(self, request: Measure) -> tuple[Measured, bytes]:
         model = self._model(request.model)
         if request.mode == "energy":
-            return Measured((), (), 0, len(model), 0.0, energy=Energy(reason="it is only described")), b""
+            return Measured(
+                samples_s=(), cpu_s=(), base_bytes=0, peak_bytes=len(model), load_s=0.0, energy=Energy(reason="it is only described")
+            ), b""
         runs_on = engine_of(request.variant).runs_on(request.variant)
         if request.mode == "kernels":
             each = enumerate(self._seconds(request.emulation, request.variant))
-            kernels = tuple(KernelTime(f"unit {i}", "unit", seconds) for i, seconds in each)
-            return Measured((), (), 0, len(model), 0.0, kernels, runs_on=runs_on), b""
+            kernels = tuple(KernelTime(name=f"unit {i}", op="unit", seconds=seconds) for i, seconds in each)
+            return Measured(samples_s=(), cpu_s=(), base_bytes=0, peak_bytes=len(model), load_s=0.0, kernels=kernels, runs_on=runs_on), b""
         seconds = (sum(self._seconds(request.emulation, request.variant)),) * request.least
-        return Measured(seconds, seconds, 0, len(model), 0.0, runs_on=runs_on), b""
+        return Measured(samples_s=seconds, cpu_s=seconds, base_bytes=0, peak_bytes=len(model), load_s=0.0, runs_on=runs_on), b""
 
     def probe(self, request: Probe) -> Probed:
         self._no_links()
@@ -149,10 +153,17 @@ class SimConnection:
 
     def logs(self, spans: int = 0, after: int | None = None, since_s: float | None = None) -> LogsReply:
         return LogsReply(
-            "",
-            tuple(
-                StageStatus(stage.spec.name, *key, pid=0, state="serving", frames=stage.frames, failed=0, peak_bytes=0)
-                for key, stage in self.stages.items()
+            text="",
+            stages=tuple(
+                StageStatus(
+                    name=stage.spec.name,
+                    plan=plan,
+                    stage=index,
+                    replica=replica,
+                    state="serving",
+                    frames=stage.frames,
+                )
+                for (plan, index, replica), stage in self.stages.items()
             ),
         )
 

@@ -60,7 +60,7 @@ Transport = Literal["socket", "grpc"]
 """What carries links."""
 
 
-class Work(Struct, frozen=True):
+class Work(Struct, frozen=True, kw_only=True):
     """What one unit asks of a machine; only a device that computes its times from a description looks at it.
 
     ``nbytes``: all that it reads and makes, of which ``weight_bytes`` are weights. ``parts``: its kernels, by what they do.
@@ -76,7 +76,12 @@ def works(graph: Graph, start: int, stop: int) -> tuple[Work, ...]:
     """The work of each of the units ``[start, stop)``: its MACs, the bytes it reads and makes, and its kernels."""
     segments = [graph.segment(unit, unit + 1) for unit in range(start, stop)]
     return tuple(
-        Work(s.macs, s.weight_bytes + sum(tensor.nbytes for tensor in (*s.inputs, *s.outputs)), s.weight_bytes, parts_of(graph, s.start))
+        Work(
+            macs=s.macs,
+            nbytes=s.weight_bytes + sum(tensor.nbytes for tensor in (*s.inputs, *s.outputs)),
+            weight_bytes=s.weight_bytes,
+            parts=parts_of(graph, s.start),
+        )
         for s in segments
     )
 
@@ -84,7 +89,7 @@ def works(graph: Graph, start: int, stop: int) -> tuple[Work, ...]:
 def coding_works(ends: Iterable[Written]) -> tuple[Work, ...]:
     """The work of the codecs at the ends of a stage: each reads a tensor and makes another."""
     moved = [sum(each.nbytes for each in (tensor, *carried(tensor, codec))) for tensor, codec in ends if codec not in FREE]
-    return tuple(Work(0, nbytes, parts=(Part("elementwise", 0, nbytes),)) for nbytes in moved)
+    return tuple(Work(macs=0, nbytes=nbytes, parts=(Part("elementwise", 0, nbytes),)) for nbytes in moved)
 
 
 class Emulation(Struct, frozen=True):
@@ -103,7 +108,7 @@ REAL = Emulation()
 """Of a machine that plays no other."""
 
 
-class Port(Struct, frozen=True):
+class Port(Struct, frozen=True, kw_only=True):
     """One neighbour of a stage: which end, served by how many replicas, the tensors of its message, and what certificates call them."""
 
     end: End
@@ -112,7 +117,7 @@ class Port(Struct, frozen=True):
     names: tuple[Name, ...] = ()
 
 
-class StageSpec(Struct, frozen=True, forbid_unknown_fields=True):
+class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All that a stage process needs to know of its part in a plan.
 
     ``model`` is a digest in the agent's store. ``port``: where it has to listen, to be found where it was; 0: anywhere.
@@ -144,7 +149,7 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True):
         return f"stage {self.stage}@{self.device}"
 
 
-class Endpoint(Struct, frozen=True):
+class Endpoint(Struct, frozen=True, kw_only=True):
     """Where one replica of a receiving stage listens, and what its certificate calls it."""
 
     end: End
@@ -189,7 +194,7 @@ class Engine(Struct, frozen=True):
         return f"{self.name} {self.version}".strip()
 
 
-class FactsReply(Struct, frozen=True, tag="facts_reply"):
+class FactsReply(Struct, frozen=True, tag="facts_reply", kw_only=True):
     """The machine of a device, the engines there, and what can carry links."""
 
     version: str
@@ -224,7 +229,7 @@ class Load(Struct, frozen=True, tag="load"):
     spec: StageSpec
 
 
-class Loaded(Struct, frozen=True, tag="loaded"):
+class Loaded(Struct, frozen=True, tag="loaded", kw_only=True):
     """A stage that is ready to be linked. Memory is resident bytes: before the model, and at the peak.
 
     ``build_s`` is what its engine took to build, now or before, where there is one.
@@ -238,7 +243,7 @@ class Loaded(Struct, frozen=True, tag="loaded"):
     build_s: Seconds = 0.0
 
 
-class Measure(Struct, frozen=True, forbid_unknown_fields=True, tag="measure"):
+class Measure(Struct, frozen=True, forbid_unknown_fields=True, tag="measure", kw_only=True):
     """Time a model in a stage process of its own, as one segment or kernel by kernel; or see what it takes of the device's energy.
 
     ``rate_per_s``: how often a frame comes in, as in a stream; None: one as soon as the one before is done.
@@ -260,7 +265,7 @@ class Measure(Struct, frozen=True, forbid_unknown_fields=True, tag="measure"):
     data: str = ""
 
 
-class KernelTime(Struct, frozen=True):
+class KernelTime(Struct, frozen=True, kw_only=True):
     """Median time of one kernel of the optimised graph, and the execution provider that ran it; empty where none is known."""
 
     name: str
@@ -269,7 +274,7 @@ class KernelTime(Struct, frozen=True):
     provider: str = ""
 
 
-class Measured(Struct, frozen=True, tag="measured"):
+class Measured(Struct, frozen=True, tag="measured", kw_only=True):
     """Raw samples of one run each; for kernels, of runs with the profiler on, with the optimised graph as the blob.
 
     ``first_s`` is the very first run, which chooses kernels and finds nothing in a cache.
@@ -301,7 +306,7 @@ class Measured(Struct, frozen=True, tag="measured"):
     runs_on: RunsOn = "cpu"
 
 
-class Probe(Struct, frozen=True, tag="probe"):
+class Probe(Struct, frozen=True, tag="probe", kw_only=True):
     """Echo frames (no address given: the reply says where), or time frames of ``sizes`` bytes to an echo, or from it (``pull``).
 
     A size is done after ``samples`` round trips, or after a few of them once ``budget_s`` is spent on it. Sizes that
@@ -322,7 +327,7 @@ class Probe(Struct, frozen=True, tag="probe"):
     transport: Transport = "socket"
 
 
-class Probed(Struct, frozen=True, tag="probed"):
+class Probed(Struct, frozen=True, tag="probed", kw_only=True):
     """Round trips per size in seconds; processor seconds that sender and receiver spent on each message of it; segments sent again,
     where the transport tells.
 
@@ -337,7 +342,7 @@ class Probed(Struct, frozen=True, tag="probed"):
     retransmits: tuple[Count, ...] = ()
 
 
-class Run(Struct, frozen=True, tag="run"):
+class Run(Struct, frozen=True, tag="run", kw_only=True):
     """Dial the receivers of a loaded stage and begin to serve frames."""
 
     plan: Name
@@ -357,7 +362,7 @@ class Logs(Struct, frozen=True, tag="logs"):
     since_s: float | None = None
 
 
-class LogsReply(Struct, frozen=True, tag="logs_reply"):
+class LogsReply(Struct, frozen=True, tag="logs_reply", kw_only=True):
     """The agent's log, up to a mark from where it goes on, and the state of each of its stages.
 
     ``pages``: HOST:PORT of its pages for monitors.

@@ -76,7 +76,9 @@ def _ports(plan: Plan, graph: Graph, cluster: Cluster, end: End) -> tuple[tuple[
 
     def port(other: End, sent: tuple[Transfer, ...]) -> Port:
         devices = (cluster.client,) if other == CLIENT else plan.stages[other].devices
-        return Port(other, len(devices), wired(graph, sent), tuple(named(cluster.name, device) for device in devices))
+        return Port(
+            end=other, replicas=len(devices), tensors=wired(graph, sent), names=tuple(named(cluster.name, device) for device in devices)
+        )
 
     messages = plan.messages()
     sources = tuple(port(source, sent) for (source, receiver), sent in messages.items() if receiver == end)

@@ -85,7 +85,19 @@ class _Lane(NamedTuple):
     def probe(self, sizes: tuple[int, ...], samples: int, budget_s: float = 0.4, enough_s: float | None = None, window: int = 1) -> Probed:
         with open_routes([self.route] if self.shaped else []) as shaped, open_relays([self.relay] if self.relay else []) as relayed:
             host, port = (*shaped, *relayed, (self.route.host, self.route.port))[0]
-            request = Probe(None, host, port, sizes, self.pull, samples, budget_s, enough_s, window, self.keys, self.transport)
+            request = Probe(
+                listen=None,
+                host=host,
+                port=port,
+                sizes=sizes,
+                pull=self.pull,
+                samples=samples,
+                budget_s=budget_s,
+                enough_s=enough_s,
+                window=window,
+                keys=self.keys,
+                transport=self.transport,
+            )
             return self.dialler.probe(request)
 
 

@@ -45,10 +45,10 @@ def request_for(
     """The request that measures a segment as the device would run it in a pipeline; ``data`` as of ``data_for``."""
     device = connection.device
     return Measure(
-        digest,
-        segment.inputs,
-        segment.outputs,
-        "segment",
+        model=digest,
+        inputs=segment.inputs,
+        outputs=segment.outputs,
+        mode="segment",
         variant=variant,
         cores=device.cores,
         emulation=Emulation(works(graph, segment.start, segment.stop), device.speed) if device.emulated else None,

@@ -49,7 +49,7 @@ class Target(Bench):
     @contextmanager
     def client(self) -> Iterator[Client]:
         names = (STAGE,) if self.keys else ()
-        ports = ((Port(0, 1, (Y,), names),), (Port(0, 1, (X,), names),))
+        ports = ((Port(end=0, replicas=1, tensors=(Y,), names=names),), (Port(end=0, replicas=1, tensors=(X,), names=names),))
         addresses = {("client", 0, 0, 0): self.address, (0, 0, "client", 0): self.address}
         with Client(client_links.Target("plan", ports, addresses, keys=self.keys)) as client:  # type: ignore[arg-type]
             yield client

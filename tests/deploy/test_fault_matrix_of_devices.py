@@ -185,9 +185,9 @@ def test_f19_a_stage_that_the_system_kills_for_its_memory_says_so_and_comes_back
         with pytest.raises(DeviceError, match=r"killed; the usual cause is memory: choose a smaller stage"):
             agent.load(spec(agent.put(written(HUGE)), (X,), (Y,)))
         there, _ = agent.load(spec(agent.put(written(GROWING)), (INDEX,), (FOUND,)))
-        agent.run(Run("plan", 0, 0, ()))
+        agent.run(Run(plan="plan", stage=0, replica=0, receivers=()))
         address = (there.host, there.port)
-        ports = ((Port(0, 1, (FOUND,)),), (Port(0, 1, (INDEX,)),))
+        ports = ((Port(end=0, replicas=1, tensors=(FOUND,)),), (Port(end=0, replicas=1, tensors=(INDEX,)),))
         with Client(Target("plan", ports, {("client", 0, 0, 0): address, (0, 0, "client", 0): address}, ["stage 0@b"])) as client:
             results = list(client.stream({"i": np.array([n])} for n in (1, 1000, 1 << 28, 1000, 1)))
         assert [result.error is None for result in results] == [True, True, False, True, True]

@@ -39,7 +39,7 @@ class Mending:
 
 def target(load_s: float = LONG_S) -> Target:
     """A plan of one stage at an address that nobody has."""
-    ports = (Port(0, 1, (Y,)),), (Port(0, 1, (X,)),)
+    ports = (Port(end=0, replicas=1, tensors=(Y,)),), (Port(end=0, replicas=1, tensors=(X,)),)
     addresses = {(0, 0, "client", 0): ("10.0.0.1", 5), ("client", 0, 0, 0): ("10.0.0.1", 5)}
     return Target("release", ports, addresses, load_s=load_s)  # type: ignore[arg-type]
 

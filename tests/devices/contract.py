@@ -53,7 +53,7 @@ def stage(digest: str, plan: str = "plan", index: int = 0) -> StageSpec:
 
 
 def measurement(digest: str, mode: str) -> Measure:
-    return Measure(digest, INPUTS, OUTPUTS, mode, budget_s=0.0, least=6, emulation=Emulation(WORKS))  # type: ignore[arg-type]
+    return Measure(model=digest, inputs=INPUTS, outputs=OUTPUTS, mode=mode, budget_s=0.0, least=6, emulation=Emulation(WORKS))  # type: ignore[arg-type]
 
 
 def told(connection: Connection) -> list[tuple[str, str, int]]:
@@ -150,7 +150,7 @@ def test_energy_is_told_or_why_there_is_none(connection: Connection) -> None:
 
 def test_a_loaded_stage_runs_and_is_told(connection: Connection) -> None:
     connection.load(stage(connection.put(MODEL)))
-    connection.run(Run("plan", 0, 0, ()))
+    connection.run(Run(plan="plan", stage=0, replica=0, receivers=()))
     (status,) = connection.logs(spans=5).stages
     assert (status.name, status.plan, status.stage, status.replica) == ("stage 0@bench", "plan", 0, 0)
     assert (status.state, status.frames, status.failed, status.spans) == ("serving", 0, 0, ())
@@ -170,7 +170,7 @@ def test_stages_are_stopped_by_their_plan(connection: Connection) -> None:
     connection.stop("unknown")
     assert told(connection) == [("other", "stage 1@bench", 0)]
     with pytest.raises(DeviceError):
-        connection.run(Run("plan", 0, 0, ()))
+        connection.run(Run(plan="plan", stage=0, replica=0, receivers=()))
 
 
 @pytest.mark.parametrize("mode", ["load", "segment", "kernels"])
@@ -195,7 +195,7 @@ def test_a_damaged_model_is_the_models_fault(connection: Connection) -> None:
 
 def test_a_stage_that_was_never_loaded_is_refused(connection: Connection) -> None:
     with pytest.raises(DeviceError, match="stage 3 .*is not loaded.*; deploy the plan again"):
-        connection.run(Run("plan", 3, 0, ()))
+        connection.run(Run(plan="plan", stage=3, replica=0, receivers=()))
 
 
 def test_a_closed_connection_may_be_closed_again(connection: Connection) -> None:

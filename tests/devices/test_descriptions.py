@@ -64,10 +64,10 @@ def test_an_unknown_board_is_refused_with_those_that_are_known() -> None:
 
 def test_weights_come_from_memory_where_those_of_the_segment_exceed_the_cache() -> None:
     #          1000 bytes, of which 500 are weights
-    work = Work(0, 1000, 500)
+    work = Work(macs=0, nbytes=1000, weight_bytes=500)
     assert described_s((work,), CACHED, Variant()) == pytest.approx((1e-4,))  # all in the cache
     assert described_s((work,) * 3, CACHED, Variant()) == pytest.approx((500e-6 + 500e-7,) * 3)
-    assert work_s(Work(0, 3000), CACHED) == pytest.approx(3e-3)  # activations beyond the cache
+    assert work_s(Work(macs=0, nbytes=3000), CACHED) == pytest.approx(3e-3)  # activations beyond the cache
 
 
 def test_rates_follow_precision_and_threads() -> None:

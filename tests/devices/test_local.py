@@ -28,7 +28,9 @@ def slowness(speed: float) -> float:
     with connect(BENCH) as connection:
         digest = connection.put(written(HEAVY))
         played = Emulation(speed=speed)
-        measured, _ = connection.measure(Measure(digest, MATRIX, PRODUCT, "segment", emulation=played, budget_s=0.0, least=60))
+        measured, _ = connection.measure(
+            Measure(model=digest, inputs=MATRIX, outputs=PRODUCT, mode="segment", emulation=played, budget_s=0.0, least=60)
+        )
     return min(measured.samples_s) / min(measured.cpu_s)
 
 
@@ -40,7 +42,7 @@ def test_a_slower_device_takes_its_share_longer(speed: float) -> None:
 def test_the_processor_time_of_a_run_does_not_depend_on_the_speed() -> None:
     with connect(BENCH) as connection:
         digest = connection.put(written(HEAVY))
-        request = Measure(digest, MATRIX, PRODUCT, "segment", budget_s=0.0, least=40)
+        request = Measure(model=digest, inputs=MATRIX, outputs=PRODUCT, mode="segment", budget_s=0.0, least=40)
         requests = [msgspec.structs.replace(request, emulation=Emulation(speed=speed)) for speed in (1.0, 0.5)]
         cpu = [statistics.median(connection.measure(each)[0].cpu_s) for each in requests]
     assert 0.3 < cpu[0] / cpu[1] < 3
@@ -48,7 +50,9 @@ def test_the_processor_time_of_a_run_does_not_depend_on_the_speed() -> None:
 
 def test_runs_after_a_pause_are_told_apart() -> None:
     with connect(BENCH) as connection:
-        request = Measure(connection.put(written(HEAVY)), MATRIX, PRODUCT, "segment", budget_s=0.0, least=6, rests=3)
+        request = Measure(
+            model=connection.put(written(HEAVY)), inputs=MATRIX, outputs=PRODUCT, mode="segment", budget_s=0.0, least=6, rests=3
+        )
         hurried, _ = connection.measure(request)
         measured, _ = connection.measure(msgspec.structs.replace(request, budget_s=0.5))
     assert len(hurried.samples_s) == 6 and len(hurried.rested_s) == 1
@@ -57,7 +61,7 @@ def test_runs_after_a_pause_are_told_apart() -> None:
 
 def test_how_fast_the_machine_is_meanwhile_is_told_where_it_is_asked_for() -> None:
     with connect(BENCH) as connection:
-        request = Measure(connection.put(written(HEAVY)), MATRIX, PRODUCT, "segment", budget_s=0.1)
+        request = Measure(model=connection.put(written(HEAVY)), inputs=MATRIX, outputs=PRODUCT, mode="segment", budget_s=0.1)
         silent, _ = connection.measure(request)
         compared, _ = connection.measure(msgspec.structs.replace(request, emulation=Emulation(compared=True)))
     assert silent.slowness == 1.0

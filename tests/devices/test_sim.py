@@ -15,7 +15,7 @@ SLOW = Roofline(macs_per_s=1e6, memory_bytes_per_s=1e6, overhead_s=0.5)
 DEVICE = Device("bench", "sim:", memory_bytes=64_000_000, roofline=SLOW)
 
 #                  bound by arithmetic, by memory, by neither
-WORKS = (Work(3_000_000, 1_000_000), Work(1_000_000, 2_000_000), Work(0, 0))
+WORKS = (Work(macs=3_000_000, nbytes=1_000_000), Work(macs=1_000_000, nbytes=2_000_000), Work(macs=0, nbytes=0))
 SECONDS = (3.5, 2.5, 0.5)
 
 
@@ -25,13 +25,17 @@ def test_a_unit_takes_what_its_description_says() -> None:
 
 def test_a_segment_takes_the_sum_of_its_units_every_time() -> None:
     with connect(DEVICE) as sim:
-        measured, _ = sim.measure(Measure(sim.put(MODEL), INPUTS, OUTPUTS, "segment", least=3, emulation=Emulation(WORKS)))
+        measured, _ = sim.measure(
+            Measure(model=sim.put(MODEL), inputs=INPUTS, outputs=OUTPUTS, mode="segment", least=3, emulation=Emulation(WORKS))
+        )
     assert measured.samples_s == measured.cpu_s == (6.5, 6.5, 6.5)
 
 
 def test_each_unit_is_a_kernel() -> None:
     with connect(DEVICE) as sim:
-        measured, optimised = sim.measure(Measure(sim.put(MODEL), INPUTS, OUTPUTS, "kernels", emulation=Emulation(WORKS)))
+        measured, optimised = sim.measure(
+            Measure(model=sim.put(MODEL), inputs=INPUTS, outputs=OUTPUTS, mode="kernels", emulation=Emulation(WORKS))
+        )
     assert tuple(kernel.seconds for kernel in measured.kernels) == SECONDS
     assert optimised == b""
 

@@ -32,7 +32,7 @@ def graph(*lines: str) -> Graph:
 
 def mapped(original: Graph, optimized: str, seconds: float = 1.0) -> Mapping:
     nodes = draw(optimized)
-    return map_kernels(original, tuple(KernelTime(node.name, node.op, seconds) for node in nodes), nodes)
+    return map_kernels(original, tuple(KernelTime(name=node.name, op=node.op, seconds=seconds) for node in nodes), nodes)
 
 
 def drawn(mapping: Mapping) -> list[str]:

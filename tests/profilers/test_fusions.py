@@ -79,7 +79,7 @@ def fused(text: str, level: int) -> tuple[Mapping, int]:
     data = normalise(proto.SerializeToString())
     nodes = kernel_nodes(optimize(data, level))
     graph = read(data)
-    return map_kernels(graph, tuple(KernelTime(node.name, node.op, 1.0) for node in nodes), nodes), len(graph.units)
+    return map_kernels(graph, tuple(KernelTime(name=node.name, op=node.op, seconds=1.0) for node in nodes), nodes), len(graph.units)
 
 
 @pytest.mark.parametrize("level", LEVELS)

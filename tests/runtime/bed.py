@@ -61,8 +61,8 @@ def spec(digest: str, inputs: tuple[Tensor, ...] = (X,), outputs: tuple[Tensor, 
         model=digest,
         inputs=inputs,
         outputs=outputs,
-        sources=(Port("client" if stage == 0 else stage - 1, 1, inputs),),
-        receivers=(Port("client" if stage == last else stage + 1, 1, outputs),),
+        sources=(Port(end="client" if stage == 0 else stage - 1, replicas=1, tensors=inputs),),
+        receivers=(Port(end="client" if stage == last else stage + 1, replicas=1, tensors=outputs),),
     )
 
 

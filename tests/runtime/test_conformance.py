@@ -37,7 +37,7 @@ from edgekit.runtime.links.transport import TRANSPORTS, receive
 from edgekit.runtime.verbs import Probe, Transport
 from tests.runtime.bed import eventually, stays
 
-HELLO = Hello("plan", 0, 0, 1, 0)
+HELLO = Hello(plan="plan", source=0, source_replica=0, receiver=1, receiver_replica=0)
 SMALL = Layout((Tensor("x", (300,), "uint8"),))
 LARGE = Layout((Tensor("x", (1 << 20,), "uint8"),))
 HOUSE, OTHER = Authority.fresh("house"), Authority.fresh("house")
@@ -260,7 +260,9 @@ def refusal(way: Way, address: tuple[str, int], keys: Keys | None = None, name: 
 def test_a_caller_with_another_plan_is_told_why_it_is_refused(way: Way) -> None:
     inlet = Inlet(SMALL, "here")
     with listening(way, inlet) as listener:
-        assert "refused the link: this is plan plan" in refusal(way, listener.address, hello=Hello("another", 0, 0, 1, 0))
+        assert "refused the link: this is plan plan" in refusal(
+            way, listener.address, hello=Hello(plan="another", source=0, source_replica=0, receiver=1, receiver_replica=0)
+        )
         assert "refused 127.0.0.1:" in listener.said[0] and not inlet.linked
 
 
@@ -334,7 +336,9 @@ def test_what_a_link_costs_is_measured_over_what_carries_it(way: Way, pull: bool
     echo_keys, keys = (of_probes().issue(name) if way.secure else None for name in (ECHO, "dialler"))
     echo = Echo("127.0.0.1", echo_keys, way.transport)
     host, port = echo.address
-    request = Probe(None, host, port, (1, 300_000), pull, 6, 60.0, keys=keys, transport=way.transport)
+    request = Probe(
+        listen=None, host=host, port=port, sizes=(1, 300_000), pull=pull, samples=6, budget_s=60.0, keys=keys, transport=way.transport
+    )
     probed = probe(request)
     echo.close()
     assert [len(trips) for trips in probed.round_trips_s] == [6, 6] and probed.host == "127.0.0.1"
@@ -348,7 +352,8 @@ from edgekit.runtime.links.frames import Layout
 from edgekit.runtime.links.outlet import Outlet
 from edgekit.runtime.links.greeting import Door, Hello
 outlet = Outlet(Layout((Tensor("x", (300,), "uint8"),)), "there")
-outlet.call(Door("127.0.0.1", int(sys.argv[1]), transport=sys.argv[2]), Hello("plan", 0, 0, 1, 0), "the other end")
+hello = Hello(plan="plan", source=0, source_replica=0, receiver=1, receiver_replica=0)
+outlet.call(Door("127.0.0.1", int(sys.argv[1]), transport=sys.argv[2]), hello, "the other end")
 outlet.give(1, 0, outlet.acquire())
 sys.stdin.read()
 """

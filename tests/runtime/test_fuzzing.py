@@ -26,7 +26,7 @@ from tests.runtime.bed import eventually, framed, pair
 from tests.runtime.stage.test_serving_stage import Bench, frame, values
 
 LAYOUT = Layout((Tensor("t0", (4,), "float32"),))
-HELLO = Hello("plan", "client", 0, 0, 0)
+HELLO = Hello(plan="plan", source="client", source_replica=0, receiver=0, receiver_replica=0)
 MOST_GROWN_BYTES = 32 * 2**20
 
 U64 = st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2, 2**31, 2**32, 2**63, EVERY_FRAME])

@@ -20,7 +20,7 @@ from edgekit.runtime.links.tls import Guard, named
 from edgekit.runtime.links.transport import receive
 from tests.runtime.bed import eventually
 
-HELLO = Hello("plan", 0, 0, 1, 0)
+HELLO = Hello(plan="plan", source=0, source_replica=0, receiver=1, receiver_replica=0)
 SIZES = {"small": Layout((Tensor("x", (300,), "uint8"),)), "large": Layout((Tensor("x", (200_000,), "uint8"),))}
 
 

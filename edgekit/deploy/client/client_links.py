@@ -64,11 +64,11 @@ class Ends:
         release, _, addresses = self.target[:3]
         try:
             for end, replica in self.outlets.links:  # these know why those behind them do not serve
-                hello = Hello(release, CLIENT, 0, end, replica)
+                hello = Hello(plan=release, source=CLIENT, source_replica=0, receiver=end, receiver_replica=replica)
                 door = self._door(1, end, replica, addresses[CLIENT, 0, end, replica])
                 _call(self.outlets.links[end, replica], door, hello, until_s, over)
             for end, replica in self.inlets.links:
-                hello = Hello(release, end, replica, CLIENT, 0, gives=False)
+                hello = Hello(plan=release, source=end, source_replica=replica, receiver=CLIENT, receiver_replica=0, gives=False)
                 door = self._door(0, end, replica, addresses[end, replica, CLIENT, 0])
                 _call(self.inlets.links[end, replica], door, hello, until_s, over)
         except BaseException:

@@ -146,7 +146,9 @@ class Observer:
                 if (stage.plan, stage.stage, stage.replica) == (release, index, replica):
                     return stage
         state = f"out of reach: {reply}" if isinstance(reply, str) else "missing"
-        return StageStatus(f"stage {index}@{device}", release, index, replica, 0, state, 0, 0, 0)
+        return StageStatus(
+            name=f"stage {index}@{device}", plan=release, stage=index, replica=replica, pid=0, state=state, frames=0, failed=0, peak_bytes=0
+        )
 
     def _ask_all(self) -> dict[str, LogsReply | str]:
         """What each device answers; or why it does not. One that is silent is asked again once it has answered."""

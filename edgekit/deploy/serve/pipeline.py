@@ -245,7 +245,7 @@ def _link(pipeline: Pipeline, parts: Sequence[Part], home: Path | None) -> Itera
     """Make every link of the plan, through a shaper where the cluster asks for one."""
     if pipeline.virtual:
         for spec, _ in parts:
-            pipeline.connections[spec.device].run(Run(spec.plan, spec.stage, spec.replica, ()))
+            pipeline.connections[spec.device].run(Run(plan=spec.plan, stage=spec.stage, replica=spec.replica, receivers=()))
         yield
         return
     edges = list(_edges(pipeline))
@@ -262,9 +262,16 @@ def _link(pipeline: Pipeline, parts: Sequence[Part], home: Path | None) -> Itera
         pipeline.addresses |= dict(zip(routes, shaped, strict=True)) | dict(zip(relays, relayed, strict=True))
         for spec, _ in reversed(parts):  # each finds those that follow ready
             mine = [edge for edge in edges if edge[:2] == (spec.stage, spec.replica) and edge[2] != CLIENT]
-            ends = tuple(Endpoint(*edge[2:], *pipeline.addresses[edge], _called(pipeline, edge)) for edge in mine)
-            pipeline.connections[spec.device].run(Run(spec.plan, spec.stage, spec.replica, ends))
+            ends = tuple(_endpoint(pipeline, edge) for edge in mine)
+            pipeline.connections[spec.device].run(Run(plan=spec.plan, stage=spec.stage, replica=spec.replica, receivers=ends))
         yield
+
+
+def _endpoint(pipeline: Pipeline, edge: Edge) -> Endpoint:
+    """Where the receiver of an edge listens."""
+    host, port = pipeline.addresses[edge]
+    name = _called(pipeline, edge)
+    return Endpoint(end=edge[2], replica=edge[3], host=host, port=port, name=name)
 
 
 def _called(pipeline: Pipeline, edge: Edge) -> str:

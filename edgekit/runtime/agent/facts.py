@@ -34,7 +34,12 @@ for each in sorted(metadata.entry_points(group="edgekit.engines"), key=lambda ea
 def probe_facts() -> FactsReply:
     """Facts of this device, gathered without loading onnxruntime into this process."""
     installed = Path(msgspec.__file__).parents[1].stat()  # where packages come and go
-    return FactsReply(__version__, msgspec.convert(probe(Here()), Machine), _engines(installed.st_mtime_ns), available())
+    return FactsReply(
+        version=__version__,
+        machine=msgspec.convert(probe(Here()), Machine),
+        engines=_engines(installed.st_mtime_ns),
+        transports=available(),
+    )
 
 
 @cache

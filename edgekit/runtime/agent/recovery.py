@@ -72,7 +72,7 @@ def bring_back(stage: Kept, answer: Answer, runs: Callable[[], bool], tell: Call
             if not loaded:
                 answer(Load(spec), b"")
             loaded = True
-            answer(Run(spec.plan, spec.stage, spec.replica, stage.receivers), b"")
+            answer(Run(plan=spec.plan, stage=spec.stage, replica=spec.replica, receivers=stage.receivers), b"")
             return
         except EdgekitError as error:
             tell(str(error))

@@ -43,4 +43,14 @@ def statuses(children: Mapping[Key, Child], asked: Logs, within_s: float = PATIE
 
 def _silent(key: Key, child: Child, state: str) -> StageStatus:
     name, owner = (child.spec.name, child.spec.owner) if child.spec else ("stage", "")
-    return StageStatus(name, *key, child.process.pid if not child.channel.closed else 0, state, 0, 0, 0, owner=owner)
+    plan, stage, replica = key
+    pid = child.process.pid if not child.channel.closed else 0
+    return StageStatus(
+        name=name,
+        plan=plan,
+        stage=stage,
+        replica=replica,
+        state=state,
+        pid=pid,
+        owner=owner,
+    )

@@ -116,7 +116,7 @@ class Supervisor:
                 return self._run(request)
             case Logs(after=after):
                 text, mark = read_on(self._folder, after)
-                return LogsReply(text, tuple(self.status(request)), mark, heat(Here()), self.pages), b""
+                return LogsReply(text=text, stages=tuple(self.status(request)), mark=mark, heat=heat(Here()), pages=self.pages), b""
             case Stop(plan):
                 self.stop(plan)
                 return Done(), b""
@@ -138,7 +138,16 @@ class Supervisor:
         there = {(state.plan, state.stage, state.replica) for state in found}
         for key, each in returning:
             if key not in there:
-                found.append(StageStatus(each.spec.name, *key, 0, each.state, 0, 0, 0, owner=each.spec.owner))
+                plan, stage, replica = key
+                state = StageStatus(
+                    name=each.spec.name,
+                    plan=plan,
+                    stage=stage,
+                    replica=replica,
+                    state=each.state,
+                    owner=each.spec.owner,
+                )
+                found.append(state)
         return found
 
     def is_free(self) -> bool:

@@ -77,7 +77,12 @@ def _in_quiet_runs(events: list[dict[str, object]], walls: list[float]) -> tuple
             key = (name.removesuffix("_kernel_time"), str(args.get("op_name", "")), str(args.get("provider", "")))
             samples[key].append(float(str(event["dur"])) * 1e-6)
     return tuple(
-        KernelTime(name, op, statistics.fmean(s[run] for run in quiet) if len(s) == len(walls) else _centre(s[WARM_UP:] or s), provider)
+        KernelTime(
+            name=name,
+            op=op,
+            seconds=statistics.fmean(s[run] for run in quiet) if len(s) == len(walls) else _centre(s[WARM_UP:] or s),
+            provider=provider,
+        )
         for (name, op, provider), s in samples.items()
     )
 

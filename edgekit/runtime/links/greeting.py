@@ -38,7 +38,7 @@ BUFFER_BYTES = 1024 * 1024
 End = int | Literal["client"]
 
 
-class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who calls, for which link of which plan; ``gives`` says whether the caller is the one that sends frames.
 
     ``link`` names the link; where it ``resumes``, it goes on over this connection. A caller that receives is as far as ``come``

@@ -138,7 +138,7 @@ def _bytes(name: str, count: int) -> Tensor:
 
 
 def _port(*tensors: Tensor) -> Port:
-    return Port(0, 1, tensors)
+    return Port(end=0, replicas=1, tensors=tensors)
 
 
 def probe(request: Probe) -> Probed:
@@ -157,7 +157,14 @@ def probe(request: Probe) -> Probed:
     if request.pull:
         send_cpu, receive_cpu = receive_cpu, send_cpu
     retransmits = tuple(one.retransmits for one in done if one.retransmits is not None)
-    return Probed(here, 0, tuple(one.round_trips_s for one in done), send_cpu, receive_cpu, retransmits)
+    return Probed(
+        host=here,
+        port=0,
+        round_trips_s=tuple(one.round_trips_s for one in done),
+        send_cpu_s=send_cpu,
+        receive_cpu_s=receive_cpu,
+        retransmits=retransmits,
+    )
 
 
 class _Done(NamedTuple):
@@ -178,8 +185,8 @@ def _probe_size(request: Probe, size: int) -> tuple[str, _Done]:
     inlet.resumes = outlet.resumes = False  # what is measured is one connection
     door = Door(host, port, NAME, Guard(request.keys) if request.keys else None, request.transport)
     try:
-        there = outlet.call(door, Hello(plan, "client", 0, 0, 0), "the echo")
-        inlet.call(door, Hello(plan, 0, 0, "client", 0, gives=False), "the echo")
+        there = outlet.call(door, Hello(plan=plan, source="client", source_replica=0, receiver=0, receiver_replica=0), "the echo")
+        inlet.call(door, Hello(plan=plan, source=0, source_replica=0, receiver="client", receiver_replica=0, gives=False), "the echo")
         here = there.here
         times = _round_trips(request, inlets, outlets)
         return here, _Done(*times, there.resent)

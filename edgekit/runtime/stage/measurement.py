@@ -49,11 +49,11 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
     peaks = watch.ran()
     rested = tuple(_after_rests(executor, inputs, outputs, request)) if request.rests else ()
     return Measured(
-        tuple(samples),
-        tuple(cpu),
-        base_bytes,
-        peaks.most,
-        executor.load_s,
+        samples_s=tuple(samples),
+        cpu_s=tuple(cpu),
+        base_bytes=base_bytes,
+        peak_bytes=peaks.most,
+        load_s=executor.load_s,
         first_s=executor.first_s,
         build_s=executor.build_s,
         load_peak_bytes=peaks.load,
@@ -108,12 +108,12 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
     compared = _Compared((request.emulation or REAL).compared and runs_on == "cpu")
     found = engine.profile(model, request.variant, _inputs(request, model), request.least, request.budget_s, compared.look)
     measured = Measured(
-        found.samples_s,
-        (),
-        base_bytes,
-        peak_bytes(),
-        found.load_s,
-        found.kernels,
+        samples_s=found.samples_s,
+        cpu_s=(),
+        base_bytes=base_bytes,
+        peak_bytes=peak_bytes(),
+        load_s=found.load_s,
+        kernels=found.kernels,
         slowness=compared.slowness,
         runs_on=runs_on,
     )
@@ -142,7 +142,15 @@ def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
         return stop
 
     energy = msgspec.convert(energy_use.measure(Here(), start, gpu=executor.runs_on == "gpu"), Energy)
-    return Measured((), (), base_bytes, peak_bytes(), executor.load_s, energy=energy, runs_on=executor.runs_on)
+    return Measured(
+        samples_s=(),
+        cpu_s=(),
+        base_bytes=base_bytes,
+        peak_bytes=peak_bytes(),
+        load_s=executor.load_s,
+        energy=energy,
+        runs_on=executor.runs_on,
+    )
 
 
 def _warm(request: Measure, model: Path, loaded: Callable[[], None] = lambda: None) -> tuple[Executor, Arrays, Arrays]:
@@ -163,5 +171,5 @@ def _inputs(request: Measure, model: Path) -> Arrays:
 
 
 def _opaque(engine: str, measured: Measured) -> Measured:
-    kernel = KernelTime(engine, "Segment", statistics.median(measured.samples_s), engine)
+    kernel = KernelTime(name=engine, op="Segment", seconds=statistics.median(measured.samples_s), provider=engine)
     return msgspec.structs.replace(measured, samples_s=(), cpu_s=(), kernels=(kernel,))  # no profiler was on

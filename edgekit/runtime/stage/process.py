@@ -41,12 +41,19 @@ class _StageProcess:
                 outputs = self._stage.golden(blob)
                 host, port = self._stage.address
                 executor = self._stage.executor
-                return Loaded(host, port, executor.load_s, self._base_bytes, peak_bytes(), executor.build_s), outputs
+                return Loaded(
+                    host=host,
+                    port=port,
+                    load_s=executor.load_s,
+                    base_bytes=self._base_bytes,
+                    peak_bytes=peak_bytes(),
+                    build_s=executor.build_s,
+                ), outputs
             case Run(receivers=receivers):
                 self._serving().start(receivers)
                 return Done(), b""
             case Logs():
-                return LogsReply("", (self._serving().status(request),)), b""
+                return LogsReply(text="", stages=(self._serving().status(request),)), b""
             case Measure(model=model, mode="segment"):
                 _pin(request.cores)
                 return measure_segment(request, self._store / model, self._base_bytes), b""
@@ -58,7 +65,7 @@ class _StageProcess:
                 return measure_kernels(request, self._store / model, self._base_bytes)
             case Probe(host=None):
                 host, port = Echo(request.listen, request.keys, request.transport).address
-                return Probed(host, port), b""
+                return Probed(host=host, port=port), b""
             case Probe():
                 return probe(request), b""
         raise DeviceError(f"a stage process does not know {type(request).__name__}")

@@ -61,7 +61,13 @@ class Service:
         """
         outlet = self.outlets.links[there.end, there.replica]
         if not outlet.linked:
-            hello = Hello(self.spec.plan, self.spec.stage, self.spec.replica, there.end, there.replica)
+            hello = Hello(
+                plan=self.spec.plan,
+                source=self.spec.stage,
+                source_replica=self.spec.replica,
+                receiver=there.end,
+                receiver_replica=there.replica,
+            )
             door = Door(there.host, there.port, there.name, self._guard, self.spec.transport)
             outlet.call(door, hello, f"{self.spec.name}: {end_name(there.end)}")
 

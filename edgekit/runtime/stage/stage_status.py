@@ -22,24 +22,24 @@ def told(spec: StageSpec, state: str, tally: Tally, service: Service | None, ask
     inlets = service.inlets.links if service is not None else {}
     outlets = service.outlets.links if service is not None else {}
     return StageStatus(
-        spec.name,
-        spec.plan,
-        spec.stage,
-        spec.replica,
-        0,
-        state,
-        tally.frames,
-        tally.failed,
-        peak_bytes(),
-        tuple((each.frame, each.begin_s, each.end_s) for each in (latest[-asked.spans :] if asked.spans else ())),
-        tuple(_transfers(end, replica, link, asked) for (end, replica), link in outlets.items()),
-        spec.owner,
-        now_s,
-        tally.busy_s(now_s),
-        tally.seconds.told(),
-        (*(_link(*key, link) for key, link in inlets.items()), *(_link(*key, link) for key, link in outlets.items())),
-        _since(latest, asked.since_s),
-        sum(end == "client" and link.connected for (end, _), link in (*inlets.items(), *outlets.items())),
+        name=spec.name,
+        plan=spec.plan,
+        stage=spec.stage,
+        replica=spec.replica,
+        pid=0,
+        state=state,
+        frames=tally.frames,
+        failed=tally.failed,
+        peak_bytes=peak_bytes(),
+        spans=tuple((each.frame, each.begin_s, each.end_s) for each in (latest[-asked.spans :] if asked.spans else ())),
+        transfers=tuple(_transfers(end, replica, link, asked) for (end, replica), link in outlets.items()),
+        owner=spec.owner,
+        now_s=now_s,
+        busy_s=tally.busy_s(now_s),
+        seconds=tally.seconds.told(),
+        links=(*(_link(*key, link) for key, link in inlets.items()), *(_link(*key, link) for key, link in outlets.items())),
+        passages=_since(latest, asked.since_s),
+        clients=sum(end == "client" and link.connected for (end, _), link in (*inlets.items(), *outlets.items())),
     )
 
 
@@ -50,7 +50,7 @@ def _since(passages: Iterable[Passage], since_s: float | None) -> tuple[Passage,
 def _transfers(end: End, replica: int, link: Outlet, asked: Logs) -> TransferTime:
     latest = list(link.transfers)
     samples = tuple(each.end_s - each.begin_s for each in latest[-asked.spans :]) if asked.spans else ()
-    return TransferTime(end, replica, samples, _since(latest, asked.since_s))
+    return TransferTime(receiver=end, replica=replica, samples_s=samples, passages=_since(latest, asked.since_s))
 
 
 def _link(end: End, replica: int, link: Inlet | Outlet) -> LinkStatus:

@@ -40,7 +40,7 @@ class Passage(Struct, frozen=True, array_like=True):
     end_s: float
 
 
-class TransferTime(Struct, frozen=True):
+class TransferTime(Struct, frozen=True, kw_only=True):
     """Sender's view of one message: from the first byte handed over to the acknowledgement, less its way back and the receiver's hold.
 
     The hold is how long the receiver has had the whole message when it acknowledges it; it measures that and says so. Of
@@ -53,7 +53,7 @@ class TransferTime(Struct, frozen=True):
     passages: tuple[Passage, ...] = ()
 
 
-class LinkStatus(Struct, frozen=True):
+class LinkStatus(Struct, frozen=True, kw_only=True):
     """One link of a stage: what has gone over it since the stage was loaded, and how it is now.
 
     ``nbytes``: of the tensors by how they are written, with what was sent again. ``resent``: messages that were.
@@ -74,7 +74,7 @@ class LinkStatus(Struct, frozen=True):
     seconds: Distribution | None = None
 
 
-class StageStatus(Struct, frozen=True):
+class StageStatus(Struct, frozen=True, kw_only=True):
     """A stage as it is now, with the spans (frame, start, stop; monotonic seconds) of its latest frames.
 
     ``now_s``: the device's monotonic clock when this was told; ``busy_s``: time that the stage has computed for since it was loaded.
@@ -85,11 +85,11 @@ class StageStatus(Struct, frozen=True):
     plan: str
     stage: Count
     replica: Count
-    pid: int
     state: str
-    frames: Count
-    failed: Count
-    peak_bytes: Bytes
+    pid: int = 0
+    frames: Count = 0
+    failed: Count = 0
+    peak_bytes: Bytes = 0
     spans: tuple[tuple[int, float, float], ...] = ()
     transfers: tuple[TransferTime, ...] = ()
     owner: str = ""

@@ -7,10 +7,23 @@ from edgekit.runtime.stage.status_records import LinkStatus, StageStatus
 def look(frames: int, now_s: float, busy_s: float, sent: int = 0, got: int = 0, queue: int = 0, pid: int = 7) -> StageStatus:
     """A stage that gets from the client and sends to two replicas, as much to each."""
     links = (
-        LinkStatus("client", 0, False, True, nbytes={"raw": got}, queue=queue),
-        *(LinkStatus(1, replica, True, True, nbytes={"raw": sent, "u8": sent}, credits=2) for replica in (0, 1)),
+        LinkStatus(peer="client", replica=0, sends=False, linked=True, nbytes={"raw": got}, queue=queue),
+        *(LinkStatus(peer=1, replica=replica, sends=True, linked=True, nbytes={"raw": sent, "u8": sent}, credits=2) for replica in (0, 1)),
     )
-    return StageStatus("stage 0@pi", "plan", 0, 0, pid, "serving", frames, 0, 1, now_s=now_s, busy_s=busy_s, links=links)
+    return StageStatus(
+        name="stage 0@pi",
+        plan="plan",
+        stage=0,
+        replica=0,
+        pid=pid,
+        state="serving",
+        frames=frames,
+        failed=0,
+        peak_bytes=1,
+        now_s=now_s,
+        busy_s=busy_s,
+        links=links,
+    )
 
 
 def test_rates_are_those_between_two_looks_by_the_devices_own_clock() -> None:
@@ -25,7 +38,17 @@ def test_nothing_is_known_after_one_look_or_when_the_stage_was_loaded_again() ->
 
 
 def test_a_stage_that_says_nothing_has_no_rates() -> None:
-    silent = StageStatus("stage 0@pi", "plan", 0, 0, 7, "silent: it has not answered for 5 s", 0, 0, 0)
+    silent = StageStatus(
+        name="stage 0@pi",
+        plan="plan",
+        stage=0,
+        replica=0,
+        pid=7,
+        state="silent: it has not answered for 5 s",
+        frames=0,
+        failed=0,
+        peak_bytes=0,
+    )
     assert rates([look(1, 1.0, 0.1)], [silent]) == (StageRate(0, 0),)
 
 

@@ -35,14 +35,14 @@ class Wire:
 
     def probe(self, request: Probe) -> Probed:
         if request.host is None:
-            return Probed("127.0.0.1", 1)
+            return Probed(host="127.0.0.1", port=1)
         if request.window == 1:
             self.pulled.append(request.pull)
             self.asked.append(request.sizes)
         trips = tuple((2 * self.latency_s + size * self.s_per_byte,) * request.samples for size in request.sizes)
         each_s = self.cpu_s if request.window == 1 else self.queued_s
         cpu = tuple(2 * each_s + size * self.cpu_s_per_byte for size in request.sizes)
-        return Probed("127.0.0.1", 0, trips, cpu, cpu)
+        return Probed(host="127.0.0.1", port=0, round_trips_s=trips, send_cpu_s=cpu, receive_cpu_s=cpu)
 
 
 def measured(wire: Wire, link: Link, sizes: tuple[int, ...] = (1, 1000, 20000)) -> Cluster:

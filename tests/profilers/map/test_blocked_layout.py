@@ -58,7 +58,7 @@ def test_onnxruntime_computes_the_convolutions_in_blocks_that_are_said_to_be(see
     domains = [node.domain for node in real if node.op_type == "Conv" and not node.name.endswith(normalising)]
     if "com.microsoft.nchwc" not in domains:
         pytest.skip("needs hardware: a processor that onnxruntime has a blocked layout for")
-    kernels, _ = timed(graph, model, tuple(KernelTime(node.name, node.op, 1.0) for node in nodes), nodes)
+    kernels, _ = timed(graph, model, tuple(KernelTime(name=node.name, op=node.op, seconds=1.0) for node in nodes), nodes)
     convolutions = [sampled.kernel for sampled in kernels if "Conv" in sampled.kernel.ops]
     counts = [sum(width in kernel.blocks for kernel in convolutions) for width in (16, 8)]
     assert sum(domain == "com.microsoft.nchwc" for domain in domains) in counts

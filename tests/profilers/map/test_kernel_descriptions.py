@@ -13,7 +13,7 @@ from tests.models import optimized, skipping
 
 def seen(graph, model):
     nodes = kernel_nodes(optimized(model))
-    times = tuple(KernelTime(node.name, node.op, 2.0**-place) for place, node in enumerate(nodes))
+    times = tuple(KernelTime(name=node.name, op=node.op, seconds=2.0**-place) for place, node in enumerate(nodes))
     return times, *timed(graph, model, times, nodes)
 
 

@@ -54,7 +54,11 @@ def test_a_kernel_is_known_by_its_name_without_what_optimisers_append(name: str)
 def test_kernels_without_a_name_get_their_times_in_order_whatever_number_they_go_by() -> None:
     original = graph("d1:Div x>a", "d2:Div a>b", "c1:Conv b>y")
     nodes = draw("Div_0:Div x>a  Div_1:Div a>b  c1:Conv b>y")
-    times = (KernelTime("Div_33", "Div", 1.0), KernelTime("Div_36", "Div", 2.0), KernelTime("c1", "Conv", 4.0))
+    times = (
+        KernelTime(name="Div_33", op="Div", seconds=1.0),
+        KernelTime(name="Div_36", op="Div", seconds=2.0),
+        KernelTime(name="c1", op="Conv", seconds=4.0),
+    )
     mapping = map_kernels(original, times, nodes)
     assert [(kernel.units, kernel.seconds) for kernel in mapping.kernels] == [((0,), 1.0), ((1,), 2.0), ((2,), 4.0)]
     assert map_kernels(original, times[1:], nodes).coverage < 1.0  # whose the other is cannot be told
@@ -111,13 +115,13 @@ def test_a_kernel_that_computes_the_unknown_is_left_out() -> None:
 
 
 def test_a_kernel_without_a_time_lowers_the_coverage() -> None:
-    mapping = map_kernels(CHAIN, (KernelTime("c1", "FusedConv", 1.0),), draw("c1:FusedConv x>b  c2:FusedConv b>y"))
+    mapping = map_kernels(CHAIN, (KernelTime(name="c1", op="FusedConv", seconds=1.0),), draw("c1:FusedConv x>b  c2:FusedConv b>y"))
     assert (drawn(mapping), mapping.coverage) == (["c1 0"], 0.5)
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [((1.0, 3.0), [1.0, 3.0]), ((2.0,), [2.0, 2.0]), ((1.0, 2.0, 3.0), [2.0, 2.0])])
 def test_kernels_of_one_name_share_their_times(seconds: tuple[float, ...], expected: list[float]) -> None:
-    times = tuple(KernelTime("c", "Conv", value) for value in seconds)
+    times = tuple(KernelTime(name="c", op="Conv", seconds=value) for value in seconds)
     mapping = map_kernels(CHAIN, times, draw("c:Conv x>b  c:Conv b>y"))
     assert [kernel.seconds for kernel in mapping.kernels] == expected
 
@@ -235,7 +239,9 @@ def test_every_kernel_that_onnxruntime_times_is_mapped_and_every_unit_has_one(so
     path = tmp_path / "net.onnx"
     path.write_bytes(data)
     whole = original.segment(0, len(original.units))
-    measured, optimized = measure_kernels(Measure("net", whole.inputs, whole.outputs, "kernels", budget_s=0.0, least=2), path, 0)
+    measured, optimized = measure_kernels(
+        Measure(model="net", inputs=whole.inputs, outputs=whole.outputs, mode="kernels", budget_s=0.0, least=2), path, 0
+    )
     mapping = map_kernels(original, measured.kernels, kernel_nodes(optimized))
     assert mapping.coverage == 1.0
     assert {kernel.provider for kernel in mapping.kernels} == {"CPUExecutionProvider"}
@@ -250,7 +256,9 @@ def test_the_time_of_a_convolution_goes_to_its_own_unit(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(bottlenecks())
     whole = original.segment(0, len(original.units))
-    measured, optimized = measure_kernels(Measure("net", whole.inputs, whole.outputs, "kernels", budget_s=0.0, least=2), path, 0)
+    measured, optimized = measure_kernels(
+        Measure(model="net", inputs=whole.inputs, outputs=whole.outputs, mode="kernels", budget_s=0.0, least=2), path, 0
+    )
     mapping = map_kernels(original, measured.kernels, kernel_nodes(optimized))
     convolutions = [kernel.units for kernel in mapping.kernels if "Conv" in kernel.op]
     assert convolutions == [(unit,) for unit in range(9)]

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from edgekit.runtime.verbs import Measured
 from profilers.measure import calm
 
-CALM = Measured((1.0,), (1.0,), 0, 0, 0.1)
+CALM = Measured(samples_s=(1.0,), cpu_s=(1.0,), base_bytes=0, peak_bytes=0, load_s=0.1)
 
 
 class Guest:

@@ -32,7 +32,7 @@ def answering(kernels: tuple[KernelTime, ...], optimized: bytes) -> Iterator[Con
 
 def test_kernels_with_a_gap_are_not_kept() -> None:
     whole = cut(NET.model, NET.graph, 0, 5)
-    nodes = [KernelTime(node.name, node.op, 1.0) for node in NET.graph.nodes]
+    nodes = [KernelTime(name=node.name, op=node.op, seconds=1.0) for node in NET.graph.nodes]
     with answering(tuple(nodes), whole) as connection:
         profile = profile_graph(NET.graph, NET.model, connection)
     assert profile.coverage == 1 and len(profile.kernels) == len(nodes)
@@ -50,7 +50,10 @@ def test_a_device_that_answers_without_a_graph_has_timed_unit_by_unit() -> None:
 
 
 def test_kernels_of_a_compiled_graph_tell_where_they_ran_and_nothing_of_units() -> None:
-    kernels = tuple(KernelTime(f"OpenVINO-EP-subgraph_{i}_0", "OpenVINO-EP", 1.0, "OpenVINOExecutionProvider") for i in range(5))
+    kernels = tuple(
+        KernelTime(name=f"OpenVINO-EP-subgraph_{i}_0", op="OpenVINO-EP", seconds=1.0, provider="OpenVINOExecutionProvider")
+        for i in range(5)
+    )
     with answering(kernels, b"") as connection:
         profile = profile_graph(NET.graph, NET.model, connection)
     assert profile.coverage == 0 and profile.compute_units == "compute units: OpenVINO 5"

@@ -14,14 +14,23 @@ SIM = simulated("a").devices[0]
 
 
 def test_samples_become_percentiles_and_a_spread_that_is_deaf_to_one_bad_one() -> None:
-    time = summarize(1, 3, [Measured((1.0, 2.0, 3.0), (), 0, 7, 0.5, first_s=9.0), Measured((4.0, 100.0), (), 0, 6, 0.7, first_s=8.0)])
+    time = summarize(
+        1,
+        3,
+        [
+            Measured(samples_s=(1.0, 2.0, 3.0), cpu_s=(), base_bytes=0, peak_bytes=7, load_s=0.5, first_s=9.0),
+            Measured(samples_s=(4.0, 100.0), cpu_s=(), base_bytes=0, peak_bytes=6, load_s=0.7, first_s=8.0),
+        ],
+    )
     assert (time.start, time.stop, time.p50_s, time.mad_s, time.samples, time.memory_bytes) == (1, 3, 3.0, 1.0, 5, 7)
     assert (time.load_peak_bytes, time.run_peak_bytes) == (None, None)
     assert time.p10_s == pytest.approx(1.4) and time.p90_s == pytest.approx(61.6) and time.p99_s == pytest.approx(96.16)
     assert (time.load_s, time.first_s, time.bursts) == (0.6, 8.5, ((1.0, 2.0, 3.0), (4.0, 100.0)))
-    once = summarize(0, 1, [Measured((1.0, 1.0), (), 0, 0, 0.0)])
+    once = summarize(0, 1, [Measured(samples_s=(1.0, 1.0), cpu_s=(), base_bytes=0, peak_bytes=0, load_s=0.0)])
     assert (once.memory_bytes, once.repeatability, once.rested_s) == (None, None, None)  # a device that does not say, and one burst
-    rested = (Measured((1.0,), (), 0, 0, 0.0, rested_s=seconds) for seconds in ((1.5, 1.3), (9.0,)))
+    rested = (
+        Measured(samples_s=(1.0,), cpu_s=(), base_bytes=0, peak_bytes=0, load_s=0.0, rested_s=seconds) for seconds in ((1.5, 1.3), (9.0,))
+    )
     assert summarize(0, 1, list(rested)).rested_s == 1.5
 
 

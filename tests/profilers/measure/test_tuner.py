@@ -30,7 +30,7 @@ class Played:
 
     def facts(self) -> FactsReply:
         machine = Machine("aarch64", 4, processor="Cortex-A76", kernel=self.kernel, system="Debian 12")
-        return FactsReply("1", machine, (Engine("onnxruntime", "1.31.1", PROVIDERS),))
+        return FactsReply(version="1", machine=machine, engines=(Engine("onnxruntime", "1.31.1", PROVIDERS),))
 
     def put(self, data: bytes) -> str:
         return f"{len(data)}"
@@ -44,7 +44,9 @@ class Played:
             raise GraphError("onnxruntime 1.31.1 cannot start its CUDAExecutionProvider")
         seconds = self._now_s * batch**0.8 / {1: 1.0, 2: 1.8, 3: 2.2, 4: 2.21}[request.variant.threads]
         self._now_s *= self._drift
-        return Measured((seconds,) * 11, (seconds * request.variant.threads,) * 11, 0, 0, 0.0), b""
+        return Measured(
+            samples_s=(seconds,) * 11, cpu_s=(seconds * request.variant.threads,) * 11, base_bytes=0, peak_bytes=0, load_s=0.0
+        ), b""
 
 
 def tuned(device: Played, **given) -> Tuning:

@@ -23,7 +23,7 @@ from tests.runtime.bed import DOUBLE, X, Y, eventually, spec, written
 
 MODEL = written(DOUBLE)
 HERE = Device("bench")
-PORTS = ((Port(0, 1, (Y,)),), (Port(0, 1, (X,)),))
+PORTS = ((Port(end=0, replicas=1, tensors=(Y,)),), (Port(end=0, replicas=1, tensors=(X,)),))
 SERVE = "import sys, pathlib; from edgekit.runtime.agent.server import serve; serve(pathlib.Path(sys.argv[1]), daemon=True, keeps=True)"
 
 
@@ -52,7 +52,7 @@ def end(home: Path, number: int) -> None:
 def deployed(agent: LocalConnection) -> tuple[str, int]:
     """A stage that serves; where it listens."""
     loaded, _ = agent.load(spec(agent.put(MODEL)))
-    agent.run(Run("plan", 0, 0, ()))
+    agent.run(Run(plan="plan", stage=0, replica=0, receivers=()))
     return loaded.host, loaded.port
 
 
@@ -130,7 +130,7 @@ def test_what_keeps_a_stage_from_coming_back_is_told_and_it_can_be_stopped(home:
 
 def test_what_is_written_down_is_read_again_and_rubbish_is_forgotten(tmp_path: Path) -> None:
     folder = tmp_path / "stages"
-    stages = [Kept(spec("-", stage=stage, last=1), (Endpoint(1, 0, "127.0.0.1", 7),)) for stage in range(2)]
+    stages = [Kept(spec("-", stage=stage, last=1), (Endpoint(end=1, replica=0, host="127.0.0.1", port=7),)) for stage in range(2)]
     for stage in (*stages, stages[0]):
         keep(folder, stage)
     (folder / "rubbish.json").write_text("{")

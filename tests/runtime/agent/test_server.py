@@ -90,7 +90,7 @@ def test_a_busy_measurement_ends_with_its_agent(idle: LocalConnection) -> None:
 
     def measure() -> None:
         try:
-            idle.measure(Measure(digest, (X,), (Y,), "segment", budget_s=600))
+            idle.measure(Measure(model=digest, inputs=(X,), outputs=(Y,), mode="segment", budget_s=600))
         except DeviceError as error:
             raised.append(error)
 
@@ -109,7 +109,7 @@ def test_closing_a_connection_ends_what_it_waits_for(idle: LocalConnection) -> N
 
     def measure() -> None:
         try:
-            idle.measure(Measure(digest, (X,), (Y,), "segment", budget_s=600))
+            idle.measure(Measure(model=digest, inputs=(X,), outputs=(Y,), mode="segment", budget_s=600))
         except DeviceError as error:
             raised.append(error)
 

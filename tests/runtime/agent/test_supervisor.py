@@ -52,7 +52,11 @@ def test_a_stage_is_loaded_with_its_memory_and_its_port(supervisor: Supervisor) 
 
 def test_a_model_that_was_never_put_is_named(supervisor: Supervisor) -> None:
     absent = digest_of(b"absent")
-    for request in (Load(spec(absent)), Measure(absent, (X,), (Y,), "segment"), Measure(absent, (X,), (Y,), "kernels")):
+    for request in (
+        Load(spec(absent)),
+        Measure(model=absent, inputs=(X,), outputs=(Y,), mode="segment"),
+        Measure(model=absent, inputs=(X,), outputs=(Y,), mode="kernels"),
+    ):
         with pytest.raises(DeviceError, match=f"the model {absent[:12]} .* is not in the store; put it first"):
             supervisor.answer(request, b"")
     with pytest.raises(UsageError, match="is not a SHA-256 digest"):
@@ -100,7 +104,7 @@ def test_a_killed_stage_says_so(supervisor: Supervisor) -> None:
     supervisor.answer(Load(STAGE), b"")
     os.kill(status(supervisor)[0].pid, signal.SIGKILL)
     with pytest.raises(DeviceError, match=r"stage 0@bench .* \(killed; the usual cause is memory: choose a smaller stage\)"):
-        supervisor.answer(Run("plan", 0, 0, ()), b"")
+        supervisor.answer(Run(plan="plan", stage=0, replica=0, receivers=()), b"")
     assert status(supervisor)[0].state.startswith("lost: stage 0@bench")
     supervisor.answer(Load(STAGE), b"")
     assert status(supervisor)[0].state == "loaded"
@@ -108,7 +112,7 @@ def test_a_killed_stage_says_so(supervisor: Supervisor) -> None:
 
 def test_a_stage_that_is_not_there_is_named(supervisor: Supervisor) -> None:
     with pytest.raises(DeviceError, match="stage 7 of plan plan is not loaded here; deploy the plan again"):
-        supervisor.answer(Run("plan", 7, 0, ()), b"")
+        supervisor.answer(Run(plan="plan", stage=7, replica=0, receivers=()), b"")
 
 
 def test_stopping_a_plan_leaves_the_others(supervisor: Supervisor) -> None:
@@ -130,7 +134,7 @@ def test_a_stage_that_does_not_listen_is_killed(supervisor: Supervisor) -> None:
 
 @pytest.mark.parametrize("mode", ["segment", "kernels"])
 def test_a_measurement_leaves_nothing(supervisor: Supervisor, mode: str, tmp_path: Path) -> None:
-    reply, _ = supervisor.answer(Measure(STAGE.model, (X,), (Y,), mode, budget_s=0.0), b"")  # type: ignore[arg-type]
+    reply, _ = supervisor.answer(Measure(model=STAGE.model, inputs=(X,), outputs=(Y,), mode=mode, budget_s=0.0), b"")  # type: ignore[arg-type]
     assert isinstance(reply, Measured)
     assert running() == 0
     assert [path.name for path in (tmp_path / "store").iterdir()] == [STAGE.model]
@@ -139,7 +143,7 @@ def test_a_measurement_leaves_nothing(supervisor: Supervisor, mode: str, tmp_pat
 def test_a_measured_model_that_fails_is_told(supervisor: Supervisor) -> None:
     text = "net (float[4] x) => (float[1] y) <int64[1] far = {99}> { y = Gather(x, far) }"
     supervisor.answer(Put(digest_of(written(text))), written(text))
-    request = Measure(digest_of(written(text)), (X,), (msgspec.structs.replace(Y, shape=(1,)),), "segment")
+    request = Measure(model=digest_of(written(text)), inputs=(X,), outputs=(msgspec.structs.replace(Y, shape=(1,)),), mode="segment")
     with pytest.raises((DeviceError, GraphError), match="measurement"):
         supervisor.answer(request, b"")
     assert running() == 0

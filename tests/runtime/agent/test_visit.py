@@ -85,7 +85,7 @@ def test_a_visiting_agent_ends_when_told_to(visitor: "subprocess.Popen[bytes]") 
 def test_a_visiting_agent_does_not_finish_what_nobody_waits_for(visitor: "subprocess.Popen[bytes]") -> None:
     channel = Channel(Pipes(visitor), "bench")
     channel.ask(Put(digest_of(MODEL), len(MODEL)), PutReply, MODEL)
-    channel.send(Measure(digest_of(MODEL), (X,), (Y,), "segment", budget_s=600.0))
+    channel.send(Measure(model=digest_of(MODEL), inputs=(X,), outputs=(Y,), mode="segment", budget_s=600.0))
     time.sleep(0.5)
     channel.close()
     assert visitor.wait(10) == 0
@@ -140,5 +140,7 @@ def test_attach_says_that_nobody_serves(base: Path) -> None:
 def test_measured_samples_come_back_whole(visitor: "subprocess.Popen[bytes]") -> None:
     channel = Channel(Pipes(visitor), "bench")
     channel.ask(Put(digest_of(MODEL), len(MODEL)), PutReply, MODEL)
-    measured, _ = channel.ask(Measure(digest_of(MODEL), (X,), (Y,), "segment", budget_s=0.0, least=2000), Measured)
+    measured, _ = channel.ask(
+        Measure(model=digest_of(MODEL), inputs=(X,), outputs=(Y,), mode="segment", budget_s=0.0, least=2000), Measured
+    )
     assert len(measured.samples_s) == 2000

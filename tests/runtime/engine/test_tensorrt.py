@@ -52,7 +52,9 @@ class Device:
         return [line[key] for line in map(json.loads, self.calls.read_text().splitlines()) if key in line]
 
     def measure(self, variant: Variant) -> Measured:
-        reply, _ = self.supervisor.answer(Measure(digest_of(MODEL), (X,), (Y,), "segment", variant, budget_s=0.0, least=2), b"")
+        reply, _ = self.supervisor.answer(
+            Measure(model=digest_of(MODEL), inputs=(X,), outputs=(Y,), mode="segment", variant=variant, budget_s=0.0, least=2), b""
+        )
         assert isinstance(reply, Measured)
         return reply
 

@@ -18,7 +18,7 @@ from edgekit.runtime.links.greeting import Door, Hello, Refused, accept, dial, r
 from edgekit.runtime.links.link import Standing
 from tests.runtime.bed import framed, pair
 
-HELLO = Hello("plan", "client", 0, 3, 1)
+HELLO = Hello(plan="plan", source="client", source_replica=0, receiver=3, receiver_replica=1)
 END = st.integers(-(2**63), 2**63 - 1) | st.just("client")
 
 
@@ -132,7 +132,20 @@ def test_a_caller_that_drips_its_greeting_is_given_up(monkeypatch: pytest.Monkey
         thread.join()
 
 
-@given(st.builds(Hello, st.text(max_size=80), END, st.integers(0, 9), END, st.integers(0, 9), st.booleans()))
+REPLICAS = st.integers(0, 9)
+
+
+@given(
+    st.builds(
+        Hello,
+        plan=st.text(max_size=80),
+        source=END,
+        source_replica=REPLICAS,
+        receiver=END,
+        receiver_replica=REPLICAS,
+        gives=st.booleans(),
+    )
+)
 def test_every_greeting_survives_the_way(hello: Hello) -> None:
     caller, listener = pair()
     with caller, listener:

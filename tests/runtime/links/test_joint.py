@@ -67,15 +67,15 @@ def bench():
 
 def single(bench: Bench) -> tuple[Outlets, Inlets]:
     """One source, one receiver."""
-    outlets, inlets = bench.outlets(Port(1, 1, A)), bench.inlets(Port(0, 1, A))
+    outlets, inlets = bench.outlets(Port(end=1, replicas=1, tensors=A)), bench.inlets(Port(end=0, replicas=1, tensors=A))
     bench.join(outlets, (1, 0), inlets, (0, 0))
     return outlets, inlets
 
 
 def fan(bench: Bench, sources: int, receivers: int) -> tuple[list[Outlets], list[Inlets]]:
     """Replicas of stage 0 and of stage 1, all joined."""
-    here = [bench.outlets(Port(1, receivers, A)) for _ in range(sources)]
-    there = [bench.inlets(Port(0, sources, A)) for _ in range(receivers)]
+    here = [bench.outlets(Port(end=1, replicas=receivers, tensors=A)) for _ in range(sources)]
+    there = [bench.inlets(Port(end=0, replicas=sources, tensors=A)) for _ in range(receivers)]
     for a, outlets in enumerate(here):
         for b, inlets in enumerate(there):
             bench.join(outlets, (1, b), inlets, (0, a))
@@ -83,8 +83,8 @@ def fan(bench: Bench, sources: int, receivers: int) -> tuple[list[Outlets], list
 
 
 def test_a_frame_is_joined_from_all_its_sources(bench: Bench) -> None:
-    inlets = bench.inlets(Port("client", 1, A), Port(0, 1, B))
-    client, stage = bench.outlets(Port(1, 1, A)), bench.outlets(Port(1, 1, B))
+    inlets = bench.inlets(Port(end="client", replicas=1, tensors=A), Port(end=0, replicas=1, tensors=B))
+    client, stage = bench.outlets(Port(end=1, replicas=1, tensors=A)), bench.outlets(Port(end=1, replicas=1, tensors=B))
     bench.join(client, (1, 0), inlets, ("client", 0))
     bench.join(stage, (1, 0), inlets, (0, 0))
     push(stage, 1, 0, 1)
@@ -96,8 +96,8 @@ def test_a_frame_is_joined_from_all_its_sources(bench: Bench) -> None:
 
 
 def test_a_frame_that_failed_at_one_source_fails_alone(bench: Bench) -> None:
-    inlets = bench.inlets(Port(0, 1, A), Port(1, 1, B))
-    one, other = bench.outlets(Port(2, 1, A)), bench.outlets(Port(2, 1, B))
+    inlets = bench.inlets(Port(end=0, replicas=1, tensors=A), Port(end=1, replicas=1, tensors=B))
+    one, other = bench.outlets(Port(end=2, replicas=1, tensors=A)), bench.outlets(Port(end=2, replicas=1, tensors=B))
     bench.join(one, (2, 0), inlets, (0, 0))
     bench.join(other, (2, 0), inlets, (1, 0))
     push(one, 1, 0)
@@ -182,8 +182,8 @@ def test_a_stream_ends_where_a_newer_one_begins(bench: Bench) -> None:
 
 
 def test_a_source_that_ends_ends_the_frame(bench: Bench) -> None:
-    inlets = bench.inlets(Port("client", 1, A), Port(0, 1, B))
-    client, stage = bench.outlets(Port(1, 1, A)), bench.outlets(Port(1, 1, B))
+    inlets = bench.inlets(Port(end="client", replicas=1, tensors=A), Port(end=0, replicas=1, tensors=B))
+    client, stage = bench.outlets(Port(end=1, replicas=1, tensors=A)), bench.outlets(Port(end=1, replicas=1, tensors=B))
     bench.join(client, (1, 0), inlets, ("client", 0))
     bench.join(stage, (1, 0), inlets, (0, 0))
     push(stage, 1, 0)
@@ -234,8 +234,8 @@ def test_waiting_ends_with_a_timeout(bench: Bench) -> None:
 
 
 def test_buffers_come_back_whatever_becomes_of_a_frame(bench: Bench) -> None:
-    inlets = bench.inlets(Port(0, 1, A))
-    outlets = bench.outlets(Port(1, 1, A), Port(2, 1, A))  # nobody listens to the second
+    inlets = bench.inlets(Port(end=0, replicas=1, tensors=A))
+    outlets = bench.outlets(Port(end=1, replicas=1, tensors=A), Port(end=2, replicas=1, tensors=A))  # nobody listens to the second
     bench.join(outlets, (1, 0), inlets, (0, 0))
     for frame in range(0, 20 * SLOTS, 2):
         push(outlets, 1, frame)

@@ -90,7 +90,13 @@ def caller(*plans: str) -> Callable[[tuple[str, int]], None]:
     def call(address: tuple[str, int]) -> None:
         with contextlib.ExitStack() as stack, contextlib.suppress(DeviceError):
             for index, plan in enumerate(plans):
-                stack.enter_context(dial(Door(*address), Hello(plan, "client", 0, 0, 0, gives=index == 0), "the echo")[0])
+                stack.enter_context(
+                    dial(
+                        Door(*address),
+                        Hello(plan=plan, source="client", source_replica=0, receiver=0, receiver_replica=0, gives=index == 0),
+                        "the echo",
+                    )[0]
+                )
 
     return call
 

@@ -29,7 +29,7 @@ from tests.runtime.bed import DOUBLE, X, Y, eventually, spec, written
 
 HOUSE, OTHER = Authority.fresh("house"), Authority.fresh("house")
 STAGE, CLIENT = named("house", "bench"), named("house", "client")
-HELLO = Hello("plan", "client", 0, 0, 0)
+HELLO = Hello(plan="plan", source="client", source_replica=0, receiver=0, receiver_replica=0)
 
 
 class Bench:
@@ -39,7 +39,7 @@ class Bench:
         self.folder = folder
         self.supervisor = Supervisor(folder)
         model = written(DOUBLE)
-        port = Port("client", 1, (X,), (CLIENT,))
+        port = Port(end="client", replicas=1, tensors=(X,), names=(CLIENT,))
         wanted = msgspec.structs.replace(
             spec(digest_of(model)), sources=(port,), receivers=(msgspec.structs.replace(port, tensors=(Y,)),), keys=keys
         )
@@ -47,11 +47,11 @@ class Bench:
         there, _ = self.supervisor.answer(Load(wanted), b"")
         assert isinstance(there, Loaded)
         self.address = (there.host, there.port)
-        self.supervisor.answer(Run("plan", 0, 0, ()), b"")
+        self.supervisor.answer(Run(plan="plan", stage=0, replica=0, receivers=()), b"")
 
     def serves(self) -> None:
         """A client of the house is served."""
-        ports = ((Port(0, 1, (Y,), (STAGE,)),), (Port(0, 1, (X,), (STAGE,)),))
+        ports = ((Port(end=0, replicas=1, tensors=(Y,), names=(STAGE,)),), (Port(end=0, replicas=1, tensors=(X,), names=(STAGE,)),))
         addresses = {("client", 0, 0, 0): self.address, (0, 0, "client", 0): self.address}
         with Client(Target("plan", ports, addresses, keys=HOUSE.issue("client"))) as client:
             (result,) = client.stream([{"x": np.full(4, 3, np.float32)}])

@@ -21,7 +21,7 @@ def test_inferences_made_while_the_meter_is_read_are_counted(monkeypatch: pytest
     monkeypatch.setattr(energy_use, "LEAST_S", 0.0)
     monkeypatch.setattr(energy_use, "LEAST_READINGS", 1)
     monkeypatch.setattr(energy_use, "measure", partial(energy_use.measure, seconds=0.2, interval_s=0.01))
-    measured = measure_energy(Measure("-", (X,), (Y,), "energy"), model, 0)
+    measured = measure_energy(Measure(model="-", inputs=(X,), outputs=(Y,), mode="energy"), model, 0)
     energy = measured.energy
     assert energy is not None and energy.reason is None and energy.inferences is not None and energy.inferences > 10
     assert energy.idle_w == pytest.approx(3.0) and energy.net_j == pytest.approx(0.0, abs=1e-6)
@@ -35,7 +35,7 @@ def test_how_fast_the_machine_was_is_told_where_it_is_asked_for(mode: str, monke
     monkeypatch.setattr(measurement, "slowness", lambda: 1.25)
 
     def told(compared: bool) -> float:
-        request = Measure("-", (X,), (Y,), mode, budget_s=0.0, least=2, emulation=Emulation(compared=compared))  # type: ignore[arg-type]
+        request = Measure(model="-", inputs=(X,), outputs=(Y,), mode=mode, budget_s=0.0, least=2, emulation=Emulation(compared=compared))  # type: ignore[arg-type]
         return (measure_segment(request, model, 0) if mode == "segment" else measure_kernels(request, model, 0)[0]).slowness
 
     assert (told(True), told(False)) == (1.25, 1.0)

@@ -26,7 +26,7 @@ from tests.runtime.bed import DOUBLE, LOOKUP, X, Y, eventually, framed, spec, wr
 
 INDEX = Tensor("i", (1,), "int64")
 FOUND = Tensor("y", (1,), "float32")
-PING = Hello("plan", "client", 0, 0, 0)
+PING = Hello(plan="plan", source="client", source_replica=0, receiver=0, receiver_replica=0)
 
 
 class Bench:
@@ -64,7 +64,9 @@ class Bench:
     def run(self, stage: int = 0) -> None:
         """Let one stage serve."""
         ends = (p.end for p in self.specs[stage].receivers if p.end != "client")
-        self.supervisor.answer(Run("plan", stage, 0, tuple(Endpoint(end, 0, *self.addresses[stage, 0, end, 0]) for end in ends)), b"")
+        there = ((end, *self.addresses[stage, 0, end, 0]) for end in ends)
+        receivers = tuple(Endpoint(end=end, replica=0, host=host, port=port) for end, host, port in there)
+        self.supervisor.answer(Run(plan="plan", stage=stage, replica=0, receivers=receivers), b"")
 
     def doubling(self, count: int) -> "Bench":
         """A chain of stages each of which doubles its input: t0 → t1 → t2 …"""
@@ -84,8 +86,8 @@ class Bench:
 
     def client(self) -> Client:
         """A client of the first and the last stage."""
-        sources = tuple(Port(s.stage, 1, p.tensors) for s in self.specs for p in s.receivers if p.end == "client")
-        receivers = tuple(Port(s.stage, 1, p.tensors) for s in self.specs for p in s.sources if p.end == "client")
+        sources = tuple(Port(end=s.stage, replicas=1, tensors=p.tensors) for s in self.specs for p in s.receivers if p.end == "client")
+        receivers = tuple(Port(end=s.stage, replicas=1, tensors=p.tensors) for s in self.specs for p in s.sources if p.end == "client")
         return Client(Target("plan", (sources, receivers), self.addresses))  # type: ignore[arg-type]
 
     def greet(self, hello: Hello) -> socket.socket:
@@ -248,7 +250,7 @@ def test_golden_inputs_that_do_not_fit_are_refused(bench: Bench) -> None:
 
 
 def test_what_a_stage_does_not_make_is_relayed(bench: Bench) -> None:
-    bench.load(DOUBLE, msgspec.structs.replace(spec("-"), receivers=(Port("client", 1, (X, Y)),)))
+    bench.load(DOUBLE, msgspec.structs.replace(spec("-"), receivers=(Port(end="client", replicas=1, tensors=(X, Y)),)))
     bench.run()
     with bench.client() as client:
         (result,) = client.stream([frame(3, "x")])
@@ -257,7 +259,9 @@ def test_what_a_stage_does_not_make_is_relayed(bench: Bench) -> None:
 
 def test_a_tensor_that_a_stage_does_not_have_is_a_loss_and_no_hang(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgekit.deploy.client.client.RECOVERY_S", 0.3)
-    bench.load(DOUBLE, msgspec.structs.replace(spec("-"), receivers=(Port("client", 1, (Tensor("z", (4,), "float32"),)),)))
+    bench.load(
+        DOUBLE, msgspec.structs.replace(spec("-"), receivers=(Port(end="client", replicas=1, tensors=(Tensor("z", (4,), "float32"),)),))
+    )
     bench.run()
     with bench.client() as client, pytest.raises(StageError, match="stage 0@bench: lost: KeyError: 'z'"):
         list(client.stream([frame(3, "x")]))
@@ -274,7 +278,9 @@ def test_a_receiver_that_is_not_there_is_named(bench: Bench) -> None:
         port = listener.getsockname()[1]
     bench.load(DOUBLE, spec("-", last=1))
     with pytest.raises(DeviceError, match=f"stage 0@bench: stage 1 cannot be reached at 127.0.0.1:{port}"):
-        bench.supervisor.answer(Run("plan", 0, 0, (Endpoint(1, 0, "127.0.0.1", port),)), b"")
+        bench.supervisor.answer(
+            Run(plan="plan", stage=0, replica=0, receivers=(Endpoint(end=1, replica=0, host="127.0.0.1", port=port),)), b""
+        )
 
 
 def test_thousands_of_frames_leave_a_stage_as_large_as_a_few(bench: Bench) -> None:
