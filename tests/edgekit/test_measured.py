@@ -17,7 +17,7 @@ def link(source: str, receiver: str, rate: float = 5e6) -> Link:
     return Link(source, receiver, 0.001, rate, badge="measured")
 
 
-MEASURED = Measured(samples_s=(link("near", "far"), link("far", "client"), link("client", "near")), cpu_s=(), base_bytes=(NEAR, FAR))
+MEASURED = Measured((link("near", "far"), link("far", "client"), link("client", "near")), (), (NEAR, FAR))
 TUNED = Measured(tuned=(Tuned("net", NEAR, Variant(threads=4)), Tuned("other", NEAR, Variant(threads=2))))
 
 
@@ -80,7 +80,7 @@ def test_a_fixed_link_stays_as_a_person_wrote_it() -> None:
 def test_a_link_that_is_shaped_otherwise_now_is_not_used() -> None:
     shaped = Link(ANY, ANY, 0.0, 1e6, shaped=True)
     before = replace(link("near", "far"), shaped=True, described=shaped.shape)
-    known = Measured(samples_s=(before,), cpu_s=(), base_bytes=(NEAR, FAR))
+    known = Measured((before,), (), (NEAR, FAR))
     assert rates(with_measured(replace(WRITTEN, links=(shaped,)), known).cluster, PAIRS) == [
         5e6,
         1e6,

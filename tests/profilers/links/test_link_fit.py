@@ -24,6 +24,9 @@ from tests.models import serial
 class Wire:
     """A connection whose round trips take what is written here, both ways."""
 
+    device = Device("a")
+    near = None
+
     def __init__(self, latency_s: float, s_per_byte: float, cpu_s_per_byte: float = 0.0, cpu_s: float = 0.0, queued_s: float = 0.0):
         self.latency_s, self.s_per_byte, self.cpu_s_per_byte = latency_s, s_per_byte, cpu_s_per_byte
         self.cpu_s, self.queued_s = cpu_s, queued_s
