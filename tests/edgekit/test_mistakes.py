@@ -34,7 +34,8 @@ CASES = {
     ),
     '[[devices]]\nname = ""': 'line 2: name in [[devices]] number 1: expected text that is not empty, got ""',
     '[[devices]]\nname = "a"\n[devices.variant]\nthread = 2': (
-        "line 4: unknown field thread in variant in [[devices]] number 1; did you mean threads? fields: precision, provider, threads, engine"
+        "line 4: unknown field thread in variant in [[devices]] number 1; did you mean threads? "
+        "fields: precision, provider, threads, engine"
     ),
     '[[devices]]\nname = "a"\nvariant = { threads = 0 }': (
         "line 3: threads in variant in [[devices]] number 1: expected a whole number of at least 1, got 0"
