@@ -40,6 +40,7 @@ from edgekit.runtime.verbs import (
     Stop,
     Transport,
 )
+from edgekit.wording import counted
 
 __all__ = ["Supervisor"]
 
@@ -186,7 +187,7 @@ class Supervisor:
         end(*children)
         for channel in held:
             channel.close()
-        say(f"stopped {len(children)} processes")
+        say(f"stopped {counted(len(children), 'process')}")
 
     def _load(self, request: Load, spec: StageSpec, blob: bytes) -> tuple[Reply, bytes]:
         self._require(spec.model, f"of {spec.name}")
