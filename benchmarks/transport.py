@@ -261,7 +261,7 @@ def library_us(way: str, nbytes: int, seconds: float) -> tuple[float, float]:
 def _bring_torch() -> None:
     """Put torch RPC among the transports of this process."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # read when it is loaded: a call that fails is no news, as links go on
-    from benchmarks.torchrpc.calling import dial as dial_torch
+    from benchmarks.torchrpc.dialer import dial as dial_torch
     from benchmarks.torchrpc.reception import TorchReception
 
     TRANSPORTS["torch"] = Opening(dial_torch, TorchReception)

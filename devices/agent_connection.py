@@ -9,9 +9,9 @@ from typing import Any, Self
 
 import msgspec
 
-from devices import forwarding
+from devices import local_ports
 from devices.connection import VirtualStage
-from devices.forwarding import Receive
+from devices.local_ports import Receive
 from devices.owner import me
 from edgekit.device import Device
 from edgekit.errors import DeviceError
@@ -98,10 +98,10 @@ class AgentConnection:
         return None
 
     def forward(self, receive: Receive) -> AbstractContextManager[tuple[str, int]]:
-        return forwarding.forward(receive)
+        return local_ports.forward(receive)
 
     def dial(self, host: str, port: int) -> Stream:
-        return forwarding.dial(host, port)
+        return local_ports.dial(host, port)
 
     def claim(self, purpose: str) -> None:
         self._ask(Claim(me(), purpose), Done)

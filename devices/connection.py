@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from devices.forwarding import Receive
+from devices.local_ports import Receive
 from edgekit.device import Device
 from edgekit.errors import DeviceError
 from edgekit.graph import Tensor

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from devices import forwarding
+from devices import local_ports
 from devices.connection import Connection
 from edgekit.errors import DeviceError
 from edgekit.runtime.agent.control import Stream
@@ -44,7 +44,7 @@ def open_relays(relays: Sequence[Relay]) -> Iterator[list[tuple[str, int]]]:
 
 
 def _open(relay: Relay, stack: ExitStack) -> tuple[str, int]:
-    forward = forwarding.forward if relay.source is None else relay.source.forward
+    forward = local_ports.forward if relay.source is None else relay.source.forward
     return stack.enter_context(forward(lambda near: _carry(near, relay)))
 
 
@@ -55,7 +55,7 @@ def _carry(near: Stream, relay: Relay) -> None:
 
 def _join(near: Stream, relay: Relay) -> None:
     try:
-        dial = forwarding.dial if relay.receiver is None else relay.receiver.dial
+        dial = local_ports.dial if relay.receiver is None else relay.receiver.dial
         far = dial(relay.host, relay.port)
     except (OSError, DeviceError):
         near.close()  # whoever dialled sees that nobody is there

@@ -10,7 +10,7 @@ from typing import NoReturn, Self
 
 from devices.connection import VirtualStage
 from devices.descriptions import completed, described_s, description
-from devices.forwarding import Receive
+from devices.local_ports import Receive
 from edgekit import __version__
 from edgekit.calibration import Calibration
 from edgekit.device import Device, Roofline, Variant

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devices.agent_connection import AgentConnection, greet
 from devices.connection import NotSetUp
-from devices.forwarding import Receive
+from devices.local_ports import Receive
 from devices.login import login
 from devices.setup.agent_file import agent_file
 from devices.setup.paths import AGENT, PYTHON, UNIT

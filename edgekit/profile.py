@@ -188,7 +188,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         return tuple(f"unit {unit} cannot run on {self.device} as {self.variant}: {reason}" for unit, reason in self.cannot_run)
 
     def refusal(self, start: int, stop: int) -> str:
-        """Why the engine cannot run units ``[start, stop)`` here; empty: it can."""
+        """The reason why the engine cannot run units ``[start, stop)`` on this device; empty where it can run them."""
         return next((f"unit {unit}, {reason}" for unit, reason in self.cannot_run if start <= unit < stop), "")
 
     @property

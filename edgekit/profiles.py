@@ -102,7 +102,7 @@ def keep_profile(folder: Path, profile: Profile) -> None:
 
 
 def read_profiles(folder: Path) -> Profiles:
-    """The profiles in a folder; none where it holds none.
+    """Read all profiles in a folder; the result is empty where the folder holds no profile.
 
     Raises:
         UsageError: there are two of one device in one precision.

@@ -56,6 +56,16 @@ class Trace(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format",
     predicted: Cost | None = None
     version: int = 1
 
+    @property
+    def errors(self) -> dict[str, float]:
+        """The relative error of the predicted latency and period; empty where nothing was predicted."""
+        if self.predicted is None:
+            return {}
+        return {
+            "latency": self.predicted.latency_s / self.measured.latency_s - 1,
+            "period": self.predicted.period_s / self.measured.period_s - 1,
+        }
+
     def table(self) -> list[dict[str, object]]:
         """The terms as rows, then latency and period, which are what is judged; for pandas or a notebook.
 

@@ -14,7 +14,7 @@ import time
 import msgspec
 
 from benchmarks.torchrpc.agent import agent
-from benchmarks.torchrpc.answering import AnsweringLine
+from benchmarks.torchrpc.listener import AnsweringLine
 from edgekit.errors import EdgekitError, ProtocolError
 from edgekit.runtime.links import greeting
 from edgekit.runtime.links.carrier import Gate

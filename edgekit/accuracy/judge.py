@@ -1,4 +1,4 @@
-"""Who tells accuracy: frames, what the unsplit network makes of them, and right answers where they are known."""
+"""A judge measures accuracy: it holds frames, the outputs of the unsplit network for them, and labels where they exist."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path

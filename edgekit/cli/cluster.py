@@ -1,7 +1,7 @@
 """Commands that measure and show: profile, report, demo."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from edgekit.cli.console import progress, steps
 from edgekit.cli.options import Data, OptionalClusterFile, Twins, require
 from edgekit.cli.profile_table import print_profiles
 from edgekit.cli.verdict import exit_code
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["demo", "profile", "report"]
 

@@ -14,7 +14,7 @@ from edgekit.cli.app import command
 from edgekit.cli.clusters import linked_cluster
 from edgekit.cli.console import progress
 from edgekit.cli.options import Carrying, ClusterFile, Data, Insecure, OptionalClusterFile, PipelineName, Twins, require
-from edgekit.cli.verdict import errors_of, exit_code, print_trace
+from edgekit.cli.verdict import exit_code, print_trace
 from edgekit.cli.watching import keep_recording
 from edgekit.wording import counted
 
@@ -267,7 +267,7 @@ def verify(
     if json:
         import msgspec
 
-        print(msgspec.json.encode({"errors": errors_of(trace), "within": within, "trace": msgspec.json.decode(encode(trace))}).decode())
+        print(msgspec.json.encode({"errors": trace.errors, "within": within, "trace": msgspec.json.decode(encode(trace))}).decode())
     else:
         print_trace(trace, within)
     raise typer.Exit(exit_code(trace, within))

@@ -8,21 +8,11 @@ from edgekit.cli.console import mb, ms, percent, table
 if TYPE_CHECKING:
     from edgekit.trace import Trace
 
-__all__ = ["errors_of", "exit_code", "print_trace", "verdict"]
+__all__ = ["exit_code", "print_trace", "verdict"]
 
 
 BUSY = """the usual cause: other work on a device, now or when it was profiled
 next: edgekit doctor, which names busy and hot devices; then verify again; if it stays, profile again"""
-
-
-def errors_of(trace: "Trace") -> dict[str, float]:
-    """Relative error of the predicted latency and period; none where there was no prediction."""
-    if trace.predicted is None:
-        return {}
-    return {
-        "latency": trace.predicted.latency_s / trace.measured.latency_s - 1,
-        "period": trace.predicted.period_s / trace.measured.period_s - 1,
-    }
 
 
 def print_trace(trace: "Trace", within: float) -> None:
@@ -46,13 +36,13 @@ def print_trace(trace: "Trace", within: float) -> None:
     for load in trace.loads:
         print(f"at {load.fraction:.0%} of it: p50 {ms(load.p50_s)}, p90 {ms(load.p90_s)}, p99 {ms(load.p99_s)} over {load.frames} frames")
     print(verdict(trace, within))
-    if any(abs(error) > within for error in errors_of(trace).values()):
+    if any(abs(error) > within for error in trace.errors.values()):
         print(BUSY)
 
 
 def verdict(trace: "Trace", within: float) -> str:
     """Whether latency and period are as predicted: ``kept: latency +2.1 %, period -0.3 %, both within 15 %``."""
-    errors = errors_of(trace)
+    errors = trace.errors
     if not errors:
         return "not judged: the plan carries no prediction; add -p with the folder of its profiles"
     told = ", ".join(f"{name} {percent(error)}" for name, error in errors.items())
@@ -75,7 +65,7 @@ def _memory_rows(trace: "Trace") -> list[list[str]]:
 
 def exit_code(trace: "Trace", within: float) -> int:
     """0 where latency and period were predicted within ``within``, else 1 with the reason on standard error."""
-    missed = {name: error for name, error in errors_of(trace).items() if abs(error) > within}
+    missed = {name: error for name, error in trace.errors.items() if abs(error) > within}
     for name, error in missed.items():
         print(f"promise missed: {name} was predicted {percent(error)} off, {_share(within)} is allowed", file=sys.stderr)
     return 1 if missed else 0

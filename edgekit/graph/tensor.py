@@ -43,5 +43,5 @@ class Tensor(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the data; 0 where they cannot be known."""
+        """Size of the data in bytes; 0 where the shape or the type is not known."""
         return prod(self.shape or ()) * ITEMSIZE[self.dtype] if self.travels else 0

@@ -1,4 +1,4 @@
-"""Plans of stages in a row, with the transfers between them."""
+"""Builds a plan whose stages form a line, and fills in the transfers between the stages."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -15,7 +15,7 @@ __all__ = ["chain", "ranged", "sendable", "wired"]
 
 
 def wired(graph: Graph, transfers: Iterable[Transfer]) -> tuple[Tensor, ...]:
-    """What travels for transfers, as their codecs write it."""
+    """The tensors that these transfers put on the link, after their codecs encoded them."""
     return tuple(tensor for transfer in transfers for tensor in carried(graph.tensor(transfer.tensor), transfer.codec))
 
 

@@ -52,7 +52,9 @@ class Artifact(NamedTuple):
 
 
 def build(model: Model, graph: Graph, start: int, stop: int, variant: Variant, codecs: Codecs | None = None) -> Artifact:
-    """The artifact of units ``[start, stop)`` in a variant, with ``codecs`` at its ends; None: every tensor travels as it is.
+    """Build the artifact of units ``[start, stop)`` in a variant.
+
+    ``codecs``: the encodings of its input and output tensors; None: all tensors travel unencoded.
 
     Raises:
         GraphError: the network cannot be cut there, or the engine cannot run one of the units.

@@ -1,4 +1,4 @@
-"""Takes a plan apart: for each replica of each stage, its artifact and all that its process has to know."""
+"""Splits a plan into parts: each replica of each stage gets its artifact and the specification of its process."""
 
 from typing import NamedTuple
 

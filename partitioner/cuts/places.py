@@ -28,34 +28,34 @@ class Places(Protocol):
 
     @property
     def names(self) -> tuple[int, ...]:
-        """What each place is called."""
+        """The name of each place."""
 
     @property
     def cut_bytes(self) -> Floats:
-        """[P], of all that crosses."""
+        """[P], the bytes of all tensors that cross each place."""
 
     @property
     def crossing(self) -> tuple[tuple[Tensor, ...], ...]:
-        """For each place the tensors that cross."""
+        """The tensors that cross each place."""
 
     @property
     def opset(self) -> int:
-        """Of the graph."""
+        """The ONNX opset of the graph."""
 
     def seconds(self, profile: Profile) -> Floats:
-        """[P, P] of a profile, of the stage between two places; infinite where they are not nested."""
+        """[P, P], the seconds of the stage between two places, by a profile; infinite where the places are not nested."""
 
     def nbytes(self, profile: Profile) -> Floats:
-        """[P, P] of a profile, of the stage between two places; infinite where the device cannot run it."""
+        """[P, P], the memory of the stage between two places, by a profile; infinite where the device cannot run the stage."""
 
     def loss(self, losses: Losses, precision: str) -> Floats:
-        """[P, P], of the stage in another precision; infinite where it is not known."""
+        """[P, P], the loss of the stage between two places in another precision; infinite where the loss is not known."""
 
     def between(self, units: range) -> Flags:
-        """[P, P], whether one of some units, as the graph has them of its own, lies between two places."""
+        """[P, P], whether one of these units lies between two places; units are counted in the graph's own order."""
 
     def held(self, precision: str) -> Sequence[Mapping[str, Held]]:
-        """For each place, what goes straight through between two stages in a precision, by name."""
+        """The tensors that two neighbouring stages in a precision exchange in whole numbers: for each place, by name."""
 
     def layout(self, chain: Sequence[int]) -> Layout:
-        """Of a chain of places."""
+        """The ordered graph and the stage bounds that belong to a chain of places."""

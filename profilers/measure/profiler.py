@@ -86,7 +86,7 @@ def profile_graph(
 
 
 class _Pass(NamedTuple):
-    """What was measured of one segment, whole and by kernels."""
+    """The measurements of one segment: as a whole, and kernel by kernel."""
 
     bursts: list[Measured]
     kernels: tuple[Kernel, ...]

@@ -1,4 +1,4 @@
-"""The process that builds a TensorRT engine: it opens the model once, which leaves the engine in its folder."""
+"""Builds a TensorRT engine in a process of its own: TensorRT writes the engine file when this process opens the model."""
 
 import ctypes
 import signal

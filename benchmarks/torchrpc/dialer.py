@@ -10,8 +10,8 @@ import msgspec
 from torch.distributed import rpc
 
 from benchmarks.torchrpc.agent import Agent, agent
-from benchmarks.torchrpc.answering import Message, give, take
 from benchmarks.torchrpc.line import AHEAD, TorchLine, parts_of
+from benchmarks.torchrpc.listener import Message, give, take
 from benchmarks.torchrpc.reception import Meeting
 from edgekit.errors import DeviceError
 from edgekit.runtime.links.frames import Kind

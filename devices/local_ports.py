@@ -1,4 +1,4 @@
-"""Ports of this machine, for whoever leads connections through this process: opened to be dialled, and dialled."""
+"""Ports of this machine for relayed connections: this process listens on a port, or dials one."""
 
 import socket
 import threading
@@ -27,7 +27,7 @@ def forward(receive: Receive) -> Iterator[tuple[str, int]]:
 
 
 def dial(host: str, port: int) -> Stream:
-    """A connection from this machine.
+    """Open a TCP connection from this machine to an address.
 
     Raises:
         OSError: nobody answers there.
