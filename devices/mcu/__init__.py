@@ -1,0 +1,1 @@
+"""Microcontrollers: quantized segments become tables that the firmware runs, with every byte planned."""
