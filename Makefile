@@ -10,7 +10,7 @@
 #   make setup     only the set-up: .venv and, as root on Debian, the tools that tests need
 
 PYTHONS ?= python3.13 python3.12 python3.11 python3
-DEBIAN_PACKAGES = openssh-server openssh-client iproute2 tcsh
+DEBIAN_PACKAGES = openssh-server openssh-client iproute2 tcsh gcc libc6-dev qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi
 
 BIN = .venv/bin
 READY = .venv/.ready
