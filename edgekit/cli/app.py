@@ -22,7 +22,7 @@ P = ParamSpec("P")
 
 ROAD = {
     "Prepare": ("export", "inspect", "quantize"),
-    "Machines": ("init", "devices", "doctor", "survey"),
+    "Machines": ("init", "devices", "firmware", "doctor", "survey"),
     "Measure": ("bench", "profile", "tune"),
     "Choose": ("partition", "explain", "report"),
     "Run": ("deploy", "run", "verify", "status", "logs", "rollback", "stop"),
