@@ -1,0 +1,173 @@
+"""In which order an operator reads and writes, and so how far its output may lie over an input (firmware/SPEC.md, section 5).
+
+An operator works in steps s = 0, 1, …, n - 1:
+
+    W(s)   step s writes output bytes below W(s) only
+    R(s)   step s and all later ones read input bytes from R(s) on only; R(n) is the end of the input
+
+    reads late    in - out >= max over s of W(s) - R(s)          a step may write before it has read all
+    reads first   in - out >= max over s of W(s) - R(s + 1)      a step reads all before it writes
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.mcu.program import Add, Average, Conv, Dense, Depthwise, Fill, Map, Maximum, Move, Mul, Operator, Softmax
+
+__all__ = ["distance", "needed", "read_buffers", "reads_first", "scratch_bytes", "written"]
+
+PIXELS = 4
+"""Output pixels of a step of a convolution."""
+
+Offsets = NDArray[np.int64]
+Windowed = Conv | Average | Maximum
+
+
+def read_buffers(operator: Operator) -> tuple[int, ...]:
+    """The buffers that an operator reads, each once."""
+    match operator:
+        case Fill():
+            return ()
+        case Add(input=first, other=int(second)) | Mul(input=first, other=int(second)) if second != first:
+            return (first, second)
+    return (operator.input,)
+
+
+def distance(operator: Operator, buffer: int) -> int | None:
+    """The least offset of the input ``buffer`` minus that of the output at which the output may lie over the input.
+
+    Zero: both may begin at one byte. Negative: the output may begin that many bytes after the input does, as it does not need what
+    lies before. None: they may share no byte.
+    """
+    needs = needed(operator, buffer)
+    if needs is None:
+        return None
+    after = needs[1:] if reads_first(operator) else needs[:-1]
+    return int((written(operator) - after).max())
+
+
+def reads_first(operator: Operator) -> bool:
+    """Whether each step reads all that it needs before it writes."""
+    return isinstance(operator, Add | Mul | Map | Softmax | Move)
+
+
+def written(operator: Operator) -> Offsets:
+    """W(s) of each step."""
+    match operator:
+        case Conv() | Average() | Maximum():
+            height, width, channels = _output_grid(operator)
+            ends = np.minimum((np.arange(_steps_in_row(operator)) + 1) * _pixels(operator), width)
+            return ((np.arange(height)[:, None] * width + ends) * channels).reshape(-1)
+        case Dense():
+            made = operator.weights.shape[0]
+            return np.arange(made, operator.rows * made + 1, made)
+        case Add() | Mul() | Map():
+            return np.arange(1, operator.count + 1)
+        case Softmax():
+            return np.arange(1, operator.rows * operator.count + 1)
+        case Move():
+            return _runs(operator.at_out, operator.counts, operator.steps_out) + operator.run
+        case Fill():
+            raise ValueError(f"{operator.name} fills all of its output at once: it has no steps")
+
+
+def needed(operator: Operator, buffer: int) -> Offsets | None:
+    """R(s) of each step in the input ``buffer``, with R(n) behind it; None where the output may share no byte with it."""
+    if buffer not in read_buffers(operator):
+        raise ValueError(f"{operator.name} reads buffers {read_buffers(operator)}, not {buffer}")
+    match operator:
+        case Conv() | Average() | Maximum():
+            return _lowest_from(_window_begins(operator), math.prod(operator.in_shape))
+        case Dense():
+            taken = operator.weights.shape[1]
+            return np.arange(0, operator.rows * taken + 1, taken)
+        case Add() | Mul():
+            short = isinstance(operator.other, int) and operator.other == buffer and operator.other_count < operator.count
+            return None if short else np.arange(operator.count + 1)
+        case Map():
+            return np.arange(operator.count + 1)
+        case Softmax():
+            return np.arange(operator.rows * operator.count + 1)
+        case Move():
+            return _needed_by_move(operator)
+        case Fill():
+            raise AssertionError("it reads nothing")
+
+
+def scratch_bytes(operator: Operator) -> int:
+    """Bytes that an operator needs besides its tensors while it runs; they overlap nothing."""
+    if not isinstance(operator, Conv) or isinstance(operator, Depthwise) or _is_flat(operator):
+        return 0
+    return PIXELS * math.prod(operator.weights.shape[1:])
+
+
+def _needed_by_move(move: Move) -> Offsets | None:
+    begins_in = _runs(move.at_in, move.counts, move.steps_in)
+    begins_out = _runs(move.at_out, move.counts, move.steps_out)
+    upwards = bool((np.diff(begins_out) >= move.run).all())
+    return _lowest_from(begins_in, int(begins_in.max()) + move.run) if upwards else None
+
+
+def _runs(at: int, counts: tuple[int, ...], steps: tuple[int, ...]) -> Offsets:
+    """Where each run begins, in the order of the loops."""
+    begins = np.array([at])
+    for count, step in zip(counts, steps, strict=True):
+        begins = (begins[:, None] + np.arange(count) * step).ravel()
+    return begins
+
+
+def _lowest_from(begins: Offsets, end: int) -> Offsets:
+    """From where each step reads, to from where it and all later ones do."""
+    return np.minimum.accumulate(np.append(begins, end)[::-1])[::-1]
+
+
+def _window_begins(operator: Windowed) -> Offsets:
+    """The lowest byte that each step reads alone; the end of the input where it reads only padding."""
+    height, width, _ = _output_grid(operator)
+    in_height, in_width, channels = operator.in_shape
+    if _is_flat(operator):
+        in_height, in_width = 1, in_height * in_width
+    rows, columns = _lowest_taps(operator, 0, height, in_height), _lowest_taps(operator, 1, width, in_width)
+    begins = (rows[:, None] * in_width + columns) * channels
+    end = in_height * in_width * channels
+    begins[(rows[:, None] >= in_height) | (columns >= in_width)] = end
+    short = _steps_in_row(operator) * _pixels(operator) - width
+    padded = np.pad(begins, ((0, 0), (0, short)), constant_values=end)
+    lowest: Offsets = padded.reshape(-1, _pixels(operator)).min(axis=1)
+    return lowest
+
+
+def _lowest_taps(operator: Windowed, axis: int, count: int, size: int) -> Offsets:
+    """The lowest row (axis 0) or column that each of ``count`` windows reads; ``size`` where none lies inside."""
+    kernel = operator.weights.shape[1 + axis] if isinstance(operator, Conv) else operator.kernel[axis]
+    dilation = operator.dilation[axis] if isinstance(operator, Conv) else 1
+    corners = np.arange(count) * operator.stride[axis] - operator.pads[axis]
+    outside = np.maximum(0, -(corners // dilation))
+    return np.where(outside < kernel, np.minimum(corners + outside * dilation, size), size)
+
+
+def _output_grid(operator: Windowed) -> tuple[int, int, int]:
+    height, width, channels = operator.out_shape
+    return (1, height * width, channels) if _is_flat(operator) else (height, width, channels)
+
+
+def _pixels(operator: Windowed) -> int:
+    return PIXELS if isinstance(operator, Conv) else 1
+
+
+def _steps_in_row(operator: Windowed) -> int:
+    return -(-_output_grid(operator)[1] // _pixels(operator))
+
+
+def _is_flat(operator: Windowed) -> bool:
+    """Whether a convolution takes the pixels of the whole image as one row: each reads the pixel at its own place only."""
+    return (
+        isinstance(operator, Conv)
+        and not isinstance(operator, Depthwise)
+        and operator.weights.shape[1:3] == (1, 1)
+        and operator.stride == (1, 1)
+        and operator.pads == (0, 0)
+        and operator.in_shape[:2] == operator.out_shape[:2]
+    )
