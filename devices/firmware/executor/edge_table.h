@@ -8,6 +8,7 @@
 #define EDGE_TABLE_MAGIC 0x31544B45U /* "EKT1" */
 #define EDGE_ABI 1U
 #define EDGE_NO_CHUNK 0xFFFFU
+#define EDGE_NO_OPERATOR 0xFFFFU
 #define EDGE_NOWHERE 0xFFFFFFFFU /* `at` of a chunk that was not found */
 #define EDGE_IN_FLASH 0x80000000U /* set in `at` of a chunk that lies in the blob in flash; the rest counts from the begin of its blob */
 
@@ -61,7 +62,7 @@ struct edge_memory {
 /* Why a table was refused. */
 struct edge_refusal {
     int code;
-    uint16_t op;          /* number of the operator; 0xFFFF: the table as a whole */
+    uint16_t op;          /* number of the operator, or EDGE_NO_OPERATOR: the table as a whole */
     uint16_t missing;     /* how many chunks are missing */
     uint8_t first[8];     /* the id of one of them */
 };
