@@ -120,6 +120,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
         roofline: what a ``sim:`` device is described by, unless its address names a board (``sim:pi5``) or a calibration (``sim:pi.json``).
         port: of a microcontroller, where its cable is plugged into the machine at ``address``. None: the device is that machine.
         flash_bytes: of a microcontroller, for models and weights; None: not known.
+        insn_per_s: of an emulated microcontroller: instructions that it is taken to run in a second. Its figures are emulated.
     """
 
     name: Name
@@ -133,6 +134,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
     roofline: Roofline | None = None
     port: Name | None = None
     flash_bytes: Bytes | None = None
+    insn_per_s: Rate | None = None
     version: int = 1
 
     @property
@@ -152,11 +154,18 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
     @property
     def emulated(self) -> bool:
         """Whether its figures come from a machine that only plays another one."""
-        return self.described or self.speed < 1
+        return self.described or self.speed < 1 or self.insn_per_s is not None
+
+    @property
+    def board(self) -> bool:
+        """Whether it is a microcontroller on a serial line: memory and flash are its own, those of its host are apart."""
+        return self.port is not None or self.scheme == "serial"
 
     @property
     def badge(self) -> Badge:
         """What its times are worth: those of a device that is only described are worth what its description is."""
+        if self.insn_per_s is not None:
+            return "spec"
         if not self.described:
             return "measured"
         return "estimated" if self.calibrated else "spec"

@@ -45,13 +45,20 @@ class MemoryEquations(Struct, frozen=True, forbid_unknown_fields=True, tag="equa
 
 
 class SegmentBytes(Struct, frozen=True, forbid_unknown_fields=True):
-    """What units ``[start, stop)`` add to their device: while they load, while they run, and in flash."""
+    """What units ``[start, stop)`` add to their device: while they load, while they run, and in flash.
+
+    ``in_bytes`` and ``out_bytes``: what the line of a microcontroller carries in and out for one frame, as the board has it.
+    ``peak``: the operator that needs the most memory while the units run; empty where nobody tells.
+    """
 
     start: Count
     stop: Count
     load_bytes: Bytes
     run_bytes: Bytes
     flash_bytes: Bytes = 0
+    in_bytes: Bytes = 0
+    out_bytes: Bytes = 0
+    peak: str = ""
 
 
 class MemoryTable(Struct, frozen=True, forbid_unknown_fields=True, tag="table"):

@@ -13,6 +13,8 @@ from edgekit.energy import Energy
 from edgekit.errors import UsageError
 from edgekit.memory_model import UNSTATED, MemoryModel, MemoryTable
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds, least
+from edgekit.serial_line import SerialLine
+from edgekit.ticks import Ticks
 from edgekit.wording import ms
 
 __all__ = ["Kernel", "Profile", "SegmentTime"]
@@ -26,7 +28,8 @@ class Kernel(Struct, frozen=True, forbid_unknown_fields=True):
     """One kernel of the optimised graph, with the units whose nodes it claims; spanning when more than one.
 
     ``shares`` says how its time divides among them, evenly where it is empty. ``provider`` is the execution provider that
-    ran it, empty where the device did not tell.
+    ran it, empty where the device did not tell. A microcontroller counts ``ticks``; ``ram_bytes`` are alive there while the kernel
+    runs, and ``flash_bytes`` are its weights.
     """
 
     name: Name
@@ -35,6 +38,9 @@ class Kernel(Struct, frozen=True, forbid_unknown_fields=True):
     units: tuple[Count, ...]
     shares: tuple[float, ...] = ()
     provider: str = ""
+    ticks: Ticks | None = None
+    ram_bytes: Bytes | None = None
+    flash_bytes: Bytes | None = None
 
 
 class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +108,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         memory_model: what segments take that were not measured, by the engine; ``resident_bytes`` go before it.
         runs_on: the processor that the engine keeps busy; None: older files, which only tell the provider.
         cannot_run: each unit that the engine cannot run here, with the reason. No segment with one of them was measured.
+        line: of a microcontroller, what a frame takes on its serial line. Kernels and segments are what the board counts while it
+            computes, without the line, so that the seconds of a stage are the sum of both. None: there is no such line.
     """
 
     graph: Name
@@ -127,6 +135,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
     memory_model: MemoryModel = UNSTATED
     runs_on: RunsOn | None = None
     cannot_run: tuple[tuple[Count, str], ...] = ()
+    line: SerialLine | None = None
     version: int = 1
 
     def __post_init__(self) -> None:

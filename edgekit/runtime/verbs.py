@@ -15,6 +15,8 @@ from edgekit.quantity import Bytes, Count, Name, Rate, Seconds
 from edgekit.runtime.links.ends import End, end_name
 from edgekit.runtime.links.tls import Keys
 from edgekit.runtime.stage.status_records import Heat, StageStatus, TransferTime
+from edgekit.serial_line import LineTime
+from edgekit.ticks import Ticks
 
 __all__ = [
     "REAL",
@@ -97,11 +99,13 @@ class Emulation(Struct, frozen=True):
 
     ``works``: of the units, from which a described device computes its times. ``speed``: the share of its speed that a machine plays
     with. ``compared``: other work, that is always the same, is done in between, to tell how fast the machine is just then.
+    ``insn_per_s``: of an emulated microcontroller, by which instructions become seconds.
     """
 
     works: tuple[Work, ...] = ()
     speed: float = 1.0
     compared: bool = False
+    insn_per_s: Rate | None = None
 
 
 REAL = Emulation()
@@ -266,12 +270,16 @@ class Measure(Struct, frozen=True, forbid_unknown_fields=True, tag="measure", kw
 
 
 class KernelTime(Struct, frozen=True, kw_only=True):
-    """Median time of one kernel of the optimised graph, and the execution provider that ran it; empty where none is known."""
+    """Median time of one kernel of the optimised graph, and the execution provider that ran it; empty where none is known.
+
+    ``ticks``: what a microcontroller counted; the names of its kernels are those of the nodes that they come from.
+    """
 
     name: str
     op: str
     seconds: Seconds
     provider: str = ""
+    ticks: Ticks | None = None
 
 
 class Measured(Struct, frozen=True, tag="measured", kw_only=True):
@@ -284,7 +292,8 @@ class Measured(Struct, frozen=True, tag="measured", kw_only=True):
     ``stolen`` is the share of the machine's processor time that a hypervisor took away during the runs.
     ``rested_s`` are the runs that came after a pause each.
     ``slowness`` is how many times as long as usual the machine took for anything, where that was looked at.
-    ``runs_on`` is the processor that the engine kept busy.
+    ``runs_on`` is the processor that the engine kept busy. Of a microcontroller all samples are what it counts while it computes,
+    and ``line`` are requests on its serial line, of a few sizes in both directions.
     """
 
     samples_s: tuple[Seconds, ...]
@@ -304,6 +313,7 @@ class Measured(Struct, frozen=True, tag="measured", kw_only=True):
     rested_s: tuple[Seconds, ...] = ()
     slowness: Annotated[float, Meta(gt=0)] = 1.0
     runs_on: RunsOn = "cpu"
+    line: tuple[LineTime, ...] = ()
 
 
 class Probe(Struct, frozen=True, tag="probe", kw_only=True):

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 from edgekit.cluster import Cluster
 from edgekit.codec import Written
+from edgekit.device import Device
 from edgekit.graph import Graph
 from edgekit.onnxio import Model
 from edgekit.plan import CLIENT, Plan, Transfer, wired
 from edgekit.runtime.links.tls import named
-from edgekit.runtime.verbs import Emulation, End, Port, StageSpec, coding_works, works
+from edgekit.runtime.verbs import Emulation, End, Port, StageSpec, Work, coding_works, works
 from edgekit.stages.artifact import Artifact, Codecs, build
 
 __all__ = ["Part", "client_ports", "part"]
@@ -43,12 +44,17 @@ def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, ow
                 receivers=receivers,
                 variant=stage.variant,
                 cores=device.cores,
-                emulation=Emulation((*unit_works, *coding_works((*inputs, *outputs))), device.speed) if device.emulated else None,
+                emulation=_emulation(device, (*unit_works, *coding_works((*inputs, *outputs)))),
                 listen=device.listen,
                 owner=owner,
             )
             parts.append(Part(spec, artifact))
     return parts
+
+
+def _emulation(device: Device, tasks: tuple[Work, ...]) -> Emulation | None:
+    """What makes the times of a device others than those of its machine; None: nothing does."""
+    return Emulation(tasks, device.speed, insn_per_s=device.insn_per_s) if device.emulated else None
 
 
 def _ends(plan: Plan, graph: Graph, index: int) -> tuple[list[Written], list[Written]]:

@@ -43,7 +43,7 @@ def request_for(
     data: str = "",
 ) -> Measure:
     """The request that measures a segment as the device would run it in a pipeline; ``data`` as of ``data_for``."""
-    device = connection.device
+    device, span = connection.device, (segment.start, segment.stop)
     return Measure(
         model=digest,
         inputs=segment.inputs,
@@ -51,7 +51,7 @@ def request_for(
         mode="segment",
         variant=variant,
         cores=device.cores,
-        emulation=Emulation(works(graph, segment.start, segment.stop), device.speed) if device.emulated else None,
+        emulation=Emulation(works(graph, *span), device.speed, insn_per_s=device.insn_per_s) if device.emulated else None,
         budget_s=budget_s,
         rate_per_s=rate_per_s,
         data=data,

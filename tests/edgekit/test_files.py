@@ -68,6 +68,7 @@ def test_a_file_is_meant_to_be_read_by_people_too() -> None:
             ' "roofline": null,',
             ' "port": null,',
             ' "flash_bytes": null,',
+            ' "insn_per_s": null,',
             ' "version": 1',
             "}",
         ]

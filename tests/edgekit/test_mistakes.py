@@ -8,7 +8,7 @@ from edgekit.cluster import Cluster
 from edgekit.errors import FormatError
 from edgekit.files import read
 
-FIELDS = "fields: name, address, host, memory_bytes, variant, cores, speed, listen, roofline, port, flash_bytes"
+FIELDS = "fields: name, address, host, memory_bytes, variant, cores, speed, listen, roofline, port, flash_bytes, insn_per_s"
 
 CASES = {
     # a file                                                                    what is said of it

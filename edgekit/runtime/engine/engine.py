@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edgekit.device import RunsOn, Variant
 from edgekit.graph import Tensor
 from edgekit.runtime.verbs import KernelTime
+from edgekit.serial_line import LineTime
 
 __all__ = ["Arrays", "Engine", "KernelTimes", "OpenModel"]
 
@@ -35,12 +36,14 @@ class KernelTimes(NamedTuple):
     """The kernels of a segment by the engine's own names for them, and the runs that they were timed in.
 
     ``optimized`` is the optimised ONNX graph that the kernels belong to; empty where the engine has none.
+    ``line``: requests on the serial line of a microcontroller.
     """
 
     kernels: tuple[KernelTime, ...]
     samples_s: tuple[float, ...]
     load_s: float
     optimized: bytes = b""
+    line: tuple[LineTime, ...] = ()
 
 
 Open = Callable[[Path, Variant, tuple[Tensor, ...], tuple[Tensor, ...]], OpenModel]

@@ -116,6 +116,7 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
         kernels=found.kernels,
         slowness=compared.slowness,
         runs_on=runs_on,
+        line=found.line,
     )
     return measured, found.optimized
 
