@@ -26,8 +26,9 @@ ROOMS = ("edgekit", "devices", "profilers", "partitioner")
 FLOORS = {
     "edgekit": (),
     "edgekit.onnxio": (),
-    "edgekit.runtime": ("edgekit.runtime.links.rpc",),
+    "edgekit.runtime": ("edgekit.runtime.links.rpc", "edgekit.runtime.serial_line"),
     "edgekit.runtime.links.rpc": ("edgekit.runtime",),
+    "edgekit.runtime.serial_line": ("edgekit.runtime",),
     "devices": ("edgekit.runtime",),
     "devices.mcu": ("edgekit.runtime", "edgekit.onnxio", "devices"),
     "edgekit.stages": ("edgekit.runtime", "edgekit.onnxio", "devices"),
@@ -48,6 +49,7 @@ ONLY = {
     "edgekit": ("numpy", "msgspec"),
     "edgekit.runtime": ("numpy", "msgspec", "onnxruntime"),
     "edgekit.runtime.links.rpc": ("numpy", "msgspec", "grpc", "grpc_health"),
+    "edgekit.runtime.serial_line": ("msgspec", "smp", "cbor2", "serial"),
 }
 # Packages that only these floors may import, so that everything else runs without them.
 KEEPERS = {
@@ -55,6 +57,8 @@ KEEPERS = {
     "onnxscript": ("edgekit.export",),
     "onnxruntime.quantization": ("edgekit.quantize",),
     "onnxruntime.transformers": ("edgekit.quantize",),
+    "serial": ("edgekit.runtime.serial_line",),
+    "smp": ("edgekit.runtime.serial_line",),
     "torch": ("edgekit.export", "edgekit.networks"),
     "torch.onnx": ("edgekit.export",),
     "torchvision": ("edgekit.export", "edgekit.networks"),
@@ -159,6 +163,8 @@ PLANTS = [
     ("edgekit/graph.py", "from scipy import optimize", "scipy.optimize"),
     ("edgekit/runtime/agent/server.py", "import torch", "torch"),
     ("edgekit/runtime/links/line.py", "def late():\n    import grpc", "grpc"),
+    ("edgekit/runtime/agent/server.py", "import serial", "serial"),
+    ("devices/local.py", "from smp import packet", "smp.packet"),
     ("edgekit/runtime/agent/server.py", "from paramiko import client", "paramiko.client"),
     ("partitioner/solve/exact.py", "def late():\n    import onnxruntime", "onnxruntime"),
     ("partitioner/solve/exact.py", "from torch import nn", "torch.nn"),
@@ -192,6 +198,7 @@ ALLOWED = [
     ("edgekit.runtime.stage.serving_stage", "edgekit.plan.Plan"),
     ("edgekit.runtime.stage.serving_stage", "onnxruntime"),
     ("edgekit.runtime.links.rpc.stream", "grpc"),
+    ("edgekit.runtime.serial_line.serial_port", "serial"),
     ("edgekit.onnxio.onnx_graph", "onnx.helper"),
     ("edgekit.cli", "edgekit.errors.EdgekitError"),
     ("edgekit.cli", "edgekit.api"),

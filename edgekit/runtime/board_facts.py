@@ -1,0 +1,74 @@
+"""A microcontroller as the machine that its cable is plugged into is told of it, and as it describes itself."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from edgekit.quantity import Bytes, Count, Name, Rate
+
+__all__ = ["BoardFacts", "BoardMemory", "BoardPort"]
+
+
+class BoardPort(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a board is, and what it plays.
+
+    Attributes:
+        port: its serial port, as the machine that it is plugged into names it; or its uid.
+        uid: which board it has to be, in hexadecimal digits; empty: the one at the port.
+        insn_per_s: instructions a second that an emulated board is to play; None: it tells cycles.
+    """
+
+    port: Name
+    uid: str = ""
+    insn_per_s: Rate | None = None
+
+
+class BoardFacts(Struct, frozen=True, kw_only=True):
+    """What a board says of itself.
+
+    Attributes:
+        port: where it answered.
+        uid: who it is, in hexadecimal digits.
+        isa: which kernels its firmware has.
+        boot: another number after each reset.
+        hz: its clock.
+        time: what it counts during a run; count = ticks · num / den.
+        pool_bytes: RAM for arena, table and weights.
+        flash_bytes: flash for weights.
+        blob: CRC-32 of the weights in flash, 0: none; ``chunks`` in them.
+        table: CRC-32 of the table that it took, 0: none.
+        buf_bytes: the longest message that it takes.
+    """
+
+    port: str
+    board: str
+    cpu: str
+    isa: Literal["plain", "dsp"]
+    firmware: str
+    abi: Count
+    uid: str
+    boot: Count
+    hz: Count
+    time: Literal["cycles", "insn"]
+    num: Annotated[int, Meta(ge=1)]
+    den: Annotated[int, Meta(ge=1)]
+    pool_bytes: Bytes
+    flash_bytes: Bytes
+    blob: Count
+    chunks: Count
+    table: Count
+    buf_bytes: Bytes
+
+
+class BoardMemory(Struct, frozen=True, kw_only=True):
+    """The memory of a board in bytes: planned and touched of the arena, stack and the most of it,
+    data, bss and code of the firmware, and the pool that arena, table and weights share."""
+
+    arena: Bytes
+    touched: Bytes
+    stack: Bytes
+    stack_most: Bytes
+    data: Bytes
+    bss: Bytes
+    text: Bytes
+    pool: Bytes
