@@ -68,8 +68,8 @@ def _bars(axes: "Axes", spans: list[Span], rows: list[str]) -> None:
 
 
 def _look(span: Span) -> dict[str, Any]:
-    """Links are hatched, so that they are told from stages."""
-    return {"linewidth": 0.8, "hatch": "////"} if span.stage.startswith("transfer ") else {"linewidth": 0.8}
+    """Links and serial lines are hatched, so that they are told from stages."""
+    return {"linewidth": 0.8, "hatch": "////"} if span.stage.startswith(("transfer ", "line ")) else {"linewidth": 0.8}
 
 
 def _which(count: int) -> str:

@@ -55,8 +55,9 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 
 class _Seen(NamedTuple):
-    """Samples of computes by (stage, device), and of transfers by (source, receiver, device, device)."""
+    """Samples of serial lines and computes by (stage, device), and of transfers by (source, receiver, device, device)."""
 
+    lines: dict[tuple[int, str], list[float]]
     computes: dict[tuple[int, str], list[float]]
     transfers: dict[tuple[End, End, str, str], list[float]]
 
@@ -181,14 +182,17 @@ def _load_point(
 
 def _observe(pipeline: Pipeline, client: Streaming, count: int) -> _Seen:
     """Seconds of each compute and each transfer over the latest frames."""
-    seen = _Seen({}, {})
+    seen = _Seen({}, {}, {})
     if isinstance(client, VirtualClient):
         for stage, device, _, begin, end in list(client.spans)[-count * len(pipeline.plan.stages) :]:
             seen.computes.setdefault((stage, device), []).append(end - begin)
         seen.transfers.update({message: list(samples)[-count:] for message, samples in client.transfers.items()})
         return seen
     for stage, device, status in _statuses(pipeline, count):
-        seen.computes[stage, device] = [end - begin for _, begin, end in status.spans]
+        wholes = [end - begin for _, begin, end in status.spans]
+        boards = [end - begin for begin, end in status.boards]
+        seen.computes[stage, device] = boards or wholes
+        seen.lines[stage, device] = [whole - board for whole, board in zip(wholes, boards, strict=False)]
         for sent in status.transfers:
             seen.transfers[stage, sent.receiver, device, pipeline.device(sent.receiver, sent.replica)] = list(sent.samples_s)
     if isinstance(client, Client):
@@ -217,14 +221,16 @@ def _terms(pipeline: Pipeline, seen: _Seen) -> tuple[Term, ...]:
         for ends in pipeline.plan.messages():
             if ends[1] == end:
                 add({f"transfer {m[2]}→{m[3]}": samples for m, samples in seen.transfers.items() if m[:2] == ends})
+        add({f"line {end}@{device}": samples for (stage, device), samples in seen.lines.items() if stage == end})
         add({f"compute {end}@{device}": samples for (stage, device), samples in seen.computes.items() if stage == end})
     return tuple(Term(name, seconds, "certified") for name, seconds in terms.items())
 
 
 def _busy(pipeline: Pipeline, client: Streaming, count: int) -> dict[str, float]:
-    """Seconds per frame that each device computed, while the pipeline was full."""
+    """Seconds per frame that each device computed, or that its serial line was busy, while the pipeline was full."""
     busy: dict[str, float] = defaultdict(float)
-    for (stage, device), samples in _observe(pipeline, client, count).computes.items():
+    seen = _observe(pipeline, client, count)
+    for (stage, device), samples in (*seen.computes.items(), *seen.lines.items()):
         if samples:
             busy[device] += statistics.median(samples) / len(pipeline.plan.stages[stage].devices)
     return dict(busy)
@@ -238,7 +244,7 @@ def _spans(pipeline: Pipeline, client: Streaming) -> tuple[Span, ...]:
         sent = [(f"transfer {here}→{there}", f, a, b) for here, there, f, a, b in client.sent]
     else:
         statuses = list(_statuses(pipeline, count))
-        found = [(status.name, f, a, b) for _, _, status in statuses for f, a, b in status.spans]
+        found = [span for _, _, status in statuses for span in _worked(status)]
         begun_s: dict[str, float] = {}
         for _, device, status in statuses:
             for _, begin, _ in status.spans[:1]:
@@ -249,6 +255,16 @@ def _spans(pipeline: Pipeline, client: Streaming) -> tuple[Span, ...]:
     found = [span for span in found if last - count < span[1] <= last]
     start = min(begin for _, _, begin, _ in found)
     return tuple(Span(name, frame, begin - start, end - start) for name, frame, begin, end in found)
+
+
+def _worked(status: StageStatus) -> Iterator[tuple[str, int, float, float]]:
+    """What a stage did for its latest frames; the line of a microcontroller is busy before and after the board computes."""
+    if len(status.boards) < len(status.spans):
+        yield from ((status.name, frame, begin, end) for frame, begin, end in status.spans)
+        return
+    line = status.name.replace("stage ", "line ", 1)
+    for (frame, begin, end), (first, last) in zip(status.spans, status.boards, strict=True):
+        yield from ((line, frame, begin, first), (status.name, frame, first, last), (line, frame, last, end))
 
 
 def _sent(pipeline: Pipeline, client: Streaming, since_s: Mapping[str, float]) -> Iterator[tuple[str, int, float, float]]:

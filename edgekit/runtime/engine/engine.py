@@ -26,7 +26,11 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 
 class OpenModel(Protocol):
-    """A segment that is ready to run; one thread at a time runs it."""
+    """A segment that is ready to run; one thread at a time runs it.
+
+    One that runs on a microcontroller also says when: ``board`` is a tuple of two times of ``time.monotonic()``, from when to
+    when the board computed in the last run. Their difference is what the board counted, at the pace that it plays.
+    """
 
     def run(self, inputs: Arrays, outputs: Arrays) -> None:
         """One frame: read ``inputs``, fill ``outputs`` (C-contiguous arrays by name)."""

@@ -72,6 +72,12 @@ class Executor:
         if remainder_s := self._pace.remainder_s(wall_s, self._busy_s(wall_s)):
             time.sleep(remainder_s)
 
+    @property
+    def board(self) -> tuple[float, float] | None:
+        """From when to when a microcontroller computed in the last run, in monotonic seconds; None where none does."""
+        span: tuple[float, float] | None = getattr(self._model, "board", None)
+        return span
+
     def _busy_s(self, wall_s: float) -> float:
         return self.cpu_s if self._one_thread else wall_s
 

@@ -82,13 +82,13 @@ class Tally:
         self.failed += 1
         self.computing = None
 
-    def done(self, epoch: int, frame: int, begin_s: float) -> None:
-        """It has been computed."""
+    def done(self, epoch: int, frame: int, begin_s: float, board: tuple[float, float] | None = None) -> None:
+        """It has been computed, by a microcontroller from when to when."""
         end_s = time.monotonic()
         self.computing = None
         self.frames += 1
         self.seconds.add(end_s - begin_s)
-        self.passages.append(Passage(epoch, frame, begin_s, end_s))
+        self.passages.append(Passage(epoch, frame, begin_s, end_s, board))
 
     def busy_s(self, now_s: float) -> float:
         """How long frames have been computed, with the one that is being computed."""

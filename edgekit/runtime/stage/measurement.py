@@ -39,7 +39,7 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
     while len(samples) < request.least or time.perf_counter() < end:
         begin = time.perf_counter()
         executor.run(inputs, outputs)
-        samples.append(time.perf_counter() - begin)
+        samples.append(_computed_s(executor, time.perf_counter() - begin))
         cpu.append(executor.cpu_s)
         compared.look()
         if interval_s:
@@ -92,8 +92,13 @@ def _after_rests(executor: Executor, inputs: Arrays, outputs: Arrays, request: M
         time.sleep(REST_S)
         begin = time.perf_counter()
         executor.run(inputs, outputs)
-        found.append(time.perf_counter() - begin)
+        found.append(_computed_s(executor, time.perf_counter() - begin))
     return found
+
+
+def _computed_s(executor: Executor, wall_s: float) -> float:
+    """Seconds of the last run; of a microcontroller those that it counted, without its serial line."""
+    return wall_s if executor.board is None else executor.board[1] - executor.board[0]
 
 
 def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Measured, bytes]:

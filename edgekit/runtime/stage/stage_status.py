@@ -19,6 +19,7 @@ def told(spec: StageSpec, state: str, tally: Tally, service: Service | None, ask
     """A stage by its own counts."""
     now_s = time.monotonic()
     latest = list(tally.passages)
+    shown = latest[-asked.spans :] if asked.spans else []
     inlets = service.inlets.links if service is not None else {}
     outlets = service.outlets.links if service is not None else {}
     return StageStatus(
@@ -31,7 +32,7 @@ def told(spec: StageSpec, state: str, tally: Tally, service: Service | None, ask
         frames=tally.frames,
         failed=tally.failed,
         peak_bytes=peak_bytes(),
-        spans=tuple((each.frame, each.begin_s, each.end_s) for each in (latest[-asked.spans :] if asked.spans else ())),
+        spans=tuple((each.frame, each.begin_s, each.end_s) for each in shown),
         transfers=tuple(_transfers(end, replica, link, asked) for (end, replica), link in outlets.items()),
         owner=spec.owner,
         now_s=now_s,
@@ -39,6 +40,7 @@ def told(spec: StageSpec, state: str, tally: Tally, service: Service | None, ask
         seconds=tally.seconds.told(),
         links=(*(_link(*key, link) for key, link in inlets.items()), *(_link(*key, link) for key, link in outlets.items())),
         passages=_since(latest, asked.since_s),
+        boards=tuple(each.board for each in shown if each.board is not None),
         clients=sum(end == "client" and link.connected for (end, _), link in (*inlets.items(), *outlets.items())),
     )
 

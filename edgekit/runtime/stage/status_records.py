@@ -32,12 +32,16 @@ class Heat(Struct, frozen=True):
 
 
 class Passage(Struct, frozen=True, array_like=True):
-    """One frame in one place, in monotonic seconds of the device; ``epoch`` is of the stream that numbers it."""
+    """One frame in one place, in monotonic seconds of the device; ``epoch`` is of the stream that numbers it.
+
+    ``board``: from when to when a microcontroller computed it; the rest of the time its serial line was busy.
+    """
 
     epoch: Count
     frame: Count
     begin_s: float
     end_s: float
+    board: tuple[float, float] | None = None
 
 
 class TransferTime(Struct, frozen=True, kw_only=True):
@@ -78,7 +82,8 @@ class StageStatus(Struct, frozen=True, kw_only=True):
     """A stage as it is now, with the spans (frame, start, stop; monotonic seconds) of its latest frames.
 
     ``now_s``: the device's monotonic clock when this was told; ``busy_s``: time that the stage has computed for since it was loaded.
-    ``clients`` counts its links with clients.
+    ``clients`` counts its links with clients. ``boards``: from when to when a microcontroller computed each frame of ``spans``; empty
+    where the stage has none.
     """
 
     name: str
@@ -99,3 +104,4 @@ class StageStatus(Struct, frozen=True, kw_only=True):
     links: tuple[LinkStatus, ...] = ()
     passages: tuple[Passage, ...] = ()
     clients: Count = 0
+    boards: tuple[tuple[float, float], ...] = ()

@@ -67,6 +67,13 @@ def test_a_frame_that_is_being_computed_counts_as_busy() -> None:
     assert tally.busy_s(begin_s + 99.0) == tally.seconds.sum_s == tally.passages[0].end_s - begin_s
 
 
+def test_a_frame_remembers_when_a_board_computed_it() -> None:
+    tally = Tally()
+    tally.done(1, 0, tally.begin(0), (3.0, 4.5))
+    tally.done(1, 1, tally.begin(1))
+    assert [each.board for each in tally.passages] == [(3.0, 4.5), None]
+
+
 def test_a_stage_counts_its_frames_and_what_goes_over_its_links(bench: Bench) -> None:
     bench.doubling(2)
     with bench.client() as client:
