@@ -83,7 +83,7 @@ def prepare(folder: Path) -> None:
         np.savez(folder / f"{name}.npz", x=images[part])
         np.save(folder / f"{name}.npy", labels[part])
     if not (folder / "net.int8.onnx").is_file():
-        api.quantize(folder / "net.onnx", folder / "net.int8.onnx", "int8", folder / "calibration.npz")
+        api.quantize(folder / "net.onnx", folder / "net.int8.onnx", "int8", data=folder / "calibration.npz")
 
 
 def points(plans: tuple[Plan, ...]) -> np.ndarray:
@@ -111,7 +111,7 @@ def main() -> int:
     slow = Link(ANY, ANY, 0.002, arguments.rate * 125e3, shaped=True)
     cable = tuple(Link(*ends, 0.0005, 12.5e6, shaped=True) for ends in (("client", "near"), ("near", "client")))
     cluster = Cluster((Device("near", speed=0.08), Device("far", speed=0.6)), (*cable, slow))
-    judge = api.Judge(graph, model, folder / "judged.npz", folder / "judged.npy")
+    judge = api.Judge(graph, model, folder / "judged.npz", labels=folder / "judged.npy")
     losses = api.measure_losses(judge)
     write(folder / "net.losses.json", losses)
     print(f"right answers: {judge.right:.1%} of the judged, {judge_of(folder, graph, model).right:.1%} of the unseen")
@@ -119,9 +119,11 @@ def main() -> int:
     run = api.Run(folder)
     profiles = api.profile(graph, model, cluster, budget_s=1.0, codecs=True, keep=run.keep)
     objectives = ("latency", "period", "loss")
-    joint, profiles = api.partition(graph, model, cluster, profiles, objectives, Question(losses=losses), measure=True, keep=run.keep)
+    joint, profiles = api.partition(
+        graph, model, cluster, profiles, objectives=objectives, question=Question(losses=losses), measure=True, keep=run.keep
+    )
     own = Profiles(tuple(profiles.of(name)[0] for name in profiles.devices))
-    alone, _ = api.partition(graph, model, cluster, own, objectives, measure=True)
+    alone, _ = api.partition(graph, model, cluster, own, objectives=objectives, measure=True)
     judged = api.evaluate(joint, judge)
     unseen = {plan.describe(): loss for plan, _, loss in api.evaluate(joint, judge_of(folder, graph, model)).losses}
     print(f"\n{'plan':60} latency    period   loss: summed  measured  unseen")
@@ -163,7 +165,7 @@ def worst(losses: Losses) -> float:
 
 
 def judge_of(folder: Path, graph: Graph, model: api.Model) -> api.Judge:
-    return api.Judge(graph, model, folder / "unseen.npz", folder / "unseen.npy")
+    return api.Judge(graph, model, folder / "unseen.npz", labels=folder / "unseen.npy")
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def examine(name: str, conditions: list[Condition], folder: Path) -> dict[str, o
             if not list(folder.glob("*.profile.json")):
                 api.profile(graph, model, cluster, keep=run.keep)
             front, profiles = api.partition(
-                graph, model, cluster, run.profiles(), OBJECTIVES, Question("free"), measure=True, keep=run.keep
+                graph, model, cluster, run.profiles(), objectives=OBJECTIVES, question=Question("free"), measure=True, keep=run.keep
             )
             write(folder / f"{condition.rate}.front.json", front)
             print(f"\n{name}, {condition.name}: {len(front.plans)} plans, {front.certificate.kind}", flush=True)
@@ -90,7 +90,7 @@ def examine(name: str, conditions: list[Condition], folder: Path) -> dict[str, o
         print(f"  the winners at {conditions[0].name} would take " + ", ".join(f"×{value:.2f} the {o}" for o, value in regrets.items()))
         found[condition.name] = {"plans": len(front.plans), "winners": winners, "regret": regrets}
         if condition == CONDITIONS[0]:
-            swept = api.sweep(graph, cluster, profiles, KNOBS, OBJECTIVES, Question("free"))
+            swept = api.sweep(graph, cluster, profiles, KNOBS, objectives=OBJECTIVES, question=Question("free"))
             write(folder / "winners.json", swept)
             api.write_winners(folder / "winners.png", swept)
     return found

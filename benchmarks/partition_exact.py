@@ -84,7 +84,7 @@ def mismatches(kind, seeds):
         plans, infeasible = plans + len(found), infeasible + (not found)
         expected = naive_front(points_of([cost for _, cost in found], objectives))
         try:
-            front = points_of([plan.predicted for plan in solve(*given, objectives, question).plans], objectives)
+            front = points_of([plan.predicted for plan in solve(*given, objectives=objectives, question=question).plans], objectives)
         except PlanError as error:
             front = expected if str(error).startswith("what ") else []  # no device knows a codec: refused
         near = len(front) == len(expected) and all(np.allclose(a, b, rtol=1e-9, atol=0) for a, b in zip(front, expected, strict=True))
@@ -99,7 +99,7 @@ def disagreements(instances):
     for seed in range(instances):
         dice = Dice(seed)
         graph, cluster, profiles, order = large_instance(dice.randint(10, 24), dice.randint(2, 5), seed)
-        front = solve(graph, cluster, profiles, ("latency", "period"), Question(order))
+        front = solve(graph, cluster, profiles, objectives=("latency", "period"), question=Question(order))
         chains = [plan.predicted for plan in (*front.plans, *front.compared) if len(plan.stages) > 1 or len(plan.devices) == 1]
         mine = naive_front(points_of(chains, ("latency", "period")))
         other = constrained_front(graph, cluster, profiles, order)
@@ -113,7 +113,7 @@ def timed(units, devices, objectives):
     taken = []
     for _ in range(3):
         start = time.perf_counter()
-        front = solve(graph, cluster, profiles, TELLING[:objectives], Question(order))
+        front = solve(graph, cluster, profiles, objectives=TELLING[:objectives], question=Question(order))
         taken.append(time.perf_counter() - start)
     return min(taken), len(front.plans), front.certificate.labels
 

@@ -87,7 +87,7 @@ def pipeedge(path: Path, reverse: bool) -> dict[str, object]:
     costs = Costs(units, devices, (*within, *ends), 4 * batch * graph["parameters_in"], name=path.stem)
     begin = time.perf_counter()
     network, cluster, profiles = nouns(costs)
-    front = solve(network, cluster, profiles, ("period",), Question("free"))
+    front = solve(network, cluster, profiles, objectives=("period",), question=Question("free"))
     seconds = time.perf_counter() - begin
     plan = front.plans[0]
     assert plan.predicted is not None

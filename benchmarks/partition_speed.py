@@ -211,7 +211,9 @@ def solved(units: int, devices: int, objectives: Sequence[Objective], epsilon: f
     """The least of three times, tables and prices included, and the front."""
     graph, cluster, profiles, order = large_instance(units, devices)
     profiles = enriched(0, graph, profiles, variants=False)
-    runs = [timed(lambda: solve(graph, cluster, profiles, objectives, Question(order, epsilon=epsilon))) for _ in range(3)]
+    runs = [
+        timed(lambda: solve(graph, cluster, profiles, objectives=objectives, question=Question(order, epsilon=epsilon))) for _ in range(3)
+    ]
     return min(seconds for seconds, _ in runs), runs[0][1]
 
 
@@ -239,7 +241,7 @@ def main() -> int:
             gap=front.certificate.gap,
         )
     graph, cluster, profiles, order = large_instance(48, 8)
-    seconds, front = timed(lambda: solve(graph, cluster, profiles, TIMES, Question("free")))
+    seconds, front = timed(lambda: solve(graph, cluster, profiles, objectives=TIMES, question=Question("free")))
     say("free_48x8", f"48 cuts × 8 devices in any order: {seconds:.2f} s, {len(front.plans)} plans", seconds=round(seconds, 3))
     tables = tables_of(48, 8)
     exact = chains(tables, TIMES).costs[:, :2]

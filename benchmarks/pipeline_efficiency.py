@@ -140,7 +140,7 @@ def lone(whole: Net, stage: Stage) -> tuple[Net, Plan]:
 def period_s(part: Net, plan: Plan, cluster: Cluster, frames: int) -> float:
     """Seconds between results once the pipeline is full."""
     with deploy(plan, part.graph, part.model, cluster) as pipeline, pipeline.client() as client:
-        results = list(client.stream(itertools.repeat(part.inputs(), frames), WINDOW))
+        results = list(client.stream(itertools.repeat(part.inputs(), frames), window=WINDOW))
     for result in results:
         result.value()
     return between([result.done_s for result in results])

@@ -209,7 +209,7 @@ def examine(name: str, count: int, folder: Path, tell: Tell, transport: Transpor
     graph, model = api.load(path)
     if not (folder / "cluster.json").is_file():
         wait_for_calm()
-        write(folder / "cluster.json", api.survey(CLUSTER, graph, tell, transport))
+        write(folder / "cluster.json", api.survey(CLUSTER, graph, tell=tell, transport=transport))
     cluster = read(folder / "cluster.json", Cluster)
     plans = list(random_plans(graph, count, seed=len(name)))
     sentinel = Sentinel(graph, path.read_bytes(), folder / "sentinel.json")

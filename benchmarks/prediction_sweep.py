@@ -78,7 +78,7 @@ def chosen_by_edgekit(graph: Graph, model: Model, folder: Path, sentinel: Sentin
     profiles = api.profile(graph, model, cluster)
     beside = sentinel.beside(partial(print, flush=True))
     front, profiles = api.partition(
-        graph, model, cluster, profiles, ("latency", "period"), measure=True, doubt_s=90, tell=beside, keep=run.keep
+        graph, model, cluster, profiles, objectives=("latency", "period"), measure=True, doubt_s=90, tell=beside, keep=run.keep
     )
     write(run.cluster, cluster)
     write(run.front, front)

@@ -77,7 +77,7 @@ def take_samples(connection, path, budget_s, clock):
             last[0] = time.perf_counter()
             print(f"sampling: {text}", file=sys.stderr, flush=True)
 
-    return sample_device(connection, budget_s, of_text(tell), keep, before)
+    return sample_device(connection, budget_s, of_text(tell), keep, before=before)
 
 
 def measure(connection, networks, path, turn, samples, clock):

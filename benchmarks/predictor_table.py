@@ -84,7 +84,7 @@ def timed(connection, variant, nets, each_s):
     found = np.empty(len(nets))
     for done, place in enumerate(np.random.default_rng(0).permutation(len(nets))):
         source, graph, model = nets[place]
-        found[place] = sample_network(source, graph, model, connection, variant, each_s, kernels=False)[0].p10_s
+        found[place] = sample_network(source, graph, model, connection, variant, each_s=each_s, kernels=False)[0].p10_s
         print(f"{connection.device.name} ×{variant.threads}: {done + 1} of {len(nets)}", file=sys.stderr, flush=True)
     return found
 

@@ -116,7 +116,7 @@ def evaluate(latency_s, features, devices, samples, seeds):
         for seed in range(seeds):
             random = np.random.default_rng([seed, index])
             pool = random.permutation(count)[: max(samples, count // 2)]
-            chosen, drawn = choose(family, samples, pool, seed), pool[:samples]
+            chosen, drawn = choose(family, samples, pool=pool, seed=seed), pool[:samples]
             predictions = {
                 "transfer": (chosen, predict(family, chosen, latency_s[index, chosen])[0]),
                 "scratch": (drawn, ridge(features, drawn, latency_s[index, drawn])),

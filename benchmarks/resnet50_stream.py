@@ -52,7 +52,7 @@ def stream(pipeline: api.Pipeline, inputs: list[Arrays], expected: list[Arrays],
     worst, wrong, memory = 0.0, 0, []
     with pipeline.client() as client:
         begin = time.perf_counter()
-        for index, result in enumerate(client.stream(marked(inputs, frames), WINDOW)):
+        for index, result in enumerate(client.stream(marked(inputs, frames), window=WINDOW)):
             outcome = compare(result.value(), expected[index % INPUTS])
             worst = max(worst, outcome.worst)
             wrong += result.frame != index or not outcome.worst <= TOLERANCE
@@ -78,7 +78,7 @@ def kill(pipeline: api.Pipeline, inputs: list[Arrays], agent: int) -> dict[str, 
     final = ""
     with pipeline.client() as client:
         try:
-            for index, result in enumerate(client.stream(marked(inputs, 10_000), WINDOW)):
+            for index, result in enumerate(client.stream(marked(inputs, 10_000), window=WINDOW)):
                 if index == KILL_AT:
                     os.kill(agent, signal.SIGKILL)
                     killed = time.perf_counter()

@@ -208,7 +208,7 @@ def soak(net: Net, pipeline: Pipeline, ways: list[Chaos], seconds: float, seed: 
         ended = "whole"
         try:
             report_s = begin + 60.0
-            for number, result in enumerate(client.stream(frames, WINDOW)):
+            for number, result in enumerate(client.stream(frames, window=WINDOW)):
                 tally.take(number, result)
                 if time.monotonic() > report_s:
                     report_s += 60.0

@@ -66,7 +66,7 @@ class AgentConnection:
     ``stays``: the agent outlives the connection. The ports that are forwarded are those of this machine.
     """
 
-    def __init__(self, device: Device, channel: Channel, address: str = LOOPBACK, *, stays: bool):
+    def __init__(self, device: Device, channel: Channel, *, address: str = LOOPBACK, stays: bool):
         self._device = device
         self._channel = channel
         self._address = address
@@ -170,4 +170,4 @@ class AgentConnection:
 
     def _ask(self, request: Request, reply: Any, blob: bytes | memoryview = b"") -> tuple[Any, bytes]:
         with self._lock:
-            return self._channel.ask(request, reply, blob)
+            return self._channel.ask(request, reply, blob=blob)

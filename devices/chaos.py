@@ -54,7 +54,7 @@ class Chaos:
     ``dark`` and ``dark_back`` hold all that goes there, or comes back, for as long as they are set: a blackhole, or a one-way cut.
     """
 
-    def __init__(self, host: str, port: int, faults: Faults, seed: int = 0, listen: tuple[str, int] = ("127.0.0.1", 0)):
+    def __init__(self, host: str, port: int, faults: Faults, *, seed: int = 0, listen: tuple[str, int] = ("127.0.0.1", 0)):
         self.faults = faults
         self.counts: Counter[str] = Counter()
         self.dark, self.dark_back = threading.Event(), threading.Event()

@@ -106,10 +106,10 @@ def described_s(works: Sequence[Work], described: Roofline | Calibration, varian
     weight_bytes = sum(work.weight_bytes for work in works)
     if isinstance(described, Calibration):
         return tuple(calibrated_s(work.parts, work.weight_bytes, weight_bytes, described) for work in works)
-    return tuple(work_s(work, described, variant, weight_bytes) for work in works)
+    return tuple(work_s(work, described, variant=variant, segment_weight_bytes=weight_bytes) for work in works)
 
 
-def work_s(work: Work, roofline: Roofline, variant: Variant = Variant(), segment_weight_bytes: int = 0) -> float:  # noqa: B008  # frozen
+def work_s(work: Work, roofline: Roofline, *, variant: Variant = Variant(), segment_weight_bytes: int = 0) -> float:  # noqa: B008  # frozen
     """Described seconds of one unit: bound by arithmetic or by memory, plus the overhead of starting it.
 
     >>> work_s(Work(macs=2_000_000, nbytes=1000), Roofline(macs_per_s=1e9, memory_bytes_per_s=1e9, overhead_s=1e-5))

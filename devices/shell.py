@@ -88,7 +88,7 @@ class Shell:
         channel.exec_command(command)
         return Stream(channel)
 
-    def run(self, command: str, stdin: bytes = b"", timeout_s: float = 60.0, check: bool = True) -> Output:
+    def run(self, command: str, *, stdin: bytes = b"", timeout_s: float = 60.0, check: bool = True) -> Output:
         """Run a command by the login shell and wait for its end.
 
         Raises:

@@ -44,7 +44,7 @@ class SshConnection(AgentConnection):
     """A connection that tells the agent now and then that somebody is still there."""
 
     def __init__(self, device: Device, shell: Shell, channel: Channel, address: str, *, stays: bool):
-        super().__init__(device, channel, address, stays=stays)
+        super().__init__(device, channel, address=address, stays=stays)
         self.shell = shell
         self._closing = threading.Event()
         threading.Thread(target=self._keep_alive, name=f"alive {device.name}", daemon=True).start()

@@ -46,7 +46,7 @@ def decode(data: bytes, kind: type[Noun], source: str = "this file") -> Noun:
     return convert(raw, kind, source)
 
 
-def convert(raw: Any, kind: type[Noun], source: str, text: str | None = None) -> Noun:
+def convert(raw: Any, kind: type[Noun], source: str, *, text: str | None = None) -> Noun:
     """As ``decode``, from plain dicts and lists; ``text`` is the TOML file that they were read from, to name lines of it."""
     found = raw.get("format") if isinstance(raw, dict) else None
     if found != _tag(kind):
@@ -73,7 +73,7 @@ def read(path: str | Path, kind: type[Noun]) -> Noun:
     if Path(path).suffix != ".toml":
         return decode(_load(path), kind, str(path))
     raw, text = read_toml(path)
-    return convert({"format": _tag(kind), "version": 1, **raw}, kind, str(path), text)
+    return convert({"format": _tag(kind), "version": 1, **raw}, kind, str(path), text=text)
 
 
 def read_toml(path: str | Path) -> tuple[dict[str, Any], str]:

@@ -73,6 +73,7 @@ class Applied(NamedTuple):
 def with_measured(
     cluster: Cluster,
     measured: Measured,
+    *,
     graph: str | None = None,
     own: Collection[str] = (),
 ) -> Applied:

@@ -83,7 +83,9 @@ def relayed(places: Places, tables: Tables, kinds: Kinds, hops: Chain) -> Plan:
         some = "" if words == usual else f" on {', '.join(words)}"
         name = f"{len(stages)} stages at {at}{some}{' of branches' if graph.order else ''}"
     codecs = [tables.channels[hop.channel].codec for hop in hops[:-1]]
-    return chain(graph, stages, name + _told(tables, used) + (f" in {', '.join(codecs)}" if {*codecs} - {"raw"} else ""), codecs)
+    return chain(
+        graph, stages, name=name + _told(tables, used) + (f" in {', '.join(codecs)}" if {*codecs} - {"raw"} else ""), codecs=codecs
+    )
 
 
 def direct(plan: Plan, graph: Graph) -> Plan | None:

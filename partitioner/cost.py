@@ -62,7 +62,7 @@ class _Coding(NamedTuple):
 
 
 def price(
-    plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles, interval_s: float | None = None, losses: Losses | None = None
+    plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles, *, interval_s: float | None = None, losses: Losses | None = None
 ) -> Cost:
     """The predicted cost of any valid plan: split, replicated, with direct transfers, visiting devices twice.
 
@@ -82,7 +82,7 @@ def price(
     """
     plan = validate(plan, graph)
     graph = graph.in_order(plan.order)
-    return price_valid(plan, graph, cluster, profiles, Footprints(graph), interval_s, losses)
+    return price_valid(plan, graph, cluster, profiles, Footprints(graph), interval_s=interval_s, losses=losses)
 
 
 def price_valid(
@@ -91,6 +91,7 @@ def price_valid(
     cluster: Cluster,
     profiles: Profiles,
     footprints: Footprints,
+    *,
     interval_s: float | None = None,
     losses: Losses | None = None,
 ) -> Cost:

@@ -51,6 +51,7 @@ def evolve(
     space: Space,
     evaluate: Evaluate,
     objectives: int,
+    *,
     seeds: Iterable[Choice] = (),
     evaluations: int = 2000,
     population: int = 64,

@@ -24,7 +24,7 @@ __all__ = ["Pricing"]
 class Pricing:
     """A graph on a cluster under constraints; what is the same for all plans in one order of the units is worked out once."""
 
-    def __init__(self, graph: Graph, cluster: Cluster, profiles: Profiles, constraints: Constraints, losses: Losses | None = None):
+    def __init__(self, graph: Graph, cluster: Cluster, profiles: Profiles, constraints: Constraints, *, losses: Losses | None = None):
         self._cluster, self._profiles, self._constraints, self._losses = cluster, profiles, constraints, losses
         self._views = {graph.order: (graph, Footprints(graph))}
         self._own = graph.order
@@ -42,7 +42,9 @@ class Pricing:
         graph, footprints = self.view(plan.order)
         plan = ranged(plan, self._losses.ranges) if self._losses else plan
         interval_s = self._constraints.interval_s
-        return replace(plan, predicted=price_valid(plan, graph, self._cluster, self._profiles, footprints, interval_s, self._losses))
+        return replace(
+            plan, predicted=price_valid(plan, graph, self._cluster, self._profiles, footprints, interval_s=interval_s, losses=self._losses)
+        )
 
     def allows(self, plan: Plan) -> bool:
         """Whether a priced plan keeps to caps and constraints, and what it loses is known where losses are."""

@@ -29,6 +29,7 @@ def explain(
     graph: Graph,
     cluster: Cluster,
     profiles: Profiles,
+    *,
     tell: Tell = silent,
 ) -> Explanation:
     """Explain a plan against a front, which these profiles and this cluster gave: what was asked then is asked again.
@@ -51,7 +52,7 @@ def explain(
     for done, (change, other, times, rules) in enumerate(changes):
         tell(f"change {done + 1} of {len(changes)}: {change}", done, len(changes))
         try:
-            then = solve(graph, other, times, front.objectives, replace(asked, constraints=rules))
+            then = solve(graph, other, times, objectives=front.objectives, question=replace(asked, constraints=rules))
         except PlanError:  # without that device there is no plan
             continue
         ratios = tuple((o, _ratio(value(cost_of(then.best(o)), o), now[o])) for o in front.objectives)

@@ -29,6 +29,7 @@ def tabulate(
     cluster: Cluster,
     profiles: Profiles,
     kinds: Kinds,
+    *,
     constraints: Constraints = UNCONSTRAINED,
     ordered: bool = True,
     replicas: int = 1,

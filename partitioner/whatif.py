@@ -32,6 +32,7 @@ def sweep(
     cluster: Cluster,
     profiles: Profiles,
     knobs: Sequence[Knob],
+    *,
     objectives: Sequence[Objective] = USUAL,
     question: Question = ANYHOW,
     tell: Tell = silent,
@@ -53,7 +54,7 @@ def sweep(
         words = ", ".join(f"{knob.name} {amount:.4g}" for knob, amount in zip(knobs, at, strict=True))
         tell(f"condition {done + 1} of {len(grid)}: {words}", done, len(grid))
         try:
-            front = solve(graph, changed, times, objectives, question, known)
+            front = solve(graph, changed, times, objectives=objectives, question=question, known=known)
         except PlanError:
             if known or question.constraints == UNCONSTRAINED:
                 raise

@@ -61,7 +61,7 @@ def _online(choice: Requirements) -> list[str]:
 def _push(shell: Shell, machine: Machine, python: tuple[int, int], choice: Requirements, held: dict[str, str], tell: Tell) -> list[str]:
     """Bring the wheels there that are not there yet."""
     tell("fetching wheels")
-    wheels = fetch(choice.packages, platform_of(machine, python), choice.indexes)
+    wheels = fetch(choice.packages, platform_of(machine, python), indexes=choice.indexes)
     for wheel in wheels:
         if held.get(wheel.path.name) != wheel.digest:
             tell(f"sending {wheel.path.name}")

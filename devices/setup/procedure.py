@@ -42,6 +42,7 @@ def plan(shell: Shell, machine: Machine) -> list[Outcome]:
 def setup(
     shell: Shell,
     machine: Machine,
+    *,
     offline: bool = False,
     check_only: bool = False,
     tell: Tell = _silent,

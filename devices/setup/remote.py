@@ -65,7 +65,7 @@ def tell_device(shell: Shell, verb: str, timeout_s: float = 60.0, **given: Any) 
         NotDone: the device did not manage.
         DeviceError: the connection was lost.
     """
-    done = shell.run(_python("-", verb, json.dumps(GIVEN | given)), script(), timeout_s, check=False)
+    done = shell.run(_python("-", verb, json.dumps(GIVEN | given)), stdin=script(), timeout_s=timeout_s, check=False)
     if done.code == UNFIT:
         raise Unfit(f"{shell.name}: no 64-bit Python from 3.10 to 3.14 was found there")
     try:

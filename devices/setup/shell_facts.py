@@ -44,7 +44,7 @@ def machine_of(shell: Shell) -> Machine:
     Raises:
         DeviceError: it has no Python that could tell.
     """
-    done = shell.run("python3 -", script(), PROBE_S, check=False)
+    done = shell.run("python3 -", stdin=script(), timeout_s=PROBE_S, check=False)
     end = time.time()
     if done.code:
         said = (done.err.strip().splitlines() or ["it says nothing"])[-1]

@@ -60,7 +60,7 @@ def lock(wheels: Sequence[Wheel]) -> str:
     return "".join(f"{wheel.requirement}\n" for wheel in wheels)
 
 
-def fetch(packages: Sequence[str], platform: Platform, indexes: Sequence[str] = (), cache: Path | None = None) -> list[Wheel]:
+def fetch(packages: Sequence[str], platform: Platform, *, indexes: Sequence[str] = (), cache: Path | None = None) -> list[Wheel]:
     """The wheels of ``packages`` and of what they need; ``indexes`` are looked at besides pip's own.
 
     Raises:

@@ -32,7 +32,7 @@ class Culprit(NamedTuple):
         return f"{self.tensor} ({self.op}, {self.before:.1%} → {self.after:.1%})"
 
 
-def culprits(model: Model, made: Model, frames: Frames, most: int = 3) -> list[Culprit]:
+def culprits(model: Model, made: Model, frames: Frames, *, most: int = 3) -> list[Culprit]:
     """The tensors at which the error grows most, in the order of the network."""
     graph, other = onnxio.read(model), onnxio.read(made)
     errors = _errors(model, made, _alike(graph, other), frames)

@@ -35,7 +35,7 @@ class Judge:
         UsageError: there are labels, but no scores that they could be held against.
     """
 
-    def __init__(self, graph: Graph, model: Model, data: str | Path, labels: str | Path | None = None):
+    def __init__(self, graph: Graph, model: Model, data: str | Path, *, labels: str | Path | None = None):
         self.graph, self.model = graph, model
         self.frames = [frame for _, frame in read_frames(str(data), graph.cuts[0].tensors)]
         self._names = [tensor.name for tensor in graph.cuts[-1].tensors if tensor.dtype.startswith("float")]

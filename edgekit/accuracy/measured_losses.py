@@ -22,7 +22,9 @@ __all__ = ["loss_of", "measure_losses"]
 HERE, BETWEEN, THERE = "here", "between", "there"
 
 
-def measure_losses(judge: Judge, codecs: Sequence[Codec] = CODECS[1:], tell: Tell = silent, cuts: Collection[int] | None = None) -> Losses:
+def measure_losses(
+    judge: Judge, *, codecs: Sequence[Codec] = CODECS[1:], tell: Tell = silent, cuts: Collection[int] | None = None
+) -> Losses:
     """The loss of every tensor that can cross a cut, in every codec, and of units in the precisions of twins, each alone.
 
     ``cuts``: only what crosses these, and only the units between them; None: every candidate.

@@ -54,6 +54,7 @@ def auto(
     target: str,
     path: Path,
     folder: Path,
+    *,
     inputs: Sequence[str] = (),
     data: Path | None = None,
     step: Callable[[str], object] = silent,
@@ -74,13 +75,13 @@ def auto(
     read_cluster(path)  # a mistake there shows before the long steps
     step("reading the network")
     if not run.graph.exists() or Path(target).resolve() != run.graph.resolve():
-        export(target, run.graph, inputs, data=data, tell=tell)
+        export(target, run.graph, inputs=inputs, data=data, tell=tell)
     graph, model = load(run.graph, data=data)
     step("measuring the links")
     _survey(path, graph, tell)
     step("trying numbers of threads")
     _tune(path, graph, model, run, tell)
-    cluster = read_cluster(path, graph, tell)
+    cluster = read_cluster(path, graph=graph, tell=tell)
     write(run.cluster, cluster)
     step("profiling the devices")
     profiles = _profiles(graph, model, cluster, run, tell)
@@ -90,7 +91,7 @@ def auto(
         model,
         cluster,
         profiles,
-        USUAL,
+        objectives=USUAL,
         measure=True,
         most_s=FRONT_S,
         tell=tell,
@@ -109,7 +110,7 @@ def _survey(path: Path, graph: Graph, tell: Tell) -> None:
     links = [link for link in (cluster.link(*pair) for pair in ends) if link is not None]
     known = links and all(link.fixed or link.badge == "measured" or link.described for link in links)
     if not known and any(not device.described for device in cluster.devices):
-        keep_survey(path, take_survey(read_cluster(path, surveyed=False), graph, tell=tell))
+        keep_survey(path, take_survey(read_cluster(path, surveyed=False), graph=graph, tell=tell))
     else:
         tell("as they were measured before, or as they are described")
 
@@ -119,7 +120,7 @@ def _tune(path: Path, graph: Graph, model: Model, run: Run, tell: Tell) -> None:
 
     ``local:`` devices compute at the same time on the same cores: each gets its part of them.
     """
-    cluster = read_cluster(path, graph)
+    cluster = read_cluster(path, graph=graph)
     beside = [device for device in cluster.devices if scheme_of(device).here and device.cores is None]
     part = max((os.cpu_count() or 1) // max(len(beside), 1), 1)
     for device in cluster.devices:
@@ -130,7 +131,9 @@ def _tune(path: Path, graph: Graph, model: Model, run: Run, tell: Tell) -> None:
             tell(f"{device.name}: one thread, as {len(beside)} local: devices share the cores of this machine")
             continue
         known, keep = run.tunings(), run.keep_tuning
-        found = tune(graph, model, cluster, [device.name], (), TUNE_S, known, tell, keep, most_threads=most)
+        found = tune(
+            graph, model, cluster, devices=[device.name], batches=(), budget_s=TUNE_S, known=known, tell=tell, keep=keep, most_threads=most
+        )
         keep_tunings(path, found)
 
 
@@ -144,7 +147,7 @@ def _profiles(graph: Graph, model: Model, cluster: Cluster, run: Run, tell: Tell
             tell(f"{device.name}: as before")
             found = found.add(kept[0])
         else:
-            found = found.add(*profile(graph, model, cluster, [device.name], PROFILE_S, tell, run.keep))
+            found = found.add(*profile(graph, model, cluster, devices=[device.name], budget_s=PROFILE_S, tell=tell, keep=run.keep))
     return found
 
 

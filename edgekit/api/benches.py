@@ -49,6 +49,7 @@ def named_device(name: str | None) -> Device:
 @showing("measuring")
 def bench(
     target: str,
+    *,
     device: Device = THIS_MACHINE,
     inputs: Sequence[str] = (),
     data: Path | None = None,
@@ -67,7 +68,7 @@ def bench(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-")))
         tell("reading the network")
-        export(target, folder / "net.onnx", inputs, data=data, tell=tell)
+        export(target, folder / "net.onnx", inputs=inputs, data=data, tell=tell)
         graph, model = load(folder / "net.onnx", data=data)
         tell(f"connecting to {device.name}")
         connection = connect_all((device,), stack, purpose="a bench")[device.name]
@@ -77,5 +78,5 @@ def bench(
         return Bench(
             graph,
             tuning,
-            profile_graph(graph, model, connection, variant, budget_s=max(budget_s / 5, 0.5)),
+            profile_graph(graph, model, connection, variant=variant, budget_s=max(budget_s / 5, 0.5)),
         )

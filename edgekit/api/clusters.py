@@ -45,6 +45,7 @@ PROVIDERS = (
 
 def read_cluster(
     path: str | Path,
+    *,
     graph: Graph | None = None,
     tell: Tell = lambda text: None,
     surveyed: bool = True,
@@ -64,7 +65,7 @@ def read_cluster(
     if not surveyed:
         beside = Measured(tuned=beside.tuned)
     digest = graph.digest if graph is not None else None
-    found, remarks = with_measured(cluster, beside, digest, own)
+    found, remarks = with_measured(cluster, beside, graph=digest, own=own)
     for remark in remarks:
         tell(remark)
     return replace(found, devices=tuple(completed(device) for device in found.devices))
@@ -148,7 +149,7 @@ def _written(path: Path) -> tuple[Cluster, set[str]]:
         {"format": "edgekit.cluster", "version": 1, "name": _folder(path), **raw},
         Cluster,
         str(path),
-        text,
+        text=text,
     )
     tables: list[dict[str, Any]] = raw["devices"]
     lacking = [table["name"] for table in tables if "address" not in table]

@@ -116,7 +116,7 @@ def demo(folder: Path, step: Callable[[str], None], tell: Tell) -> Demo:
     export(NETWORK, run.graph, tell=tell)
     graph, _ = load(run.graph)
     step("measuring the links")
-    cluster = survey(CLUSTER, graph, tell)
+    cluster = survey(CLUSTER, graph, tell=tell)
     write(run.cluster, cluster)
     step("making an int8 twin, and measuring what it loses")
     graph, model, losses = _with_twin(run, tell)
@@ -125,7 +125,7 @@ def demo(folder: Path, step: Callable[[str], None], tell: Tell) -> Demo:
     step("partitioning, and measuring what ends on the front")
     asked = question(graph, losses)
     front, _ = partition(graph, model, cluster, profiles, question=asked, measure=True, most_s=FRONT_S, tell=tell, keep=run.keep)
-    judge = Judge(graph, model, *_files(folder, "judging"))
+    judge = _judge(graph, model, folder, "judging")
     evaluated = evaluate(front, judge, tell)
     write(run.front, evaluated.front)
     plan = evaluated.front.knee()
@@ -154,9 +154,9 @@ def _with_twin(run: Run, tell: Tell) -> tuple[Graph, Model, Losses]:
         np.save(labels, known.labels[which])
     twin = run.folder / "net.int8.onnx"
     calibrating = _files(run.folder, "calibrating")[0]
-    quantize(run.graph, twin, "int8", calibrating, tell=tell, accept=True)  # what it loses is measured on digits, below
+    quantize(run.graph, twin, "int8", data=calibrating, tell=tell, accept=True)  # what it loses is measured on digits, below
     graph, model = load(run.graph, [twin])
-    losses = measure_losses(Judge(graph, model, *_files(run.folder, "steering")), CODECS, tell, CUTS)
+    losses = measure_losses(_judge(graph, model, run.folder, "steering"), codecs=CODECS, tell=tell, cuts=CUTS)
     write(run.folder / "net.losses.json", losses)
     return graph, model, losses
 
@@ -166,7 +166,7 @@ def _profiles(graph: Graph, model: Model, cluster: Cluster, run: Run, tell: Tell
     names = [device.name for device in cluster.devices]
 
     def measured(name: str, tell: Tell) -> Profiles:
-        return profile(graph, model, cluster, [name], 0.5, prefixed(tell, name), run.keep, codecs=CODECS)
+        return profile(graph, model, cluster, devices=[name], budget_s=0.5, tell=prefixed(tell, name), keep=run.keep, codecs=CODECS)
 
     with ThreadPoolExecutor(len(names)) as pool:
         found = list(pool.map(measured, names, at_once(tell, [1.0] * len(names))))
@@ -175,6 +175,11 @@ def _profiles(graph: Graph, model: Model, cluster: Cluster, run: Run, tell: Tell
 
 def _files(folder: Path, part: str) -> tuple[Path, Path]:
     return folder / f"{part}.npy", folder / f"{part}.labels.npy"
+
+
+def _judge(graph: Graph, model: Model, folder: Path, part: str) -> Judge:
+    data, labels = _files(folder, part)
+    return Judge(graph, model, data, labels=labels)
 
 
 def question(graph: Graph, losses: Losses) -> Question:

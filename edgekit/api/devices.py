@@ -50,6 +50,7 @@ def stock_boards() -> dict[str, Board]:
 
 def calibrated(
     name: str,
+    *,
     threads: int = 1,
     budget_s: float = 0.3,
     cores: tuple[int, ...] | None = None,
@@ -66,7 +67,9 @@ def calibrated(
         return calibrate(connection, budget_s=budget_s, tell=tell)
 
 
-def add_device(device: Device, expected: str | None = None, confirm: Callable[[str], bool] | None = None, ask: Ask | None = None) -> None:
+def add_device(
+    device: Device, *, expected: str | None = None, confirm: Callable[[str], bool] | None = None, ask: Ask | None = None
+) -> None:
     """Know a device by name from now on, and its host by the key that it offers.
 
     A key that is not known yet is trusted when its fingerprint is ``expected``, or when ``confirm`` says so.
@@ -105,6 +108,7 @@ def device_facts(device: Device, ask: Ask | None = None) -> tuple[Machine, tuple
 
 def set_up(
     device: Device,
+    *,
     check_only: bool = False,
     offline: bool = False,
     ask: Ask | None = None,
@@ -125,7 +129,9 @@ def set_up(
         address_from(pages)
     with login(device, ask) as shell:
         tell("looking at the machine")
-        return setup(shell, machine_of(shell), offline, check_only, tell, pages, transports, restart)
+        return setup(
+            shell, machine_of(shell), offline=offline, check_only=check_only, tell=tell, pages=pages, transports=transports, restart=restart
+        )
 
 
 def remove_device(device: Device, ask: Ask | None = None, *, stop: bool = False) -> None:

@@ -118,13 +118,14 @@ def trial_of(
 
 @cache
 def _judge(network: Path, twins: tuple[Path, ...], data: Path, labels: Path | None) -> Judge:
-    return Judge(*load(network, twins), data, labels)
+    return Judge(*load(network, twins), data, labels=labels)
 
 
 def evolved(
     front: Front,
     trial: Trial,
     evaluations: int,
+    *,
     seed: int = 0,
     workers: int = 1,
     ray: str | None = None,
@@ -143,7 +144,18 @@ def evolved(
     most = min(len(trial.names), trial.question.constraints.most_stages or len(trial.names), len(graph.candidates) + 1)
     space = _space(trial, graph, most)
     seeds = [choice for plan in front.plans if (choice := _choice(plan, trial, graph.candidates, most)) is not None]
-    found = evolve(space, trial, len(trial.objectives), seeds, evaluations, seed=seed, workers=workers, ray=ray, memory=memory, tell=tell)
+    found = evolve(
+        space,
+        trial,
+        len(trial.objectives),
+        seeds=seeds,
+        evaluations=evaluations,
+        seed=seed,
+        workers=workers,
+        ray=ray,
+        memory=memory,
+        tell=tell,
+    )
     bred = [plan for each in found if (plan := trial.plan(each.choice)) is not None]
     best, _ = parted([*front.plans, *bred], front.objectives)
     model = f"{front.certificate.model}, then up to {evaluations} choices judged end to end"

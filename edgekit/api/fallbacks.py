@@ -25,6 +25,7 @@ def fallbacks(
     graph: Graph,
     cluster: Cluster,
     profiles: Profiles,
+    *,
     objectives: tuple[Objective, ...] = USUAL,
     question: Question = ANYHOW,
     pick: str = "knee",
@@ -37,7 +38,7 @@ def fallbacks(
     found = {}
     for gone in _losses(plan):
         try:
-            found[gone] = choose(solve(graph, cluster, profiles, objectives, _without(question, gone)), pick)
+            found[gone] = choose(solve(graph, cluster, profiles, objectives=objectives, question=_without(question, gone)), pick)
         except PlanError:
             continue
     return found

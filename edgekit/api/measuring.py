@@ -44,6 +44,7 @@ def measure_front(
     doubt_s: float,
     tell: Tell,
     keep: Keep,
+    *,
     most_s: float = float("inf"),
 ) -> tuple[Front, Profiles]:
     """The front with every segment on it measured, and the profiles behind it. ``search`` finds the front of profiles.

@@ -62,6 +62,7 @@ def quantize(
     network: str | Path,
     output: str | Path,
     precision: str,
+    *,
     data: str | Path | None = None,
     cluster: Cluster | None = None,
     tell: Tell = silent,

@@ -24,7 +24,7 @@ __all__ = ["learn", "predict_profiles", "read_predictor"]
 
 
 @showing("sampling")
-def learn(cluster: Cluster, device: str, path: Path, budget_s: float, tell: Tell = silent) -> Samples:
+def learn(cluster: Cluster, device: str, path: Path, budget_s: float, *, tell: Tell = silent) -> Samples:
     """Samples of a device's kernels, ``budget_s`` seconds of them in all; the file grows as they are taken, and is gone on with.
 
     Raises:
@@ -36,7 +36,7 @@ def learn(cluster: Cluster, device: str, path: Path, budget_s: float, tell: Tell
         raise UsageError(f"{path} holds samples of {before.device}; give another file for those of {device}")
     with ExitStack() as stack:
         connection = connect_all((cluster.device(device),), stack, purpose="samples")[device]
-        return sample_device(connection, budget_s, tell, lambda samples: write(path, samples), before)
+        return sample_device(connection, budget_s, tell, lambda samples: write(path, samples), before=before)
 
 
 def read_predictor(path: str | Path, like: str | Path | None = None) -> Predictor:
@@ -56,7 +56,7 @@ def read_predictor(path: str | Path, like: str | Path | None = None) -> Predicto
 
 
 def predict_profiles(
-    graph: Graph, model: Model, predictors: Iterable[Predictor], keep: Callable[[Profile], None] = lambda profile: None
+    graph: Graph, model: Model, predictors: Iterable[Predictor], *, keep: Callable[[Profile], None] = lambda profile: None
 ) -> Profiles:
     """What the graph is estimated to cost on each device; the partitioner takes it as what was measured.
 

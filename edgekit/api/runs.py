@@ -95,7 +95,7 @@ def report(folder: Path) -> list[Path]:
     front = read(run.front, Front)
     plan = _traced(trace, (*((kept,) if kept else ()), *front.plans, *front.compared)) if trace else kept
     profiles = tuple(profile for profile in run.profiles() if profile.graph == front.graph)
-    return pictures.write(folder, front, plan, trace, profiles)
+    return pictures.write(folder, front, chosen=plan, trace=trace, profiles=profiles)
 
 
 def _traced(trace: Trace, plans: Iterable[Plan]) -> Plan | None:

@@ -38,6 +38,7 @@ BARE_SIZES = (LEAST_BYTES, 16_000, 256_000, 1_000_000, 4_000_000)
 def survey(
     cluster: Cluster,
     graph: Graph,
+    *,
     tell: Tell = silent,
     transport: Transport = "socket",
 ) -> Cluster:
@@ -50,12 +51,13 @@ def survey(
         UsageError: sim: devices among real ones.
         DeviceError: a device cannot be asked, or somebody else holds it.
     """
-    return with_links(cluster, take_survey(cluster, graph, tell=tell, transport=transport))
+    return with_links(cluster, take_survey(cluster, graph=graph, tell=tell, transport=transport))
 
 
 @showing("surveying")
 def take_survey(
     cluster: Cluster,
+    *,
     graph: Graph | None = None,
     model: Model | None = None,
     thorough: bool = False,
@@ -93,19 +95,30 @@ def take_survey(
         connections = connect_all(devices, stack, purpose="a survey")
         require_transport(transport, connections)
         bare = _bare(cluster, connections, shaped[0], at_rest, transport, secure) if shaped else ()
-        idle = sample_links(cluster, connections, pairs, sizes, at_rest, transport=transport, secure=secure)
+        idle = sample_links(cluster, connections, pairs, sizes, tell=at_rest, transport=transport, secure=secure)
         reached = [(way.source, way.receiver) for way in idle.ways if way.reason is None]
         busy = Links((), ())
         if loaded and graph is not None and model is not None:
             with _computing(cluster, graph, model):
-                busy = sample_links(cluster, connections, reached, COMPUTING_SIZES, computing, "computing", transport, secure)
+                busy = sample_links(
+                    cluster,
+                    connections,
+                    reached,
+                    COMPUTING_SIZES,
+                    tell=computing,
+                    condition="computing",
+                    transport=transport,
+                    secure=secure,
+                )
         apart = [link for link in reached if _real(cluster, link)] if thorough else []
 
         def opened(name: str) -> Connection:
             device = next(device for device in devices if device.name == name)
             return stack.enter_context(connect(device))
 
-        together = sample_together(cluster, connections, apart, opened, at_once, transport, secure) if len(apart) > 1 else ()
+        together = (
+            sample_together(cluster, connections, apart, opened, tell=at_once, transport=transport, secure=secure) if len(apart) > 1 else ()
+        )
     return Survey(began, idle.ways, (*idle.samples, *busy.samples, *together), transport, secure, bare)
 
 

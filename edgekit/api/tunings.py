@@ -21,6 +21,7 @@ def tune(
     graph: Graph,
     model: Model,
     cluster: Cluster,
+    *,
     devices: Iterable[str] | None = None,
     batches: Sequence[int] = (),
     budget_s: float = 60.0,
@@ -47,5 +48,7 @@ def tune(
             connection = connect_all((device,), stack, purpose="a tuning")[device.name]
             before = known.get(device.name) if known else None
             here = prefixed(turn, device.name)
-            found[device.name] = tune_device(graph, model, connection, batches, budget_s, before, here, keep, most_threads)
+            found[device.name] = tune_device(
+                graph, model, connection, batches=batches, budget_s=budget_s, before=before, tell=here, keep=keep, most_threads=most_threads
+            )
     return found

@@ -57,6 +57,7 @@ def _forget(profile: Profile) -> None:
 def export(
     target: "Target | Path",
     output: str | Path,
+    *,
     inputs: object = (),
     pixels: bool = False,
     mean: Sequence[float] = (),
@@ -173,6 +174,7 @@ def profile(
     graph: Graph,
     model: Model,
     cluster: Cluster,
+    *,
     devices: Iterable[str] | None = None,
     budget_s: float = 2.0,
     tell: Tell = silent,
@@ -236,7 +238,9 @@ def _profile_device(graph: Graph, model: Model, connection: Connection, asked: _
     networks = (None, *model.twins.values())
     for network, turn in zip(networks, in_turn(tell, [1.0] * len(networks)), strict=True):
         whole, codecs, full, energy = in_turn(turn, asked.sizes_s(graph))
-        each = profile_graph(graph, model, connection, None, asked.budget_s, asked.rate_per_s, network, whole)
+        each = profile_graph(
+            graph, model, connection, variant=None, budget_s=asked.budget_s, rate_per_s=asked.rate_per_s, twin=network, tell=whole
+        )
         if asked.codecs:
             codecs("codecs")
             each = msgspec.structs.replace(each, codecs=made[0].codecs if made else time_codecs(connection, each.variant, asked.codecs))
@@ -256,6 +260,7 @@ def partition(
     model: Model | None,
     cluster: Cluster,
     profiles: Profiles,
+    *,
     objectives: Sequence[Objective] = USUAL,
     question: Question = ANYHOW,
     measure: bool = False,
@@ -279,17 +284,17 @@ def partition(
     objectives = minimised(objectives, question.losses)
 
     def search(found: Profiles) -> Front:
-        return solve(graph, cluster, found, objectives, question)
+        return solve(graph, cluster, found, objectives=objectives, question=question)
 
     if measure and model is not None:
         from edgekit.api.measuring import measure_front
 
-        return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep, most_s)
+        return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep, most_s=most_s)
     tell("searching for the front")
     return search(profiles), profiles
 
 
-def predict(plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles, losses: Losses | None = None) -> Plan:
+def predict(plan: Plan, graph: Graph, cluster: Cluster, profiles: Profiles, *, losses: Losses | None = None) -> Plan:
     """A plan, also one written by hand, with what it is predicted to cost."""
     plan = validate(plan, graph)
     return msgspec.structs.replace(plan, predicted=price(plan, graph, cluster, profiles, losses=losses))

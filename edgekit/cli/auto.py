@@ -16,6 +16,7 @@ __all__ = ["auto"]
 def auto(
     network: Annotated[str, typer.Argument(help="An .onnx file, or PACKAGE.MODULE:FACTORY of a torch network.")],
     cluster: ClusterFile,
+    *,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -38,7 +39,7 @@ def auto(
 
     folder = output or Path("runs") / (Path(network).stem if network.endswith(".onnx") else network.rpartition(":")[2])
     with steps(6) as (step, tell):
-        done = api.auto(network, cluster, folder, shapes or (), data, step, tell)
+        done = api.auto(network, cluster, folder, inputs=shapes or (), data=data, step=step, tell=tell)
     run = api.Run(folder)
     print_profiles(done.graph, done.profiles)
     print_front(done.front, run)

@@ -20,6 +20,7 @@ TOP = 5
 @command("bench")
 def bench(
     network: Annotated[str, typer.Argument(help="An .onnx file, or PACKAGE.MODULE:FACTORY of a torch network.")],
+    *,
     device: Annotated[
         str | None,
         typer.Option(
@@ -45,7 +46,7 @@ def bench(
     from edgekit import api
 
     with progress("bench") as tell:
-        found = api.bench(network, api.named_device(device), shapes or (), data, seconds, tell)
+        found = api.bench(network, device=api.named_device(device), inputs=shapes or (), data=data, budget_s=seconds, tell=tell)
     if json:
         print(
             msgspec.json.encode(

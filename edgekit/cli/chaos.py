@@ -18,6 +18,7 @@ dev = group("dev", "Tools to test edgekit itself.")
 @command("chaos", dev)
 def chaos(
     target: Annotated[str, typer.Argument(help="HOST:PORT to connect to, for each connection that comes in.")],
+    *,
     listen: Annotated[str, typer.Option(help="HOST:PORT to listen on; port 0 takes a free port.")] = "127.0.0.1:0",
     seconds: Annotated[float | None, typer.Option(help="Stop after this time; without it, at Ctrl-C.", min=0.0)] = None,
     seed: Annotated[int, typer.Option(help="The same seed puts the same faults at the same places.")] = 0,
@@ -42,7 +43,7 @@ def chaos(
     bytes_per_s = amount(rate, "bytes per second") if rate else None
     latency_s, jitter_s, cut_s = (amount(text, "seconds") if text else 0.0 for text in (latency, jitter, cut_every))
     faults = api.Faults(reset, half, flip, stall, pieces, amount(stall_time, "seconds"), latency_s, jitter_s, bytes_per_s)
-    with api.Chaos(*address(target), faults, seed, address(listen)) as way:
+    with api.Chaos(*address(target), faults, seed=seed, listen=address(listen)) as way:
         print(f"{way.address[0]}:{way.address[1]} leads to {target}", flush=True)
         end = None if seconds is None else time.monotonic() + seconds
         cut_at = time.monotonic() + cut_s

@@ -19,6 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 @command("profile")
 def profile(
+    *,
     network: Annotated[Path | None, typer.Argument(help="An exported network.")] = None,
     cluster: OptionalClusterFile = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for DEVICE.profile.json files.")] = None,
@@ -77,13 +78,25 @@ def profile(
         for path in predict or ():
             tell(str(path))
             predictors.append(api.read_predictor(path, like))
-    found = api.predict_profiles(graph, model, predictors, api.Run(output).keep)
+    found = api.predict_profiles(graph, model, predictors, keep=api.Run(output).keep)
     devices_at_hand = read_cluster(cluster, graph) if cluster is not None else None
     if devices_at_hand is not None:
         rest = [name for name in devices or [device.name for device in devices_at_hand.devices] if name not in found]
         with progress("profiling") as tell:
             if rest:
-                measured = api.profile(graph, model, devices_at_hand, rest, seconds, tell, api.Run(output).keep, energy, full, rate, codecs)
+                measured = api.profile(
+                    graph,
+                    model,
+                    devices_at_hand,
+                    devices=rest,
+                    budget_s=seconds,
+                    tell=tell,
+                    keep=api.Run(output).keep,
+                    energy=energy,
+                    full=full,
+                    rate_per_s=rate,
+                    codecs=codecs,
+                )
                 found = found.add(*measured)
     if json:
         print("[" + ",".join(encode(one).decode() for one in found) + "]")

@@ -18,7 +18,7 @@ def read_cluster(path: Path, graph: "Graph | None" = None, surveyed: bool = True
     def note(remark: str) -> None:
         print(f"note: {remark}", file=sys.stderr)
 
-    return api.read_cluster(path, graph, note, surveyed)
+    return api.read_cluster(path, graph=graph, tell=note, surveyed=surveyed)
 
 
 def linked_cluster(path: Path, graph: "Graph", network: Path) -> "Cluster":

@@ -27,16 +27,16 @@ def percent(share: float) -> str:
     return f"{share * 100:+.1f} %"
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> None:
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> None:
     """Print a table; the first ``words`` columns are text, the others figures."""
     from rich.console import Console
 
     console = Console()
     console = Console(width=None if console.is_terminal else 160)
-    console.print(drawn_table(title, columns, rows, words, console.width))
+    console.print(drawn_table(title, columns, rows, words=words, width=console.width))
 
 
-def drawn_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1, width: int = 0) -> "Table":
+def drawn_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1, width: int = 0) -> "Table":
     """The same, to be printed by whoever asked for it; no word is broken where that fits ``width``."""
     from rich.table import Table
 

@@ -35,7 +35,7 @@ def add(
     from edgekit.api import devices as api
     from edgekit.device import Device
 
-    api.add_device(Device(name, address), fingerprint, _confirm(name, address), asked())
+    api.add_device(Device(name, address), expected=fingerprint, confirm=_confirm(name, address), ask=asked())
     print(f"{name} is {address}")
     print(f"next: edgekit devices setup {name}")
 
@@ -72,6 +72,7 @@ def check(names: Names = None, json: Json = False) -> None:
 
 @command("setup", devices, GOES_ON)
 def set_up(
+    *,
     names: Names = None,
     check_only: Annotated[bool, typer.Option("--check", help="Change nothing, as edgekit devices check.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Send the packages from this machine: the device has no internet.")] = False,
@@ -116,6 +117,7 @@ def _engines(engines: "Sequence[Engine]") -> list[tuple[str, str]]:
 def calibrate(
     name: Annotated[str, typer.Argument(help="A device that was added, or local: (this machine).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write the calibration to (.json).")],
+    *,
     threads: Annotated[int, typer.Option(help="Threads that a stage will use.", min=1)] = 1,
     seconds: Annotated[float, typer.Option(help="Time for each of about forty small networks.", min=0.01)] = 0.3,
     json: Json = False,
@@ -128,7 +130,7 @@ def calibrate(
     if output.suffix != ".json":
         raise UsageError(f"expected a file that ends in .json, got {output}; write {output.with_suffix('.json')}")
     with progress(f"calibrating {name}") as tell:
-        found = api.calibrated(name, threads, seconds, tell=tell)
+        found = api.calibrated(name, threads=threads, budget_s=seconds, tell=tell)
     write(output, found)
     if json:
         print(encode(found).decode())
@@ -208,7 +210,16 @@ def _all_set_up(
     for device in api.known_devices(names or ()):
         try:
             with progress(device.name) as tell:
-                found[device.name] = api.set_up(device, check_only, offline, asked(), tell, pages, transports, restart)
+                found[device.name] = api.set_up(
+                    device,
+                    check_only=check_only,
+                    offline=offline,
+                    ask=asked(),
+                    tell=tell,
+                    pages=pages,
+                    transports=transports,
+                    restart=restart,
+                )
         except EdgekitError as error:  # the others can be set up none the less
             found[device.name] = [api.Outcome("login", "failed", str(error))]
         if not json:

@@ -30,7 +30,7 @@ def doctor(
     there = read_cluster(cluster) if cluster is not None else None
     devices, client = (there.devices, there.client) if there is not None else (api.all_devices(), "client")
     with progress("looking at") as tell:
-        found = list(api.examine(devices, client, asked(), tell))
+        found = list(api.examine(devices, client=client, ask=asked(), tell=tell))
     if json:
         print(msgspec.json.encode({"version": 1, "findings": [each._asdict() for each in found]}).decode())
     else:

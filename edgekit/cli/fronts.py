@@ -32,7 +32,9 @@ def print_front(front: "Front", run: "Run | None") -> None:
             figures = [ms(cost.latency_s), ms(cost.period_s), f"{1 / cost.period_s:.1f}", mb(cost.peak_memory_bytes)]
             rows.append([str(index), plan.describe(), *figures, *(_figure(cost, objective) for objective in more), marks])
     count = counted(len(front.plans), "plan")
-    table(f"{count}, {_certified(front)}, predicted", ["", "plan", "latency", "period", "frames/s", "memory", *more, "badge"], rows, 2)
+    table(
+        f"{count}, {_certified(front)}, predicted", ["", "plan", "latency", "period", "frames/s", "memory", *more, "badge"], rows, words=2
+    )
     if len(front.plans) > TABLE:
         print(f"… and {len(front.plans) - TABLE} more in the file; the knee is {knee}")
     print(legend(front))

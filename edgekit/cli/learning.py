@@ -21,7 +21,7 @@ def learn(cluster: Path | None, devices: list[str] | None, output: Path | None, 
     if len(devices) > 1:
         raise UsageError(f"expected one --device, got {', '.join(devices)}; run it once for each: {command}")
     with progress("sampling") as tell:
-        samples = api.learn(read_cluster(cluster), devices[0], output, seconds, tell)
+        samples = api.learn(read_cluster(cluster), devices[0], output, seconds, tell=tell)
     taken = f"{counted(samples.kernel_count, 'kernel')} of {counted(len(samples.networks), 'network')}"
     print(f"{samples.device}: {taken} in {samples.taken_s / 60:.1f} minutes")
     with progress("fitting") as tell:

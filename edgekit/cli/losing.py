@@ -33,7 +33,7 @@ def measure_losses(network: Path, twins: list[Path] | None, output: Path, data: 
         raise UsageError("losses need inputs as the network will see them; add: --data x.npz")
     graph, model = api.load(network, twins or ())
     with progress("measuring losses") as tell:
-        found = api.measure_losses(api.Judge(graph, model, data, labels), tell=tell)
+        found = api.measure_losses(api.Judge(graph, model, data, labels=labels), tell=tell)
     write(output, found)
     if json:
         print(encode(found).decode())

@@ -27,6 +27,7 @@ __all__ = ["export", "frames_line", "inspect", "quantize"]
 def export(
     network: Annotated[str, typer.Argument(help="PACKAGE.MODULE:FACTORY or FILE.py:FACTORY of a torch network, or an .onnx file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the network.")],
+    *,
     shapes: Shapes = None,
     pixels: Annotated[bool, typer.Option("--pixels", help="Take images as pixels in uint8, and prepare them in the network.")] = False,
     mean: Annotated[str, typer.Option(help="With --pixels: of each channel, such as 0.485,0.456,0.406.")] = "",
@@ -41,7 +42,7 @@ def export(
     if (mean or std) and not pixels:
         raise UsageError("--mean and --std say how pixels become the network's inputs; add --pixels")
     with progress("exporting") as tell:
-        graph = api.export(network, output, shapes or [], pixels, numbers(mean), numbers(std), data, tell)
+        graph = api.export(network, output, inputs=shapes or [], pixels=pixels, mean=numbers(mean), std=numbers(std), data=data, tell=tell)
     print(f"{output}: {len(graph.nodes)} nodes in {len(graph.units)} units, opset {graph.opset}, digest {graph.digest[:12]}")
     print(f"next: edgekit inspect {output}")
 
@@ -49,6 +50,7 @@ def export(
 @command("quantize")
 def quantize(
     network: Annotated[Path, typer.Argument(help="An exported network in fp32.")],
+    *,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write the network in the other precision.")] = None,
     losses: Annotated[
         Path | None, typer.Option(help="Where to write what is lost when tensors travel in fp16 or eight bits, instead of another network.")
@@ -81,7 +83,9 @@ def quantize(
     if output is None:
         raise UsageError("expected -o, where to write the network, or --losses, where to write what codecs lose; give one of the two")
     with progress("quantizing") as tell:
-        made = api.quantize(network, output, precision, data, read_cluster(cluster) if cluster else None, tell, accept)
+        made = api.quantize(
+            network, output, precision, data=data, cluster=read_cluster(cluster) if cluster else None, tell=tell, accept=accept
+        )
     if made.loss:
         print(f"warning: {made.loss}", file=sys.stderr)
     if json:
@@ -116,6 +120,7 @@ def _print_accuracy(accuracy: "Accuracy") -> None:
 @command("inspect")
 def inspect(
     network: Annotated[Path, typer.Argument(help="An exported network, or a DEVICE.profile.json.")],
+    *,
     json: Annotated[bool, typer.Option("--json", help="Print the graph, or the profile, as JSON.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the kernels of a profile as CSV.")] = None,
     trace: Annotated[Path | None, typer.Option("--perfetto", help="Write them as a trace for ui.perfetto.dev.")] = None,
@@ -146,7 +151,7 @@ def _print_ends(graph: "Graph") -> None:
     """What goes in and comes out, and the line that makes a file of inputs."""
     inputs, outputs = graph.cuts[0].tensors, graph.cuts[-1].tensors
     rows = [[way, tensor.name, _shape(tensor), tensor.dtype] for way, each in (("in", inputs), ("out", outputs)) for tensor in each]
-    table(f"{graph.name}: inputs and outputs", ["", "name", "shape", "type"], rows, 4)
+    table(f"{graph.name}: inputs and outputs", ["", "name", "shape", "type"], rows, words=4)
     if inputs and all(tensor.travels for tensor in inputs):
         print(f"a file of one frame of zeros: {frames_line(inputs)}")
         print("the first axis counts frames; edgekit run --input reads it\n")
@@ -202,7 +207,7 @@ def _print_cuts(graph: "Graph") -> None:
             where = [after.name, after.module] if modules else [after.name]
             rows.append([str(cut.position), *where, str(len(cut.tensors)), mb(cut.nbytes)])
     words = ["cut", "after node", *(["of module"] if modules else [])]
-    table(f"{len(rows)} cut candidates in {len(graph.units)} units", [*words, "tensors", "crossing"], rows, len(words))
+    table(f"{len(rows)} cut candidates in {len(graph.units)} units", [*words, "tensors", "crossing"], rows, words=len(words))
     print("a unit: nodes that run together; cut 3 parts units 0 to 2 from the rest. Nodes, modules and units can be named in --pin")
     if barred:
         print("\ncannot be cut at\n" + "\n".join(barred))

@@ -35,6 +35,7 @@ Several = list[str] | None
 @command("partition")
 def partition(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the front.")],
+    *,
     network: Annotated[Path | None, typer.Argument(help="An exported network.")] = None,
     cluster: OptionalClusterFile = None,
     profiles: Annotated[Path | None, typer.Option("-p", "--profiles", help="Folder with the devices' profiles.")] = None,
@@ -122,9 +123,20 @@ def partition(
     question = Question(_order(order), rules, team, epsilon, split_branches, lost, serial_io, direct)
     goals, keep = _objectives(objectives), api.Run(profiles).keep if profiles else lambda profile: None
     with progress("partitioning") as tell:
-        front, _ = api.partition(graph, work.model, machines, work.profiles, goals, question, measure, seconds, tell, keep)
+        front, _ = api.partition(
+            graph,
+            work.model,
+            machines,
+            work.profiles,
+            objectives=goals,
+            question=question,
+            measure=measure,
+            doubt_s=seconds,
+            tell=tell,
+            keep=keep,
+        )
         if data is not None and work.model is not None:
-            judged = api.evaluate(front, api.Judge(graph, work.model, data, labels), tell)
+            judged = api.evaluate(front, api.Judge(graph, work.model, data, labels=labels), tell)
             front = judged.front
             if evolve and network:
                 trial = api.trial_of(front, network, twins or (), data, labels, machines, work.profiles)
@@ -133,7 +145,7 @@ def partition(
     write(output, front)
     if knobs:
         with progress("sweeping") as tell:
-            swept = api.sweep(graph, machines, work.profiles, knobs, goals, question, tell)
+            swept = api.sweep(graph, machines, work.profiles, knobs, objectives=goals, question=question, tell=tell)
         write(output.with_suffix(".sweep.json"), swept)
         api.write_winners(output.with_suffix(".sweep.png"), swept)
     if json:
@@ -195,6 +207,7 @@ def explain(
     network: Annotated[Path, typer.Option("-g", "--graph", help="The network.")],
     cluster: ClusterFile,
     profiles: ProfileFolder,
+    *,
     pick: Annotated[
         str, typer.Option(help="knee, an objective, objectives in turn (a,b), weights (a:2,b:1), a number, or a if b<=0.05.")
     ] = "knee",
@@ -211,7 +224,7 @@ def explain(
     with progress("explaining") as tell:
         if known is None:
             plan, known = api.predict(plan, graph, there, measured), api.partition(graph, None, there, measured)[0]
-        found = api.explain(plan, known, graph, there, measured, tell)
+        found = api.explain(plan, known, graph, there, measured, tell=tell)
     if json:
         print(encode(found).decode())
         return
@@ -226,7 +239,7 @@ def explain(
     beside = [
         [str(known.number(each.plan)), each.plan.describe(), *(_times(ratio) for _, ratio in each.ratios)] for each in found.neighbours
     ]
-    table("its neighbours on the front, against it", ["", "plan", *names], beside, 2)
+    table("its neighbours on the front, against it", ["", "plan", *names], beside, words=2)
     helps = [[each.change, *(_times(ratio) for _, ratio in each.ratios)] for each in found.helps]
     table("the best of the front, against the best now, if", ["", *names], helps)
     for sentence in found.barred:

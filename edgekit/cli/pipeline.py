@@ -60,6 +60,7 @@ def deploy(
     plan: Annotated[Path, typer.Argument(help="plan.json or front.json.")],
     network: Annotated[Path, typer.Option("-g", "--graph", help="The exported network of the plan.")],
     cluster: ClusterFile,
+    *,
     profiles: Profiles = None,
     pick: Pick = "knee",
     twins: Twins = None,
@@ -96,7 +97,19 @@ def deploy(
     with progress("deploying") as tell:
         spare = _fallbacks(plan, chosen, graph, there, profiles, pick) if on_loss is _OnLoss.REPLAN else {}
         carried = api.transport_of(transport)
-        pipeline = api.deploy_to_stay(chosen, graph, model, there, home, tell, take_over, not insecure, carried, spare, renew)
+        pipeline = api.deploy_to_stay(
+            chosen,
+            graph,
+            model,
+            there,
+            home,
+            tell=tell,
+            take_over=take_over,
+            secure=not insecure,
+            transport=carried,
+            fallbacks=spare,
+            renew=renew,
+        )
     if pipeline.release == before:
         print(f"nothing is changed: this plan serves already as {there.name}")
     _say(pipeline)
@@ -160,6 +173,7 @@ def _say(pipeline: "Pipeline") -> None:
 def run(
     source: Annotated[str, typer.Option("--input", help="An .npz or .npy file, a folder of them, or - for standard input.")],
     target: Annotated[str, typer.Option("--output", help="An .npz file, a folder, or - for standard output.")],
+    *,
     plan: PlanFile = None,
     network: Network = None,
     cluster: OptionalClusterFile = None,
@@ -192,7 +206,7 @@ def run(
         names: deque[str] = deque()
         began_s = time.monotonic()
         try:
-            for result in client.stream(_arrays(frames, names), window):
+            for result in client.stream(_arrays(frames, names), window=window):
                 writer.write(names.popleft(), result)
                 count += 1
                 if count % 100 == 0:
@@ -219,7 +233,7 @@ def _recorded(pipeline: "Pipeline", client: "Streaming", trace: Path | None) -> 
         return
     if any(pipeline.cluster.device(name).described for name in pipeline.plan.devices):
         raise UsageError("sim: devices have a virtual clock, and nothing to record; edgekit verify -o keeps what it showed")
-    recorder = api.Recorder(pipeline.plan, pipeline.release, pipeline.connections, (pipeline.cluster.client, client))
+    recorder = api.Recorder(pipeline.plan, pipeline.release, pipeline.connections, client=(pipeline.cluster.client, client))
     try:
         with recorder:
             yield
@@ -236,6 +250,7 @@ def _arrays(frames: "Iterator[tuple[str, Arrays]]", names: "deque[str]") -> "Ite
 
 @command("verify")
 def verify(
+    *,
     plan: PlanFile = None,
     network: Network = None,
     cluster: OptionalClusterFile = None,

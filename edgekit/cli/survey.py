@@ -29,6 +29,7 @@ MISSED = 1.02
 @command("survey")
 def survey(
     cluster: ClusterFile,
+    *,
     network: Annotated[Path | None, typer.Argument(help="An exported network: use its message sizes, and load.")] = None,
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Measure also shaped links, links under load, and links at the same time.")
@@ -56,7 +57,9 @@ def survey(
         found = read(replay, Survey)
     else:
         with progress("surveying") as tell:
-            found = api.take_survey(written, graph, model, thorough, tell, api.transport_of(transport), not insecure)
+            found = api.take_survey(
+                written, graph=graph, model=model, thorough=thorough, tell=tell, transport=api.transport_of(transport), secure=not insecure
+            )
     api.keep_survey(cluster, found)
     surveyed = api.read_cluster(cluster)
     if json:

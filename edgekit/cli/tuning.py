@@ -26,6 +26,7 @@ def tune(
     network: Annotated[Path, typer.Argument(help="An exported network.")],
     cluster: ClusterFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for DEVICE.tuning.json files; what they hold already is kept.")],
+    *,
     devices: Annotated[list[str] | None, typer.Option("-d", "--device", help="Only this device; may be repeated.")] = None,
     batch: Annotated[str, typer.Option(help="Numbers of frames in one run, with commas, such as 1,4,8.")] = "1",
     seconds: Annotated[
@@ -46,7 +47,17 @@ def tune(
     graph, model = api.load(network, data=data)
     run = api.Run(output)
     with progress("tuning") as tell:
-        found = api.tune(graph, model, read_cluster(cluster), devices, _batches(batch), seconds, run.tunings(), tell, run.keep_tuning)
+        found = api.tune(
+            graph,
+            model,
+            read_cluster(cluster),
+            devices=devices,
+            batches=_batches(batch),
+            budget_s=seconds,
+            known=run.tunings(),
+            tell=tell,
+            keep=run.keep_tuning,
+        )
     api.keep_tunings(cluster, found)
     tuned = read_cluster(cluster, graph, surveyed=False)
     if json:

@@ -41,6 +41,7 @@ MEANINGS = {
 
 @command("status")
 def status(
+    *,
     name: PipelineName = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines; with --watch a line each time.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every second, until Ctrl-C.")] = False,

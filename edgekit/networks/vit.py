@@ -15,7 +15,7 @@ __all__ = ["Attention", "Block", "Patches", "Perceptron", "VisionTransformer", "
 
 
 def vit_tiny(
-    classes: int = 1000, *, image: int = 224, patch: int = 16, dim: int = 192, depth: int = 12, heads: int = 3
+    *, classes: int = 1000, image: int = 224, patch: int = 16, dim: int = 192, depth: int = 12, heads: int = 3
 ) -> "VisionTransformer":
     """ViT-Ti/16: (n, 3, image, image) → (n, classes); 5.7 M parameters, 1.3 G MACs at 224.
 

@@ -20,7 +20,7 @@ __all__ = ["coded"]
 
 
 def coded(
-    data: bytes, inputs: Sequence[Written], outputs: Sequence[Written], ranges: Iterable[Range] = (), held: Iterable[Held] = ()
+    data: bytes, inputs: Sequence[Written], outputs: Sequence[Written], *, ranges: Iterable[Range] = (), held: Iterable[Held] = ()
 ) -> bytes:
     """The model of a stage that reads ``inputs`` and makes ``outputs``, each as its codec writes it.
 

@@ -15,7 +15,7 @@ from edgekit.onnxio.weight_bytes import join
 __all__ = ["cut"]
 
 
-def cut(model: str | Path | bytes | Model, graph: Graph, start: int, stop: int, precision: str | None = None) -> bytes:
+def cut(model: str | Path | bytes | Model, graph: Graph, start: int, stop: int, *, precision: str | None = None) -> bytes:
     """The model of units ``[start, stop)``: it reads the segment's inputs and makes its outputs, in their order.
 
     ``precision``: that of one of the graph's twins, where its stage is to be taken from there; all others are the graph's own.

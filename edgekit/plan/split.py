@@ -19,7 +19,7 @@ def wired(graph: Graph, transfers: Iterable[Transfer]) -> tuple[Tensor, ...]:
     return tuple(tensor for transfer in transfers for tensor in carried(graph.tensor(transfer.tensor), transfer.codec))
 
 
-def chain(graph: Graph, stages: tuple[Stage, ...], name: str = "", codecs: Sequence[Codec] = ()) -> Plan:
+def chain(graph: Graph, stages: tuple[Stage, ...], *, name: str = "", codecs: Sequence[Codec] = ()) -> Plan:
     """The plan whose stages form a line: all that crosses a cut goes to the next stage, relayed if need be.
 
     The stages count units as the graph does, which may be one with its units in another order.

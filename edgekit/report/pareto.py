@@ -29,7 +29,7 @@ WIDE = 4
 """Ratio of largest to smallest value from which on an axis is logarithmic."""
 
 
-def pareto_figure(front: Front, chosen: Plan | None = None, trace: Trace | None = None, ax: "Axes | None" = None) -> "Figure":
+def pareto_figure(front: Front, *, chosen: Plan | None = None, trace: Trace | None = None, ax: "Axes | None" = None) -> "Figure":
     """Latency of a frame alone (ms) against throughput (frames/s) of every plan of a front, by its number.
 
     Hollow marks are predictions, coloured by the accuracy lost (%) where that is an objective, else by peak memory (MB); grey ones

@@ -93,7 +93,7 @@ def headline(axes: "Axes", title: str, beneath: str) -> None:
     )
 
 
-def place(axes: "Axes", labels: Sequence[Label], points: Sequence[tuple[float, float]], size: float = 10, spare: bool = False) -> None:
+def place(axes: "Axes", labels: Sequence[Label], points: Sequence[tuple[float, float]], *, size: float = 10, spare: bool = False) -> None:
     """Write each label near its point, clear of the others, of what is drawn already and of all ``points``.
 
     Greedy: earlier labels choose first. One that stands far from its point is joined to it by a line. One that finds no free

@@ -23,14 +23,14 @@ __all__ = ["write", "write_winners"]
 
 
 def write(
-    folder: str | Path, front: Front, chosen: Plan | None = None, trace: Trace | None = None, profiles: Sequence[Profile] = ()
+    folder: str | Path, front: Front, *, chosen: Plan | None = None, trace: Trace | None = None, profiles: Sequence[Profile] = ()
 ) -> list[Path]:
     """Write ``pareto.png``, ``pareto.svg`` and, where there is something to show, ``timeline.png`` and ``profile.png``.
 
     Raises:
         FormatError: the folder cannot be written to.
     """
-    pareto = pareto_figure(front, chosen, trace)
+    pareto = pareto_figure(front, chosen=chosen, trace=trace)
     pictures: list[tuple[str, Figure]] = [("pareto.png", pareto), ("pareto.svg", pareto)]
     if trace is not None and trace.spans:
         pictures.append(("timeline.png", timeline_figure(trace)))

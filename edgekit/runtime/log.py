@@ -45,7 +45,9 @@ class Event(Struct, frozen=True):
     frame: int | UnsetType = UNSET
 
 
-def event_now(text: str, level: Level = "info", of: StageSpec | None = None, epoch: int | None = None, frame: int | None = None) -> Event:
+def event_now(
+    text: str, *, level: Level = "info", of: StageSpec | None = None, epoch: int | None = None, frame: int | None = None
+) -> Event:
     """Something that happens now, of a stage if of any."""
     now = time.time()
     at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
@@ -68,18 +70,20 @@ def line_of(event: Event) -> str:
     return msgspec.json.encode(event).decode() + "\n"
 
 
-def say(text: str, level: Level = "info", of: StageSpec | None = None, epoch: int | None = None, frame: int | None = None) -> None:
+def say(text: str, *, level: Level = "info", of: StageSpec | None = None, epoch: int | None = None, frame: int | None = None) -> None:
     """Log an event; a full disk is no reason to fail."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(line_of(event_now(text, level, of, epoch, frame)))
+        sys.stderr.write(line_of(event_now(text, level=level, of=of, epoch=epoch, frame=frame)))
         sys.stderr.flush()
 
 
-def say_seldom(text: str, level: Level = "info", of: StageSpec | None = None, epoch: int | None = None, frame: int | None = None) -> None:
+def say_seldom(
+    text: str, *, level: Level = "info", of: StageSpec | None = None, epoch: int | None = None, frame: int | None = None
+) -> None:
     """The same for what others may cause as often as they like: a few a second at most."""
     now = time.monotonic()
     with _lock:
         if len(_said) == MOST_SAID and now - _said[0] < 1.0:
             return
         _said.append(now)
-    say(text, level, of, epoch, frame)
+    say(text, level=level, of=of, epoch=epoch, frame=frame)

@@ -51,7 +51,7 @@ class Artifact(NamedTuple):
     outputs: tuple[Tensor, ...]
 
 
-def build(model: Model, graph: Graph, start: int, stop: int, variant: Variant, codecs: Codecs | None = None) -> Artifact:
+def build(model: Model, graph: Graph, start: int, stop: int, variant: Variant, *, codecs: Codecs | None = None) -> Artifact:
     """Build the artifact of units ``[start, stop)`` in a variant.
 
     ``codecs``: the encodings of its input and output tensors; None: all tensors travel unencoded.
@@ -62,7 +62,7 @@ def build(model: Model, graph: Graph, start: int, stop: int, variant: Variant, c
     builder = builder_of(variant.engine)
     for unit, reason in _refusals(graph, variant, range(start, stop)):
         raise GraphError(f"units [{start}, {stop}) cannot run in {variant.engine}: unit {unit}, {reason}; cut elsewhere")
-    onnx = cut(model, graph, start, stop, variant.precision)
+    onnx = cut(model, graph, start, stop, precision=variant.precision)
     if codecs is None:
         segment = graph.segment(start, stop)
         inputs, outputs = segment.inputs, segment.outputs
@@ -70,7 +70,7 @@ def build(model: Model, graph: Graph, start: int, stop: int, variant: Variant, c
         inputs, outputs = (tuple(each for end in ends for each in carried(*end)) for ends in codecs[:2])
     if codecs is not None and not codecs.raw:
         held = (each for twin in graph.twins if twin.precision == variant.precision for each in twin.held)
-        onnx = coded(onnx, codecs.inputs, codecs.outputs, codecs.ranges, held)
+        onnx = coded(onnx, codecs.inputs, codecs.outputs, ranges=codecs.ranges, held=held)
     try:
         data = builder.make(onnx, variant, inputs, outputs)
     except EdgekitError:

@@ -71,7 +71,7 @@ class Comparison(NamedTuple):
     magnitude: float = 0.0
 
 
-def compare(got: Arrays, want: Arrays, scales: Iterable[Scale] = (), tolerance: float = TOLERANCE) -> Comparison:
+def compare(got: Arrays, want: Arrays, *, scales: Iterable[Scale] = (), tolerance: float = TOLERANCE) -> Comparison:
     """Compare tensors by name; one without a scale is measured by its own largest value.
 
     >>> compare({"y": np.array([1.0, 2.0])}, {"y": np.array([1.0, 2.0])})[:2]
@@ -104,13 +104,13 @@ def _difference(got: NDArray[np.generic], want: NDArray[np.generic], scale: Scal
     return Comparison(False, worst, scale.tensor, place, float(left[index]), float(right[index]), magnitude)
 
 
-def require(got: Arrays, want: Arrays, what: str, tolerance: float = TOLERANCE, scales: Iterable[Scale] = ()) -> Comparison:
+def require(got: Arrays, want: Arrays, what: str, *, tolerance: float = TOLERANCE, scales: Iterable[Scale] = ()) -> Comparison:
     """Compare, and refuse a difference above the tolerance.
 
     Raises:
         PromiseError: ``what`` differs; the message says by how much and where.
     """
-    found = compare(got, want, scales, tolerance)
+    found = compare(got, want, scales=scales, tolerance=tolerance)
     if found.worst <= tolerance:
         return found
     if not found.magnitude:

@@ -22,12 +22,12 @@ class Part(NamedTuple):
     artifact: Artifact
 
 
-def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, owner: str = "") -> list[Part]:
+def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, *, owner: str = "") -> list[Part]:
     """The parts of a plan that goes by ``name`` on its devices, in the order of stages and replicas."""
     parts = []
     for index, stage in enumerate(plan.stages):
         inputs, outputs = _ends(plan, graph, index)
-        artifact = build(model, graph, stage.start, stage.stop, stage.variant, Codecs(inputs, outputs, plan.ranges))
+        artifact = build(model, graph, stage.start, stage.stop, stage.variant, codecs=Codecs(inputs, outputs, plan.ranges))
         sources, receivers = _ports(plan, graph, cluster, index)
         unit_works = works(graph, stage.start, stage.stop)
         for replica, device in enumerate(map(cluster.device, stage.devices)):

@@ -143,7 +143,7 @@ class LatticePlaces:
         return peaks(model, base, load, run)
 
 
-def branches(graph: Graph, footprints: Footprints, together: Sequence[Sequence[int]] = (), most: int = MOST) -> LatticePlaces:
+def branches(graph: Graph, footprints: Footprints, *, together: Sequence[Sequence[int]] = (), most: int = MOST) -> LatticePlaces:
     """Every place where the units of a graph can be cut in two, whatever the order in which they stand, and no group is parted.
 
     Raises:

@@ -32,7 +32,7 @@ class Bounds:
         slack: share by which what is found has to be better than what is known, to be worth finding.
     """
 
-    def __init__(self, tables: Tables, columns: Columns, known: Floats, slack: float = 0.0):
+    def __init__(self, tables: Tables, columns: Columns, known: Floats, *, slack: float = 0.0):
         self._tables, self._columns, self._slack = tables, columns, max(slack, -ROUNDING)
         self._known = known[front(known)]
         self._known = self._known[np.argsort(self._known[:, 0])]
@@ -45,7 +45,7 @@ class Bounds:
         together = columns.objectives == ["latency", "period"] and len(self._known) > 1
         self._corners = Corners(tables, self._known) if together else None
 
-    def hopeless(self, values: Floats, executor: int, position: int, ran: bool = False) -> NDArray[np.bool_]:
+    def hopeless(self, values: Floats, executor: int, position: int, *, ran: bool = False) -> NDArray[np.bool_]:
         """Which labels that wait at an executor, or have run there, cannot end within the limits, or beside the plans that are known."""
         columns = self._columns
         left = {name: float(table[position, executor]) for name, table in (self._onwards if ran else self._to_go).items()}

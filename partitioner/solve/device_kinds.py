@@ -13,7 +13,7 @@ Kinds = tuple[tuple[str, ...], ...]
 """Names of devices, those of one kind together."""
 
 
-def kinds(cluster: Cluster, profiles: Profiles, names: Sequence[str], apart: Sequence[str] = ()) -> Kinds:
+def kinds(cluster: Cluster, profiles: Profiles, names: Sequence[str], *, apart: Sequence[str] = ()) -> Kinds:
     """Group devices that can be exchanged without any cost changing: equal profiles, caps and links, machines of their own.
 
     ``apart``: names that something else tells from all others, such as a constraint.

@@ -36,6 +36,7 @@ def solve(
     graph: Graph,
     cluster: Cluster,
     profiles: Profiles,
+    *,
     objectives: Sequence[Objective] = USUAL,
     question: Question = ANYHOW,
     known: Sequence[Plan] = (),
@@ -69,14 +70,14 @@ def solve(
     require_losses(names, profiles, losses, counted)
     if "energy" in counted:
         require_metered(names, cluster, profiles)
-    pricing = Pricing(graph, cluster, profiles, constraints, losses)
-    groups = kinds(cluster, profiles, names, [*named(constraints)]) if order == FREE and team == 1 else tuple((n,) for n in names)
+    pricing = Pricing(graph, cluster, profiles, constraints, losses=losses)
+    groups = kinds(cluster, profiles, names, apart=[*named(constraints)]) if order == FREE and team == 1 else tuple((n,) for n in names)
     require_few(groups, order)
     ways, exact = _ways(graph, pricing, constraints.together, question.split_branches, most_places)
     given, plans, compared, labels = pricing.kept(known), list[Plan](), list[Plan](), 0
     for places in ways:
-        tables = tabulate(places, cluster, profiles, groups, constraints, order != FREE, team, losses)
-        found = chains(tables, objectives, question.epsilon, _points((*given, *plans), objectives))
+        tables = tabulate(places, cluster, profiles, groups, constraints=constraints, ordered=order != FREE, replicas=team, losses=losses)
+        found = chains(tables, objectives, epsilon=question.epsilon, known=_points((*given, *plans), objectives))
         labels += found.labels
         if places is ways[0]:
             unsplit = [pricing.priced(plan) for plan in (*wholes(places, tables, groups), *replicas(graph, tables, groups, profiles))]
@@ -101,7 +102,7 @@ def _ways(graph: Graph, pricing: Pricing, together: Groups, split_branches: bool
     if not split_branches:
         return [cuts(*own, together)], True
     try:
-        return [branches(*own, together, most)], True
+        return [branches(*own, together=together, most=most)], True
     except PlanError:
         return [cuts(*pricing.view(order), together) for order in orders(graph)], False
 

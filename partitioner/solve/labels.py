@@ -84,7 +84,7 @@ class _Shelf:
         self.count = stop
 
 
-def chains(tables: Tables, objectives: Collection[Objective], epsilon: float = 0.0, known: Sequence[Sequence[float]] = ()) -> Found:
+def chains(tables: Tables, objectives: Collection[Objective], *, epsilon: float = 0.0, known: Sequence[Sequence[float]] = ()) -> Found:
     """The chains that no other chain dominates in ``objectives`` within the limits of the tables.
 
     Of chains with equal costs one stays. With ``epsilon`` each chain that is left out is within a factor of
@@ -97,7 +97,7 @@ def chains(tables: Tables, objectives: Collection[Objective], epsilon: float = 0
     half = float(np.sqrt(1 + epsilon) - 1)  # what is lost among labels, and what is lost beside plans that are known, multiply
     coarse = Found([], np.empty((0, len(OBJECTIVES))), 0) if known else _coarse(tables, objectives, epsilon)
     points = np.concatenate([np.array(known, np.float64).reshape(-1, len(columns.objectives)), columns.asked(coarse.costs)])
-    search = _Search(tables, columns, Bounds(tables, columns, points, half), half)
+    search = _Search(tables, columns, Bounds(tables, columns, points, slack=half), half)
     client, last = len(tables.executors), len(tables.positions) - 1
     begin = np.zeros((1, search.columns.count))
     begin[:, Columns.MEMORY] = -np.inf
@@ -123,7 +123,7 @@ def _coarse(tables: Tables, objectives: Collection[Objective], epsilon: float) -
     if last < FEW:
         return Found([], np.empty((0, len(OBJECTIVES))), 0)
     at = [*range(0, last, COARSER), last]
-    found = chains(thinned(tables, np.array(at)), objectives, epsilon)
+    found = chains(thinned(tables, np.array(at)), objectives, epsilon=epsilon)
     placed = [tuple(hop._replace(start=at[hop.start], stop=at[hop.stop]) for hop in hops) for hops in found.chains]
     return found._replace(chains=placed)
 

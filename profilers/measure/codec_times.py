@@ -60,7 +60,7 @@ class _Bench:
     def _seconds(self, reads: Codec, writes: Codec) -> float:
         ends = (self._segment.inputs[0], reads), (self._segment.outputs[0], writes)
         codecs = Codecs(ends[:1], ends[1:], [_range(tensor) for tensor, _ in ends])
-        artifact = build(self._model, self._graph, 0, len(self._graph.units), self._request.variant, codecs)
+        artifact = build(self._model, self._graph, 0, len(self._graph.units), self._request.variant, codecs=codecs)
         played = self._request.emulation
         request = msgspec.structs.replace(
             self._request,

@@ -32,6 +32,7 @@ def profile_graph(
     graph: Graph,
     model: Model,
     connection: Connection,
+    *,
     variant: Variant | None = None,
     budget_s: float = 2.0,
     rate_per_s: float | None = None,
@@ -52,7 +53,9 @@ def profile_graph(
     """
     if twin is not None:
         other, twin = read(twin), replace(twin, frames=model.frames)
-        return as_units_of(graph, other, profile_graph(other, twin, connection, variant, budget_s, rate_per_s, tell=tell))
+        return as_units_of(
+            graph, other, profile_graph(other, twin, connection, variant=variant, budget_s=budget_s, rate_per_s=rate_per_s, tell=tell)
+        )
     variant = (variant or connection.device.variant).on(graph.precision)
     spans, refused = runnable(graph, variant)
     if not spans:
@@ -109,7 +112,7 @@ def _pass(
     """Bursts of a segment, with the profiler off, around the pass over its kernels."""
     segment, digest = graph.segment(*span), upload(build(model, graph, *span, variant), connection)
     data = data_for(model, graph, segment, connection)
-    request = request_for(graph, segment, digest, connection, variant, budget_s / LEAST_BURSTS, rate_per_s, data)
+    request = request_for(graph, segment, digest, connection, variant, budget_s / LEAST_BURSTS, rate_per_s=rate_per_s, data=data)
     rested = msgspec.structs.replace(request, rests=rests_at(rate_per_s))
     what = "whole network" if span == (0, len(graph.units)) else f"units [{span[0]}, {span[1]})"
     tell(f"{what}, run 1 of 2", 0, 2 * LEAST_BURSTS)

@@ -60,6 +60,7 @@ def in_rounds(
     burst: Callable[[Key], Samples],
     sentinel: Callable[[], float] | None,
     settled: Callable[[Key, Settled], None],
+    *,
     most_s: float = float("inf"),
     seed: int = 0,
     tell: Tell = silent,

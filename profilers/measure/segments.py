@@ -39,6 +39,7 @@ def request_for(
     connection: Connection,
     variant: Variant,
     budget_s: float,
+    *,
     rate_per_s: float | None = None,
     data: str = "",
 ) -> Measure:
@@ -88,6 +89,7 @@ def measure_segments(
     connection: Connection,
     profile: Profile,
     ranges: Iterable[Range],
+    *,
     burst_s: float = BURST_S,
     most_s: float = float("inf"),
     tell: Tell = silent,
@@ -111,7 +113,7 @@ def measure_segments(
         if (key := (part.start, part.stop)) not in inputs:
             inputs[key] = data_for(model, graph, part, connection)
         rate_per_s = profile.conditions.rate_per_s
-        request = request_for(graph, part, digest, connection, profile.variant, seconds, rate_per_s, inputs[key])
+        request = request_for(graph, part, digest, connection, profile.variant, seconds, rate_per_s=rate_per_s, data=inputs[key])
         return calm.measured(connection, msgspec.structs.replace(request, least=LEAST_RUNS, rests=rests))
 
     def burst(key: Range) -> Sequence[float]:
@@ -132,7 +134,7 @@ def measure_segments(
     still = [key for key in ranges if key not in found and not profile.refusal(*key)]
     told = prefixed(tell, "segments")
     steady = profile.emulated or bool(profile.longest.units)  # a sentinel is a range of units
-    in_rounds(still, burst, None if steady else sentinel, settled, most_s, tell=told)
+    in_rounds(still, burst, None if steady else sentinel, settled, most_s=most_s, tell=told)
     return profile
 
 

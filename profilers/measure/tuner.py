@@ -65,6 +65,7 @@ def tune_device(
     graph: Graph,
     model: Model,
     connection: Connection,
+    *,
     batches: Sequence[int] = (),
     budget_s: float = 60.0,
     before: Tuning | None = None,

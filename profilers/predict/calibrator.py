@@ -48,6 +48,7 @@ class _Fit(NamedTuple):
 
 def calibrate(
     connection: Connection,
+    *,
     variant: Variant | None = None,
     budget_s: float = 0.3,
     tell: Tell = silent,

@@ -231,7 +231,7 @@ def _left(found: Sequence[Row], width: int) -> float:
 
 def _regression(found: Sequence[Row], width: int, like: Regression | None, bare: bool = False) -> Regression:
     seconds, groups = np.array([row[2] for row in found]), np.array([row[3] for row in found])
-    return fit(_terms(found, width), _columns(found, width, bare), seconds, groups, like)
+    return fit(_terms(found, width), _columns(found, width, bare), seconds, groups=groups, like=like)
 
 
 def _terms(found: Sequence[Row], width: int) -> Vector:

@@ -77,7 +77,7 @@ class Stack:
 
     # ---- nodes -----------------------------------------------------------------------------------------------------
 
-    def conv(self, x: Place, channels: int, kernel: int = 1, stride: int = 1, group: int = 1, act: str | None = "") -> Place:
+    def conv(self, x: Place, channels: int, *, kernel: int = 1, stride: int = 1, group: int = 1, act: str | None = "") -> Place:
         """Conv, BatchNormalization where this stack has any, and an activation: "" the stack's, None none."""
         sides = tuple((side + 2 * (kernel // 2) - kernel) // stride + 1 for side in x.sides)
         shape = (channels, x.channels // group, *(kernel for _ in sides))
@@ -120,7 +120,7 @@ class Stack:
         name = self.sketch.add("Concat", [place.name for place in places], axis=1)
         return Place(name, sum(place.channels for place in places), places[0].sides)
 
-    def gemm(self, x: str, fan_in: int, fan_out: int, act: str | None = "Relu") -> str:
+    def gemm(self, x: str, fan_in: int, fan_out: int, *, act: str | None = "Relu") -> str:
         reads = [x, self.sketch.weight((fan_out, fan_in)), self.sketch.weight((fan_out,))]
         self.weights += fan_in * fan_out
         self.macs += fan_in * fan_out

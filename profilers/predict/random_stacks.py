@@ -25,18 +25,20 @@ SHARES = (0.68, 0.16, 0.08, 0.08)
 
 
 def _plain(s: Stack, x: Place) -> Place:
-    return s.conv(x, s.channels(8, 512 if x.area < 900 else 256 if x.area < 4000 else 128), s.pick(1, 3, 3, 3, 5), s.pick(1, 1, 1, 2))
+    return s.conv(
+        x, s.channels(8, 512 if x.area < 900 else 256 if x.area < 4000 else 128), kernel=s.pick(1, 3, 3, 3, 5), stride=s.pick(1, 1, 1, 2)
+    )
 
 
 def _residual(s: Stack, x: Place) -> Place:
     kernel, stride, inner = s.pick(3, 3, 5), s.pick(1, 1, 2), s.channels(8, max(9, x.channels))
     if s.chance(0.5):  # two full ones, or a bottleneck
         out = x.channels if stride == 1 else s.channels(8, 2 * x.channels + 1)
-        y = s.conv(s.conv(x, out, kernel, stride), out, kernel, act=None)
+        y = s.conv(s.conv(x, out, kernel=kernel, stride=stride), out, kernel=kernel, act=None)
     else:
         out = x.channels if stride == 1 and s.chance(0.7) else s.channels(16, 4 * x.channels)
-        y = s.conv(s.conv(s.conv(x, inner), inner, 3, stride), out, act=None)
-    short = x if out == x.channels and stride == 1 else s.conv(x, out, 1, stride, act=None)
+        y = s.conv(s.conv(s.conv(x, inner), inner, kernel=3, stride=stride), out, act=None)
+    short = x if out == x.channels and stride == 1 else s.conv(x, out, kernel=1, stride=stride, act=None)
     return s.activate(s.plus(y, short), s.act if s.chance(0.8) else None)
 
 
@@ -47,7 +49,7 @@ def _inverted(s: Stack, x: Place) -> Place:
     stride = s.pick(1, 1, 2)
     out = x.channels if stride == 1 and s.chance(0.6) else s.channels(8, 2 * x.channels + 8)
     y = s.conv(x, wide) if wide != x.channels else x
-    y = s.conv(y, wide, s.pick(3, 3, 5, 7), stride, group=wide)
+    y = s.conv(y, wide, kernel=s.pick(3, 3, 5, 7), stride=stride, group=wide)
     y = _gate(s, y) if s.chance(0.25) else y
     y = s.conv(y, out, act=None)
     return s.plus(y, x) if stride == 1 and out == x.channels else y
@@ -63,14 +65,14 @@ def _gate(s: Stack, x: Place) -> Place:
 
 
 def _separable(s: Stack, x: Place) -> Place:
-    return s.conv(s.conv(x, x.channels, s.pick(3, 3, 5), s.pick(1, 1, 2), group=x.channels), s.channels(8, 3 * x.channels))
+    return s.conv(s.conv(x, x.channels, kernel=s.pick(3, 3, 5), stride=s.pick(1, 1, 2), group=x.channels), s.channels(8, 3 * x.channels))
 
 
 def _grouped(s: Stack, x: Place) -> Place:
     group = s.pick(2, 4, 8)
     width = group * s.channels(4, 256 // group)
     x = s.conv(x, width) if x.channels % group or s.chance(0.3) else x
-    y = s.conv(x, width, s.pick(1, 3), s.pick(1, 1, 2), group)
+    y = s.conv(x, width, kernel=s.pick(1, 3), stride=s.pick(1, 1, 2), group=group)
     return _shuffle(s, y, group) if s.chance(0.5) else y
 
 
@@ -94,7 +96,7 @@ def _halves(s: Stack, x: Place) -> Place:
             for begin in (0, half)
         ]
     one, other = (Place(name, half, x.sides) for name in names)
-    y = s.conv(s.conv(s.conv(other, half), half, 3, group=half, act=None), half)
+    y = s.conv(s.conv(s.conv(other, half), half, kernel=3, group=half, act=None), half)
     joined = s.concat(one, y)
     return _shuffle(s, joined, 2) if s.chance(0.7) else joined
 
@@ -103,9 +105,9 @@ def _branches(s: Stack, x: Place) -> Place:
     """Several branches, concatenated."""
     most = max(9, x.channels)
     x = s.conv(x, s.channels(8, most)) if s.chance(0.4) else x
-    places = [s.conv(x, s.channels(8, most)), s.conv(x, s.channels(8, most), 3)]
+    places = [s.conv(x, s.channels(8, most)), s.conv(x, s.channels(8, most), kernel=3)]
     if s.chance(0.4):
-        places.append(s.conv(s.conv(x, s.channels(8, most)), s.channels(8, most), s.pick(3, 5)))
+        places.append(s.conv(s.conv(x, s.channels(8, most)), s.channels(8, most), kernel=s.pick(3, 5)))
     if s.chance(0.35):
         places.append(s.conv(s.pool(x, str(s.random.choice(("MaxPool", "AveragePool"))), 3, 1, 1), s.channels(8, most)))
     return s.concat(*places)
@@ -120,7 +122,7 @@ def _growing(s: Stack, x: Place) -> Place:
         if s.chance(0.6):
             y = s.conv(y, 4 * growth, act=None)
             y = s.activate(s.norm(y), "Relu")
-        y = s.conv(y, growth, 3, act=None)
+        y = s.conv(y, growth, kernel=3, act=None)
         x = s.concat(x, y)
     if s.chance(0.4):
         x = s.conv(s.activate(s.norm(x), "Relu"), max(4, x.channels // 2), act=None)
@@ -153,9 +155,9 @@ def _vision(s: Stack) -> list[str]:
             s.sketch.add("Conv", [x.name, s.sketch.weight((width, 3, patch, patch))], strides=[patch] * 2), width, (side // patch,) * 2
         )
     else:
-        x = s.conv(x, s.channels(8, 96), s.pick(3, 3, 3, 5, 7, 11), 2 if side > 60 else s.pick(1, 2))
+        x = s.conv(x, s.channels(8, 96), kernel=s.pick(3, 3, 3, 5, 7, 11), stride=2 if side > 60 else s.pick(1, 2))
         x = _pooled(s, x) if s.chance(0.35) else x
-        x = s.conv(x, s.channels(16, 512), 1) if s.chance(0.2) and x.area < 2000 else x
+        x = s.conv(x, s.channels(16, 512), kernel=1) if s.chance(0.2) and x.area < 2000 else x
     few = [BLOCKS[int(place)] for place in s.random.choice(len(BLOCKS), ALIKE, p=BLOCK_SHARES)]
     alike = (few, [1 / ALIKE] * ALIKE)  # networks repeat what they are made of
     blocks, shares = alike if s.chance(0.5) else (BLOCKS, BLOCK_SHARES)
@@ -185,7 +187,7 @@ def _head(s: Stack, x: Place) -> str:
     for _ in range(s.pick(0, 0, 0, 1, 2)):
         width = min(s.width(64, 4096), max(64, int((s.most_weights - s.weights) / fan_in)))
         name, fan_in = s.gemm(name, fan_in, width), width
-    name = s.gemm(name, fan_in, s.pick(10, 100, 1000), None)
+    name = s.gemm(name, fan_in, s.pick(10, 100, 1000), act=None)
     return s.sketch.add("Softmax", [name]) if s.chance(0.3) else name
 
 
@@ -221,7 +223,7 @@ def _tokens(s: Stack) -> list[str]:
     x = _layer_norm(s, x, width) if before else x
     if s.chance(0.6):
         x = s.sketch.add("ReduceMean", [x, s.sketch.sizes([1])], keepdims=0)
-        x = s.gemm(x, width, s.pick(10, 100, 1000), None)
+        x = s.gemm(x, width, s.pick(10, 100, 1000), act=None)
     return [x]
 
 
@@ -254,7 +256,7 @@ def _signal(s: Stack) -> list[str]:
     s.most_channels = MOST_OF_SIGNALS
     length, channels = s.among(64, 4000), s.pick(1, 2, 6, 16, 40)
     x = Place(s.sketch.input((1, channels, length)), channels, (length,))
-    x = s.conv(x, s.channels(8, 128), s.pick(3, 5, 7, 11, 15), s.pick(1, 2, 4))
+    x = s.conv(x, s.channels(8, 128), kernel=s.pick(3, 5, 7, 11, 15), stride=s.pick(1, 2, 4))
     x = _blocks(s, x, s.pick(2, 3, 4, 5, 6), (_plain, _residual, _separable, _pooled), (0.4, 0.3, 0.2, 0.1))
     return [_head(s, x)]
 
@@ -264,10 +266,10 @@ def _dense(s: Stack) -> list[str]:
     x = s.sketch.input((batch, fan_in))
     for _ in range(s.pick(2, 3, 4, 6)):
         width = min(s.width(16, 4096), max(16, int(1.6e7 / fan_in)))
-        x, fan_in = s.gemm(x, fan_in, width, str(s.random.choice(("Relu", "Relu", "Tanh", "Sigmoid")))), width
+        x, fan_in = s.gemm(x, fan_in, width, act=str(s.random.choice(("Relu", "Relu", "Tanh", "Sigmoid")))), width
         if s.spent:
             break
-    return [s.gemm(x, fan_in, s.pick(1, 10, 100), None)]
+    return [s.gemm(x, fan_in, s.pick(1, 10, 100), act=None)]
 
 
 def draw_stack(seed: int) -> bytes:

@@ -52,7 +52,7 @@ class Regression:
 
 
 def fit(
-    terms: Matrix, features: Matrix, seconds: Matrix, groups: NDArray[np.intp] | None = None, like: Regression | None = None
+    terms: Matrix, features: Matrix, seconds: Matrix, *, groups: NDArray[np.intp] | None = None, like: Regression | None = None
 ) -> Regression:
     """Fit to samples: terms of the roofline (samples × terms, none negative), features, and what was measured.
 

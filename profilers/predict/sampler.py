@@ -45,6 +45,7 @@ def sample_device(
     budget_s: float,
     tell: Tell,
     keep: Keep,
+    *,
     before: Samples | None = None,
     variant: Variant | None = None,
     seeds: Iterable[int] | None = None,
@@ -104,7 +105,7 @@ def _again(network: SampledNetwork, connection: Connection, variant: Variant) ->
 
 
 def sample_network(
-    source: str, graph: Graph, model: Model, connection: Connection, variant: Variant, each_s: float = EACH_S, kernels: bool = True
+    source: str, graph: Graph, model: Model, connection: Connection, variant: Variant, *, each_s: float = EACH_S, kernels: bool = True
 ) -> tuple[SampledNetwork, Measured]:
     """One network run as a whole and, unless told not to, by kernels; and the whole as it was measured."""
     begin = time.perf_counter()

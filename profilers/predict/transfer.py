@@ -78,7 +78,7 @@ def learn_family(latency_s: Matrix, features: Matrix) -> Family:
     return _learned(family, logs, features) if len(logs) > 1 else family
 
 
-def choose(family: Family, count: int, pool: Indices | None = None, seed: int = 0) -> Indices:
+def choose(family: Family, count: int, *, pool: Indices | None = None, seed: int = 0) -> Indices:
     """The ``count`` architectures to measure: each next one leaves the least variance over all others (Cohn 1996)."""
     random = np.random.default_rng(seed)
     among = np.arange(family.size) if pool is None else pool

@@ -72,7 +72,7 @@ def test_a_second_survey_replaces_the_first_and_leaves_variants(path: Path) -> N
     api.keep_tunings(path, {"near": a_tuning("near", 2)})
     api.keep_survey(path, a_survey(("near", "far"), ("far", "near")))
     api.keep_survey(path, a_survey(("near", "far"), apart=(("far", "near"),)))
-    cluster = api.read_cluster(path, serial().graph)
+    cluster = api.read_cluster(path, graph=serial().graph)
     assert {(link.source, link.receiver) for link in cluster.links} == {("near", "far")}
     assert cluster.device("near").variant.threads == 2
 
@@ -80,10 +80,10 @@ def test_a_second_survey_replaces_the_first_and_leaves_variants(path: Path) -> N
 def test_tuned_variants_are_used_for_their_network_alone(path: Path) -> None:
     said: list[str] = []
     api.keep_tunings(path, {name: a_tuning(name, 2) for name in ("near", "far")})
-    cluster = api.read_cluster(path, serial().graph, said.append)
+    cluster = api.read_cluster(path, graph=serial().graph, tell=said.append)
     assert [device.variant.threads for device in cluster.devices] == [2, 3]
     assert len(said) == 1 and said[0].startswith("far: its tuned variant fp32 CPU ×2 is not used, because the cluster file says")
-    assert [device.variant.threads for device in api.read_cluster(path, serial(3).graph).devices] == [1, 3]
+    assert [device.variant.threads for device in api.read_cluster(path, graph=serial(3).graph).devices] == [1, 3]
     assert path.read_text() == TOML
 
 

@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def judge(folder: Path, labelled: bool = False) -> api.Judge:
     net = network()
-    return api.Judge(net.graph, net.model, folder / "digits.npz", folder / "labels.npy" if labelled else None)
+    return api.Judge(net.graph, net.model, folder / "digits.npz", labels=folder / "labels.npy" if labelled else None)
 
 
 def test_losses_are_told_by_answers_and_with_labels_by_right_ones(folder: Path) -> None:
@@ -53,7 +53,7 @@ def test_outputs_that_are_no_scores_are_told_apart_by_size(tmp_path: Path) -> No
     assert images.loss(lambda frame: {"y": np.full_like(net.inputs()["x"], np.nan, shape=(1, 3, 8, 8))}) is None
     np.save(tmp_path / "labels.npy", np.arange(8))
     with pytest.raises(UsageError, match="labels need one output of class scores"):
-        api.Judge(net.graph, net.model, tmp_path / "x.npz", tmp_path / "labels.npy")
+        api.Judge(net.graph, net.model, tmp_path / "x.npz", labels=tmp_path / "labels.npy")
 
 
 def test_what_no_longer_fits_into_fp16_cannot_be_sent_so(folder: Path) -> None:
@@ -68,7 +68,7 @@ def test_losses_of_some_cuts_are_those_of_all(folder: Path) -> None:
     every = api.measure_losses(judge(folder))
     position = network().graph.candidates[0]
     (tensor,) = network().graph.cuts[position].tensors
-    some = api.measure_losses(judge(folder), ("u8",), cuts=(position,))
+    some = api.measure_losses(judge(folder), codecs=("u8",), cuts=(position,))
     assert some.tensors == tuple(each for each in every.tensors if (each.tensor, each.codec) == (tensor.name, "u8"))
 
 
@@ -76,9 +76,9 @@ def test_labels_have_to_fit(folder: Path) -> None:
     np.save(folder / "few.npy", digits()[1][:7])
     net = network()
     with pytest.raises(FrameError, match="expected 100 class numbers"):
-        api.Judge(net.graph, net.model, folder / "digits.npz", folder / "few.npy")
+        api.Judge(net.graph, net.model, folder / "digits.npz", labels=folder / "few.npy")
     with pytest.raises(FrameError, match=r"expected an \.npy file"):
-        api.Judge(net.graph, net.model, folder / "digits.npz", folder / "net.onnx")
+        api.Judge(net.graph, net.model, folder / "digits.npz", labels=folder / "net.onnx")
 
 
 def test_plans_of_the_front_are_run_end_to_end_and_filtered_again(folder: Path) -> None:
@@ -89,7 +89,9 @@ def test_plans_of_the_front_are_run_end_to_end_and_filtered_again(folder: Path) 
     feared = replace(losses, tensors=tuple(replace(each, loss=each.loss + 0.25) for each in losses.tensors))
     last = len(net.graph.units)
     both = Constraints(pins=(Pin(0, 1, "near"), Pin(last - 1, last, "far")))
-    front, _ = api.partition(net.graph, net.model, cluster, profiles, ("latency", "loss"), Question(constraints=both, losses=feared))
+    front, _ = api.partition(
+        net.graph, net.model, cluster, profiles, objectives=("latency", "loss"), question=Question(constraints=both, losses=feared)
+    )
     assert any(plan.coded for plan in front.plans)
     found = api.evaluate(front, judge(folder))
     assert {cost_of(plan).loss_badge for plan in found.front.plans} == {"measured"}
@@ -107,7 +109,9 @@ def test_what_loses_more_than_was_allowed_is_left_out(folder: Path) -> None:
     pins = (Pin(0, 1, "near"), Pin(last - 1, last, "far"))
     noisy = Coarse(net, folder / "digits.npz")
     rules = Constraints((Limit("loss", 0.5),), pins)
-    front, _ = api.partition(net.graph, net.model, cluster, profiles, ("latency",), Question(constraints=rules, losses=hoped))
+    front, _ = api.partition(
+        net.graph, net.model, cluster, profiles, objectives=("latency",), question=Question(constraints=rules, losses=hoped)
+    )
     assert front.plans[0].coded
     with pytest.raises(PlanError, match=r"every plan of the front loses more than 0\.5 when it is run"):
         api.evaluate(front, noisy)
@@ -155,14 +159,16 @@ def test_what_is_clipped_of_frames_not_seen_is_part_of_the_loss(tmp_path: Path) 
 def test_a_plan_carries_the_ranges_of_what_it_sends_in_them(folder: Path) -> None:
     net, cluster = network(), simulated("near", "far", links=SLOW)
     profiles = api.profile(net.graph, net.model, cluster, budget_s=0.1, codecs=True)
-    losses = api.measure_losses(judge(folder), ("u8c",))
+    losses = api.measure_losses(judge(folder), codecs=("u8c",))
     last = len(net.graph.units)
     pins = Constraints(pins=(Pin(0, 1, "near"), Pin(last - 1, last, "far")))
-    front, _ = api.partition(net.graph, net.model, cluster, profiles, ("latency",), Question(constraints=pins, losses=losses))
+    front, _ = api.partition(
+        net.graph, net.model, cluster, profiles, objectives=("latency",), question=Question(constraints=pins, losses=losses)
+    )
     (plan,) = front.plans
     assert plan.coded and {each.tensor for each in plan.ranges} == {each.tensor for each in plan.transfers if each.codec == "u8c"}
     again = decode(encode(plan), Plan)
     for each in (plan, again):
-        assert api.predict(each, net.graph, cluster, profiles, losses).predicted == plan.predicted
+        assert api.predict(each, net.graph, cluster, profiles, losses=losses).predicted == plan.predicted
     with api.deploy(again, net.graph, net.model, local("near", "far")) as pipeline:
         assert pipeline.equality is not None and pipeline.equality.worst <= pipeline.equality.tolerance

@@ -57,7 +57,7 @@ def written(folder: Path, data: bytes) -> tuple[Path, Path]:
 @pytest.mark.parametrize(("masked", "least"), [each[1:] for each in MASKS], ids=[each[0] for each in MASKS])
 def test_a_mask_sets_no_scale(masked: str, least: str, tmp_path: Path) -> None:
     net, data = written(tmp_path, network(masked, least))
-    made = api.quantize(net, tmp_path / "q.onnx", "int8", data)
+    made = api.quantize(net, tmp_path / "q.onnx", "int8", data=data)
     assert made.accuracy is not None and made.accuracy.outputs[0].rms < 0.1
     ops = [node.op for node in made.graph.nodes]
     assert made.graph.precision == "int8" and "Softmax" in ops
@@ -86,12 +86,12 @@ def test_a_loss_above_a_tenth_of_the_deviation_is_refused(spoiled: tuple[Path, P
         r"expected at most 10%; most is lost at .*b \(Relu, 0.0% → \d+.\d%\).*--accept"
     )
     with pytest.raises(PromiseError, match=words):
-        api.quantize(spoiled[0], tmp_path / "q.onnx", "int8", spoiled[1])
+        api.quantize(spoiled[0], tmp_path / "q.onnx", "int8", data=spoiled[1])
     assert not (tmp_path / "q.onnx").exists()
 
 
 def test_a_loss_that_is_accepted_is_written_and_told(spoiled: tuple[Path, Path], tmp_path: Path) -> None:
-    made = api.quantize(spoiled[0], tmp_path / "q.onnx", "int8", spoiled[1], accept=True)
+    made = api.quantize(spoiled[0], tmp_path / "q.onnx", "int8", data=spoiled[1], accept=True)
     assert (tmp_path / "q.onnx").exists() and made.loss.startswith("net in int8: output y differs by")
 
 

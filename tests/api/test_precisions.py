@@ -22,12 +22,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("digits")
     (folder / "net.onnx").write_bytes(network().data)
     np.savez(folder / "digits.npz", x=digits()[0][:60])
-    api.quantize(folder / "net.onnx", folder / "net.int8.onnx", "int8", folder / "digits.npz")
+    api.quantize(folder / "net.onnx", folder / "net.int8.onnx", "int8", data=folder / "digits.npz")
     return folder
 
 
 def test_every_fifth_frame_is_kept_out_of_the_calibration_to_compare_outputs_on(folder: Path) -> None:
-    graph, accuracy, scheme, _ = api.quantize(folder / "net.onnx", folder / "again.onnx", "int8", folder / "digits.npz")
+    graph, accuracy, scheme, _ = api.quantize(folder / "net.onnx", folder / "again.onnx", "int8", data=folder / "digits.npz")
     assert (folder / "again.onnx").read_bytes() == (folder / "net.int8.onnx").read_bytes()
     assert accuracy is not None and "activations" in scheme
     assert (accuracy.graph, accuracy.source, accuracy.precision) == (graph.digest, network().graph.digest, "int8")
@@ -39,13 +39,13 @@ def test_every_fifth_frame_is_kept_out_of_the_calibration_to_compare_outputs_on(
 
 def test_with_too_few_frames_they_are_compared_on_what_was_calibrated_with_and_badged_so(folder: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", x=digits()[0][:4, None])  # as frames, not as samples
-    _, accuracy, *_ = api.quantize(folder / "net.onnx", tmp_path / "q.onnx", "int8", tmp_path / "few.npz")
+    _, accuracy, *_ = api.quantize(folder / "net.onnx", tmp_path / "q.onnx", "int8", data=tmp_path / "few.npz")
     assert accuracy is not None and (accuracy.calibrated, accuracy.samples, accuracy.badge) == (4, 4, "estimated")
 
 
 def test_fp16_needs_no_data_and_is_compared_on_all_that_is_there(folder: Path, tmp_path: Path) -> None:
     assert api.quantize(folder / "net.onnx", tmp_path / "h.onnx", "fp16").accuracy is None
-    graph, accuracy, *_ = api.quantize(folder / "net.onnx", tmp_path / "h.onnx", "fp16", folder / "digits.npz")
+    graph, accuracy, *_ = api.quantize(folder / "net.onnx", tmp_path / "h.onnx", "fp16", data=folder / "digits.npz")
     assert graph.precision == "fp16" and accuracy is not None
     assert (accuracy.calibrated, accuracy.samples) == (0, 60)
     assert accuracy.badge == ("estimated" if accuracy.widened else "measured")
@@ -62,10 +62,10 @@ def test_fp16_needs_no_data_and_is_compared_on_all_that_is_there(folder: Path, t
 def test_data_that_does_not_fit_is_refused(folder: Path, tmp_path: Path, arrays: dict[str, tuple[int, ...]], words: str) -> None:
     np.savez(tmp_path / "data.npz", **{name: np.zeros(shape, np.float32) for name, shape in arrays.items()})
     with pytest.raises(FrameError, match=words):
-        api.quantize(folder / "net.onnx", tmp_path / "q.onnx", "int8", tmp_path / "data.npz")
+        api.quantize(folder / "net.onnx", tmp_path / "q.onnx", "int8", data=tmp_path / "data.npz")
     np.savez(tmp_path / "data.npz", x=np.zeros((9, 1, 8, 8)))
     with pytest.raises(FrameError, match="expected as float32 .* got float64"):
-        api.quantize(folder / "net.onnx", tmp_path / "q.onnx", "int8", tmp_path / "data.npz")
+        api.quantize(folder / "net.onnx", tmp_path / "q.onnx", "int8", data=tmp_path / "data.npz")
     assert not (tmp_path / "q.onnx").exists()
 
 
@@ -76,7 +76,7 @@ def test_what_cannot_be_done_is_said_before_it_is_begun(folder: Path, tmp_path: 
     with pytest.raises(UsageError, match="int8 needs inputs as the network will see them, .*; add: --data"):
         api.quantize(net, made, "int8")
     with pytest.raises(FrameError, match=r"none.npz: expected a file, a folder or -, found nothing there"):
-        api.quantize(net, made, "int8", tmp_path / "none.npz")
+        api.quantize(net, made, "int8", data=tmp_path / "none.npz")
     with pytest.raises(GraphError, match="expected a network in fp32, got .* in int8"):
         api.quantize(folder / "net.int8.onnx", made, "fp16")
 
@@ -104,7 +104,7 @@ def test_a_stage_in_another_precision_than_its_network_is_refused() -> None:
 def test_an_int8_network_is_profiled_on_a_device_and_deployed_in_two_stages(folder: Path) -> None:
     graph, model = api.load(folder / "net.int8.onnx")
     cluster = local("a", "b")
-    profile = api.profile(graph, model, cluster, ["a"], budget_s=0.05)["a"]
+    profile = api.profile(graph, model, cluster, devices=["a"], budget_s=0.05)["a"]
     assert (profile.variant.precision, profile.coverage, profile.widened) == ("int8", 1.0, 0)
     with api.deploy(split(graph, (0, 2, "a"), (2, len(graph.units), "b")), graph, model, cluster) as pipeline:
         assert pipeline.equality is not None and pipeline.equality.worst <= pipeline.equality.tolerance

@@ -11,7 +11,7 @@ from tests.models import local, serial
 def test_every_link_is_measured_in_both_directions_at_rest_and_while_both_ends_compute() -> None:
     net = serial()
     cluster = local("a")
-    survey = api.take_survey(cluster, net.graph, net.model, thorough=True)
+    survey = api.take_survey(cluster, graph=net.graph, model=net.model, thorough=True)
     ends = {("a", "client"), ("client", "a")}
     assert {(way.source, way.receiver) for way in survey.ways} == ends
     assert all(way.reason is None and not way.wireless for way in survey.ways)
@@ -29,7 +29,7 @@ def test_a_fixed_link_is_not_measured() -> None:
     net = serial()
     cluster = local("a")
     links = (Link("client", "a", bytes_per_s=1e6, fixed=True), Link("a", "client"))
-    survey = api.take_survey(replace(cluster, links=links), net.graph)
+    survey = api.take_survey(replace(cluster, links=links), graph=net.graph)
     assert {(way.source, way.receiver) for way in survey.ways} == {("a", "client")}
 
 

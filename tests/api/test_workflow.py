@@ -62,9 +62,9 @@ def test_profiles_are_kept_and_found_by_device_also_where_a_name_is_no_file_name
 
 def test_only_devices_that_are_asked_for_are_profiled() -> None:
     net = serial(3)
-    assert api.profile(net.graph, net.model, UNEQUAL, ["b"]).devices == ("b",)
+    assert api.profile(net.graph, net.model, UNEQUAL, devices=["b"]).devices == ("b",)
     with pytest.raises(PlanError, match="no device 'c'"):
-        api.profile(net.graph, net.model, UNEQUAL, ["c"])
+        api.profile(net.graph, net.model, UNEQUAL, devices=["c"])
 
 
 def test_described_links_stay_as_described_and_mixed_clusters_are_refused() -> None:
@@ -97,9 +97,9 @@ def test_optimism_finds_what_an_estimate_that_is_too_high_hides() -> None:
     first, *rest = profiles["a"].kernels
     slow = msgspec.structs.replace(first, seconds=0.55 / 0.45 * sum(kernel.seconds for kernel in rest))
     wrong = profiles.add(msgspec.structs.replace(profiles["a"], kernels=(slow, *rest)))
-    pessimistic, _ = api.partition(net.graph, net.model, UNEQUAL, wrong, ("period",), measure=True)
-    hopeful, used = api.partition(net.graph, net.model, UNEQUAL, wrong, ("period",), measure=True, doubt_s=60)
-    right, _ = api.partition(net.graph, net.model, UNEQUAL, profiles, ("period",), measure=True)
+    pessimistic, _ = api.partition(net.graph, net.model, UNEQUAL, wrong, objectives=("period",), measure=True)
+    hopeful, used = api.partition(net.graph, net.model, UNEQUAL, wrong, objectives=("period",), measure=True, doubt_s=60)
+    right, _ = api.partition(net.graph, net.model, UNEQUAL, profiles, objectives=("period",), measure=True)
     assert used["a"].segment(0, 1) is not None
     assert [plan.describe() for plan in hopeful.plans] == [plan.describe() for plan in right.plans]
     assert [plan.describe() for plan in pessimistic.plans] != [plan.describe() for plan in right.plans]

@@ -18,7 +18,7 @@ def test_the_demo_tells_what_it_did_in_ten_points(capsys: pytest.CaptureFixture[
     front, _ = api.partition(net.graph, net.model, cluster, api.profile(net.graph, net.model, cluster, budget_s=0.1))
     plan = front.knee()
     with api.deploy(plan, net.graph, net.model, cluster) as pipeline:
-        trace = api.verify(pipeline, 0.1)
+        trace = api.verify(pipeline, seconds=0.1)
     evaluated = api.Evaluated(front, ())
     tell_story(Demo(net.graph, CLUSTER, 200, 0.935, evaluated, plan, trace, [Path("runs/demo/pareto.png")]))
     told = capsys.readouterr().out

@@ -61,7 +61,7 @@ def through_chaos(patch: pytest.MonkeyPatch, seed: int = 0) -> Iterator[list[Cha
 
     @contextmanager
     def routes(wanted: Sequence[Route], lifeline: object) -> Iterator[list[tuple[str, int]]]:
-        made = [Chaos(route.host, route.port, Faults(), seed + number) for number, route in enumerate(wanted)]
+        made = [Chaos(route.host, route.port, Faults(), seed=seed + number) for number, route in enumerate(wanted)]
         ways.extend(made)
         yield [way.address for way in made]
 

@@ -82,7 +82,7 @@ def test_its_facts_are_those_of_its_own_programs(pi: Host) -> None:
 
 
 def test_every_unit_is_profiled_there(cluster: Cluster) -> None:
-    profile = api.profile(NET.graph, NET.model, cluster, ["pi"], budget_s=0.1)["pi"]
+    profile = api.profile(NET.graph, NET.model, cluster, devices=["pi"], budget_s=0.1)["pi"]
     assert (profile.conditions.machine, profile.conditions.processor, profile.coverage) == ("aarch64", "Cortex-A72", 1)
     assert {unit for kernel in profile.kernels for unit in kernel.units} == {0, 1, 2, 3}
     assert all(kernel.seconds > 0 for kernel in profile.kernels)

@@ -159,7 +159,7 @@ def test_a_deployment_that_is_interrupted_leaves_no_stage(boards: list[Host], cl
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        api.deploy_to_stay(plan, net.graph, net.model, cluster, tmp_path, interrupt)
+        api.deploy_to_stay(plan, net.graph, net.model, cluster, tmp_path, tell=interrupt)
     assert tells[-1] == "comparing with the unsplit run"
     assert [line for board in boards for line in board.processes() if "stage.process" in line] == []
     assert not api.deployed(tmp_path)
@@ -252,7 +252,7 @@ def test_a_device_of_this_machine_can_be_dialled_by_others_that_send_to_it(lab: 
     net = serial()
     here = f"{boards[0].ip.rpartition('.')[0]}.1"
     mixed = Cluster((boards[0].device(), Device("here"), Device("beside")), (Link(ANY, ANY, 0.0005, 12.5e6),), name="mixed")
-    assert [way.reason for way in api.take_survey(mixed, net.graph).ways if way.reason] == []
+    assert [way.reason for way in api.take_survey(mixed, graph=net.graph).ways if way.reason] == []
     plan = split(net.graph, (0, 2, "one"), (2, 4, "here"), (4, 5, "beside"))
     with api.deploy(plan, net.graph, net.model, mixed) as pipeline, pipeline.client() as client:
         assert [host for host, _ in pipeline.addresses.values()] == [boards[0].ip, here, "127.0.0.1", "127.0.0.1"]
@@ -267,7 +267,7 @@ def test_machines_that_do_not_reach_each_other_are_joined_by_a_relay_that_was_as
         run("ip", "netns", "exec", here.space, "ip", "route", "add", "unreachable", there.ip)
     devices = (left.device(), right.device())
     apart = Cluster(devices, (Link(ANY, ANY, 0.0005, 12.5e6),), name="apart")
-    survey = api.take_survey(apart, net.graph)
+    survey = api.take_survey(apart, graph=net.graph)
     assert {(way.source, way.receiver) for way in survey.ways if way.reason} == {("left", "right"), ("right", "left")}
     assert api.with_links(apart, survey).link("left", "right") is None
 

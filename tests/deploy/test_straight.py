@@ -109,7 +109,7 @@ def test_the_front_sends_straight_what_it_can() -> None:
     found = api.profile(net.graph, net.model, cluster, budget_s=0.1)
     pins = Constraints(pins=(Pin(0, 1, "near"), Pin(4, 5, "far")))
     whole = Profiles(tuple(found.of(name)[1] for name in found.devices))  # of the twin alone
-    front, _ = api.partition(net.graph, net.model, cluster, whole, ("latency",), Question(constraints=pins))
+    front, _ = api.partition(net.graph, net.model, cluster, whole, objectives=("latency",), question=Question(constraints=pins))
     (plan,) = front.plans
     assert "int8 →uint8→ far" in plan.describe()
     by_hand = api.predict(chain(net.graph, plan.stages), net.graph, cluster, whole)

@@ -24,7 +24,7 @@ SLOW = (Link(ANY, ANY, 1e-4, 2e4),)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network of digits, the same in int8, and frames."""
     folder = kept(tmp_path_factory.mktemp("digits"))
-    api.quantize(folder / "net.onnx", folder / "net.int8.onnx", "int8", folder / "digits.npz")
+    api.quantize(folder / "net.onnx", folder / "net.int8.onnx", "int8", data=folder / "digits.npz")
     return folder
 
 
@@ -50,7 +50,7 @@ def test_a_device_is_profiled_in_both(folder: Path, tmp_path: Path) -> None:
     assert sum(other.unit_s) == pytest.approx(other.whole.p50_s) and other.coverage == 1
     assert sorted(path.name for path in run.folder.glob("*.json")) == ["here.int8.profile.json", "here.profile.json"]
     assert run.profiles() == found
-    front, measured = api.partition(graph, model, local("here"), found, ("latency", "memory"), measure=True, keep=run.keep)
+    front, measured = api.partition(graph, model, local("here"), found, objectives=("latency", "memory"), measure=True, keep=run.keep)
     assert all(measured.of("here")) and front.plans
     (run.folder / "again.profile.json").write_bytes((run.folder / "here.int8.profile.json").read_bytes())
     with pytest.raises(UsageError, match="is a second profile of here"):
@@ -70,11 +70,13 @@ def test_precisions_are_chosen_stage_by_stage_and_judged(folder: Path) -> None:
     graph, model = api.load(folder / "net.onnx", [folder / "net.int8.onnx"])
     cluster = simulated("near", "far", links=SLOW)
     faster = api.profile(graph, model, cluster, budget_s=0.1, codecs=True)
-    judge = api.Judge(graph, model, folder / "digits.npz", folder / "labels.npy")
+    judge = api.Judge(graph, model, folder / "digits.npz", labels=folder / "labels.npy")
     losses = api.measure_losses(judge)
     assert [(each.start, each.precision) for each in losses.stages][0] == (0, "int8")
     pins = Constraints(pins=(Pin(0, 1, "near"), Pin(len(graph.units) - 1, len(graph.units), "far")))
-    front, _ = api.partition(graph, model, cluster, faster, ("latency", "memory", "loss"), Question(constraints=pins, losses=losses))
+    front, _ = api.partition(
+        graph, model, cluster, faster, objectives=("latency", "memory", "loss"), question=Question(constraints=pins, losses=losses)
+    )
     used = {stage.variant.precision for plan in front.plans for stage in plan.stages}
     assert "fp32" in used and all(cost_of(plan).accuracy_loss is not None for plan in front.plans)
     judged = api.evaluate(front, judge)

@@ -103,21 +103,21 @@ def test_names_that_did_not_reach_each_other_have_no_link() -> None:
 
 def test_a_device_runs_a_network_in_the_variant_tuned_for_it() -> None:
     for graph, threads in (("net", 4), ("other", 2), ("third", 1), (None, 1)):
-        found, remarks = with_measured(WRITTEN, TUNED, graph)
+        found, remarks = with_measured(WRITTEN, TUNED, graph=graph)
         assert found.device("near").variant.threads == threads and found.device("far").variant == Variant()
         assert remarks == ()
 
 
 def test_a_variant_that_a_person_wrote_wins_and_is_named() -> None:
     near = replace(NEAR, variant=Variant(threads=3))
-    found, (remark,) = with_measured(replace(WRITTEN, devices=(near, FAR)), TUNED, "net", {"near"})
+    found, (remark,) = with_measured(replace(WRITTEN, devices=(near, FAR)), TUNED, graph="net", own={"near"})
     assert found.device("near").variant.threads == 3
     assert remark.startswith("near: its tuned variant fp32 CPU ×4 is not used, because the cluster file says fp32 CPU ×3; to use it,")
 
 
 def test_a_variant_tuned_for_another_machine_is_not_used() -> None:
     near = replace(NEAR, cores=(0,))
-    found, (remark,) = with_measured(replace(WRITTEN, devices=(near, FAR)), TUNED, "net")
+    found, (remark,) = with_measured(replace(WRITTEN, devices=(near, FAR)), TUNED, graph="net")
     assert found.device("near").variant == Variant()
     assert "because its cores was not given and is 0; run edgekit tune again" in remark
 

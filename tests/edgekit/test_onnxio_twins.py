@@ -66,7 +66,7 @@ def test_stages_of_both_stand_side_by_side(precision: str) -> None:
 
 def test_what_is_cut_out_of_an_int8_twin_computes_in_int8() -> None:
     net = together(skipping(), "int8")
-    data = cut(net.model, net.graph, 0, net.graph.twins[0].cuts[0], "int8")
+    data = cut(net.model, net.graph, 0, net.graph.twins[0].cuts[0], precision="int8")
     assert read_ops(data) >= {"QuantizeLinear", "DequantizeLinear", "Conv"}
     assert len(data) < len(net.data)
 
@@ -94,5 +94,5 @@ def test_a_plan_needs_the_twin_and_its_cuts() -> None:
     with pytest.raises(PlanError, match=r"stage 0, units \[0, 2\), cannot run in int8"):
         validate(chain(bare, stages), bare)
     with pytest.raises(GraphError, match="cannot run in int8"):
-        cut(net.model, bare, 0, 2, "int8")
+        cut(net.model, bare, 0, 2, precision="int8")
     assert read(net.model).twins == ()

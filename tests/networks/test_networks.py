@@ -83,8 +83,8 @@ def test_parameters_bear_the_names_of_the_usual_checkpoints(build, keys):
 
 
 def test_the_default_input_has_the_shape_the_network_carries():
-    assert resnet18(2).input_shape == mobilenetv2(2).input_shape == vit_tiny(2).input_shape == (1, 3, 224, 224)
-    assert vit_tiny(2, image=96, depth=1).input_shape == (1, 3, 96, 96)
+    assert resnet18(2).input_shape == mobilenetv2(2).input_shape == vit_tiny(classes=2).input_shape == (1, 3, 224, 224)
+    assert vit_tiny(classes=2, image=96, depth=1).input_shape == (1, 3, 96, 96)
 
 
 def test_width_scales_the_channels_to_multiples_of_eight():

@@ -16,7 +16,7 @@ def test_two_exact_methods_agree(seed):
     graph, cluster, profiles, order = large_instance(dice.randint(10, 24), dice.randint(2, 5), seed)
     links = tuple(structs.replace(link, bytes_per_s=dice.choice([2e6, 1e7, 1e8])) for link in cluster.links)
     cluster = structs.replace(cluster, links=links)
-    found = solve(graph, cluster, profiles, ("latency", "period"), Question(order))
+    found = solve(graph, cluster, profiles, objectives=("latency", "period"), question=Question(order))
     chains = [plan.predicted for plan in (*found.plans, *found.compared) if len(plan.stages) > 1 or len(plan.devices) == 1]
     points = points_of(chains, ("latency", "period"))
     mine = sorted(points[i] for i in front_of(points))

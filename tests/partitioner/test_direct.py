@@ -42,7 +42,9 @@ def test_a_chain_without_anything_to_relay_stays_as_it_is():
 
 
 def test_a_front_with_straight_tensors_has_plans_that_relaying_has_not():
-    relayed, passed = (solve(SKIP, CLUSTER, PROFILES, ("latency", "period"), Question(direct=way)) for way in (False, True))
+    relayed, passed = (
+        solve(SKIP, CLUSTER, PROFILES, objectives=("latency", "period"), question=Question(direct=way)) for way in (False, True)
+    )
     #   relayed: 10 + (10 + 1000) + (10 + 1000) + 10 floats at 1000 a second, and three seconds of work
     assert relayed.best("latency").predicted.latency_s == pytest.approx(3 + 2.04)
     assert passed.best("latency").predicted.latency_s == pytest.approx(3 + 1.04)
@@ -51,7 +53,7 @@ def test_a_front_with_straight_tensors_has_plans_that_relaying_has_not():
 
 def test_a_link_that_is_not_there_leaves_the_relayed_chain():
     links = tuple(Link(a, b, 0.0, 4000.0) for a in ("client", *NAMES) for b in ("client", *NAMES) if {a, b} != {"one", "three"} and a != b)
-    front = solve(SKIP, Cluster(CLUSTER.devices, links), PROFILES, ("latency",), Question(direct=True))
+    front = solve(SKIP, Cluster(CLUSTER.devices, links), PROFILES, objectives=("latency",), question=Question(direct=True))
     assert front.best("latency").name == "3 stages at 1, 2"
 
 
@@ -59,7 +61,9 @@ def test_a_link_that_is_not_there_leaves_the_relayed_chain():
 def test_no_point_of_the_front_is_lost(seed):
     graph, cluster, profiles, order = random_instance(seed)
     try:
-        relayed, passed = (solve(graph, cluster, profiles, TELLING, Question(order, direct=way)) for way in (False, True))
+        relayed, passed = (
+            solve(graph, cluster, profiles, objectives=TELLING, question=Question(order, direct=way)) for way in (False, True)
+        )
     except PlanError:
         return
     for plan in passed.plans:

@@ -118,7 +118,7 @@ def test_the_partitioner_cuts_only_where_a_table_has_both_stages():
     cluster = Cluster((Device("mcu"), Device("pi")), (Link("*", "*", 0.0, 1e6),))
     profiles = Profiles((tabled(), profile_of(GRAPH, "pi", [9.0, 9.0, 9.0])))
     for branches in (False, True):
-        front = solve(GRAPH, cluster, profiles, ("period",), Question("free", split_branches=branches))
+        front = solve(GRAPH, cluster, profiles, objectives=("period",), question=Question("free", split_branches=branches))
         cuts = {(s.start, s.stop) for p in (*front.plans, *front.compared) for s in p.stages if "mcu" in s.devices}
         assert cuts == {(0, 3), (0, 2)}  # and not units [1, 3) after the pi, which a sum of kernels would have chosen
     only = structs.replace(tabled(), memory_model=MemoryTable(TABLE.segments[1:]))

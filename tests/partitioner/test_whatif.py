@@ -38,10 +38,10 @@ def test_each_condition_has_the_front_that_it_has_alone():
 
 def test_conditions_that_no_plan_can_meet_are_left_out():
     limit = Constraints((Limit("latency", 1.5),))
-    found = sweep(NET, CLUSTER, PROFILES, (RATES,), TIMES, Question(constraints=limit))
+    found = sweep(NET, CLUSTER, PROFILES, (RATES,), objectives=TIMES, question=Question(constraints=limit))
     assert [condition.at[0] for condition in found.conditions] == [1e4, 1e5, 1e6]
     with pytest.raises(PlanError, match="under any of the conditions"):
-        sweep(NET, CLUSTER, PROFILES, (RATES,), TIMES, Question(constraints=Constraints((Limit("latency", 1e-3),))))
+        sweep(NET, CLUSTER, PROFILES, (RATES,), objectives=TIMES, question=Question(constraints=Constraints((Limit("latency", 1e-3),))))
 
 
 def test_a_knob_that_is_not_there_is_refused():
@@ -64,7 +64,7 @@ def test_an_explanation_names_what_holds_a_plan_up_and_what_would_help():
 
 def test_an_explanation_asks_what_was_asked_before():
     rules = Constraints(forbidden=("far",))
-    front = solve(NET, CLUSTER, PROFILES, TIMES, Question("free", rules, team=2))
+    front = solve(NET, CLUSTER, PROFILES, objectives=TIMES, question=Question("free", rules, team=2))
     assert (front.question.order, front.question.constraints, front.question.team) == ("free", rules, 2)
     assert decode(encode(front), Front) == front
     found = explain(front.knee(), front, NET, CLUSTER, PROFILES)
@@ -86,4 +86,4 @@ def test_a_plan_that_is_not_on_the_front_is_explained_against_it():
 
 
 def test_a_sweep_knows_where_the_cluster_is():
-    assert sweep(NET, CLUSTER, PROFILES, (RATES, Knob("speed far", (1.0, 2.0))), TIMES).here == (1e5, 1.0)
+    assert sweep(NET, CLUSTER, PROFILES, (RATES, Knob("speed far", (1.0, 2.0))), objectives=TIMES).here == (1e5, 1.0)

@@ -83,7 +83,7 @@ def texts(figure):
 
 
 def test_the_files_of_a_run_are_pictures(tmp_path):
-    paths = write(tmp_path / "run", FRONT, CHOSEN, trace(), PROFILES)
+    paths = write(tmp_path / "run", FRONT, chosen=CHOSEN, trace=trace(), profiles=PROFILES)
     assert [path.name for path in paths] == ["pareto.png", "pareto.svg", "timeline.png", "profile.png"]
     for path in paths:
         data = path.read_bytes()
@@ -97,11 +97,11 @@ def test_the_files_of_a_run_are_pictures(tmp_path):
 
 def test_what_is_not_there_is_not_drawn(tmp_path):
     bare = replace(FRONT, compared=())
-    assert [path.name for path in write(tmp_path, bare, None, replace(trace(), spans=()))] == ["pareto.png", "pareto.svg"]
+    assert [path.name for path in write(tmp_path, bare, chosen=None, trace=replace(trace(), spans=()))] == ["pareto.png", "pareto.svg"]
 
 
 def test_the_same_front_is_the_same_file(tmp_path):
-    first, second = (write(tmp_path / name, FRONT, CHOSEN)[1].read_bytes() for name in "ab")
+    first, second = (write(tmp_path / name, FRONT, chosen=CHOSEN)[1].read_bytes() for name in "ab")
     assert first == second
 
 
@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
 
 
 def test_the_axes_carry_units_and_the_headline_says_where_the_numbers_come_from():
-    axes = pareto_figure(FRONT, CHOSEN, trace()).axes[0]
+    axes = pareto_figure(FRONT, chosen=CHOSEN, trace=trace()).axes[0]
     assert axes.get_xlabel() == "latency of one frame alone (ms)"
     assert axes.get_ylabel() == "throughput (frames/s)"
     assert (
@@ -122,7 +122,7 @@ def test_the_axes_carry_units_and_the_headline_says_where_the_numbers_come_from(
 
 
 def test_the_legend_names_only_what_is_in_the_picture():
-    assert legend(pareto_figure(FRONT, CHOSEN, trace())) == [
+    assert legend(pareto_figure(FRONT, chosen=CHOSEN, trace=trace())) == [
         "split, predicted",
         "replicas, predicted",
         "single device, predicted",
@@ -136,7 +136,7 @@ def test_the_legend_names_only_what_is_in_the_picture():
 
 def test_the_measured_plan_is_told_apart_from_its_prediction():
     came = "measured 41.2 ms, 46.9 frames/s\n+5.6 % latency, −3.8 % throughput against the prediction"
-    assert f"plan 2: tx2[0:10] → nano[10:20]\n{came}" in texts(pareto_figure(FRONT, CHOSEN, trace()))
+    assert f"plan 2: tx2[0:10] → nano[10:20]\n{came}" in texts(pareto_figure(FRONT, chosen=CHOSEN, trace=trace()))
 
 
 def test_each_single_device_is_labelled_once():
@@ -154,7 +154,7 @@ def test_the_plans_of_the_front_have_their_numbers_and_the_knee_is_ringed_before
 
 
 def test_a_plan_that_is_not_known_is_not_named_by_its_digest():
-    figure = pareto_figure(FRONT, None, replace(trace(), plan="f" * 64))
+    figure = pareto_figure(FRONT, chosen=None, trace=replace(trace(), plan="f" * 64))
     assert not [text for text in texts(figure) if "f" * 8 in text]
     assert any(text.startswith("the plan that ran\nmeasured") for text in texts(figure))
 
@@ -177,7 +177,7 @@ def covered(figure):
 
 def test_labels_do_not_hide_each_other_or_points():
     crowded = tuple(plan(name, 40 + i, 40 + i, 100) for i, name in enumerate(["rpi5-kitchen", "nano-1", "orin", "pi", "tx2", "desk"]))
-    figure = pareto_figure(replace(FRONT, compared=crowded), CHOSEN, trace())
+    figure = pareto_figure(replace(FRONT, compared=crowded), chosen=CHOSEN, trace=trace())
     assert covered(figure) == 0
 
 
@@ -200,7 +200,7 @@ def test_the_step_line_is_the_best_throughput_at_each_latency():
 
 @pytest.mark.parametrize("plans", [(), FRONT.plans[:1], (plan("pi$x_1$", 0.0, 0.0, 0),), (Plan("a1b2", (Stage(0, 20, ("pi",)),)),)])
 def test_a_front_of_one_plan_or_none_is_still_a_picture(plans):
-    figure = pareto_figure(replace(FRONT, plans=plans, compared=()), plans[0] if plans else None)
+    figure = pareto_figure(replace(FRONT, plans=plans, compared=()), chosen=plans[0] if plans else None)
     figure.draw_without_rendering()
 
 

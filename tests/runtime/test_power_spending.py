@@ -80,7 +80,7 @@ def test_a_counter_that_goes_back_without_a_known_range_leaves_a_gap() -> None:
 
 def test_a_meter_is_read_at_both_ends_and_every_interval_between() -> None:
     clock = Clock()
-    found = record(meter(clock), 1.0, 0.25, clock, clock.sleep)
+    found = record(meter(clock), 1.0, interval_s=0.25, clock=clock, sleep=clock.sleep)
     assert found == samples((0, 0), (0.25, 0.25), (0.5, 0.5), (0.75, 0.75), (1, 1))
 
 
@@ -91,24 +91,24 @@ def test_a_meter_slower_than_the_interval_is_read_without_a_pause_and_in_the_mid
         clock.sleep(0.5)
         return 7.0
 
-    found = record(meter(slow), 1.0, 0.25, clock, clock.sleep)
+    found = record(meter(slow), 1.0, interval_s=0.25, clock=clock, sleep=clock.sleep)
     assert found == Record(0, 1, (Sample(0.25, (7.0,)), Sample(0.75, (7.0,))))
 
 
 def test_a_record_ends_with_the_work() -> None:
     clock = Clock()
-    found = record(meter(lambda: 1.0), 60, 0.5, clock, clock.sleep, busy=lambda: clock() < 1.5)
+    found = record(meter(lambda: 1.0), 60, interval_s=0.5, clock=clock, sleep=clock.sleep, busy=lambda: clock() < 1.5)
     assert (found.window_s, len(found.samples)) == (1.5, 4)
 
 
 def replayed(watts: Callable[[float], float | None], seconds: float = 10.0, at_s: float = 0.0) -> Record:
     clock = Clock()
     clock.now_s = at_s
-    return record(meter(lambda: watts(clock())), seconds, 0.125, clock, clock.sleep)
+    return record(meter(lambda: watts(clock())), seconds, interval_s=0.125, clock=clock, sleep=clock.sleep)
 
 
 def energy(active: Record, idle: Record | None = None, inferences: int | None = None, of: Meter = WATTS) -> Energy:
-    return msgspec.convert(spent(of, idle, active, inferences), Energy)
+    return msgspec.convert(spent(of, idle, active, inferences=inferences), Energy)
 
 
 def test_net_is_gross_less_the_watts_at_rest() -> None:

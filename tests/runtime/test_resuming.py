@@ -43,7 +43,7 @@ def joined(
     outlet, inlet = Outlet(layout, "there"), Inlet(layout, "here")
     listener, caller = (outlet, inlet) if receiver_dials else (inlet, outlet)
     there, here = GUARDS[way]
-    with listening(listener, there) as address, Chaos(*address, Faults(), seed) as chaos:
+    with listening(listener, there) as address, Chaos(*address, Faults(), seed=seed) as chaos:
         caller.call(Door(*chaos.address, named("house", "there"), here), HELLO, "the other end")
         chaos.faults = faults
         yield outlet, inlet, chaos

@@ -39,6 +39,6 @@ def test_the_tensor_at_fault_is_named() -> None:
 
 def test_more_may_differ_where_fewer_bits_are_kept() -> None:
     assert tolerance_of("fp32") == TOLERANCE < tolerance_of("fp16") < tolerance_of("int8")
-    require({"y": np.float32([1.001])}, {"y": np.float32([1.0])}, "half", tolerance_of("fp16"))
+    require({"y": np.float32([1.001])}, {"y": np.float32([1.0])}, "half", tolerance=tolerance_of("fp16"))
     with pytest.raises(PromiseError):
-        require({"y": np.float32([1.001])}, {"y": np.float32([1.0])}, "whole", tolerance_of("fp32"))
+        require({"y": np.float32([1.001])}, {"y": np.float32([1.0])}, "whole", tolerance=tolerance_of("fp32"))

@@ -132,7 +132,7 @@ def test_a_profile_says_what_its_engine_cannot_run(in_tree: None) -> None:
 @pytest.mark.parametrize("split_branches", [False, True])
 def test_no_plan_gives_an_engine_what_it_cannot_run(in_tree: None, split_branches: bool) -> None:
     profiles = profiled(SIMULATED)
-    front = solve(NET.graph, SIMULATED, profiles, ("latency", "period"), Question(split_branches=split_branches))
+    front = solve(NET.graph, SIMULATED, profiles, objectives=("latency", "period"), question=Question(split_branches=split_branches))
     assert any("board" in plan.devices for plan in front.plans)  # it is a thousand times as fast
     for plan in (*front.plans, *front.compared):
         assert not any("board" in stage.devices and stage.stop == COUNT for stage in plan.stages)
@@ -147,14 +147,14 @@ def test_why_no_plan_exists_names_what_cannot_be_run(in_tree: None) -> None:
     profiles = profiled(SIMULATED)
     expected = rf"no plan: a unit can run on no device \(board as fp32 numpy ×1: {REASON}\); add a device"
     with pytest.raises(PlanError, match=expected):
-        solve(NET.graph, SIMULATED, profiles, ("latency",), Question(constraints=Constraints(forbidden=("pi",))))
+        solve(NET.graph, SIMULATED, profiles, objectives=("latency",), question=Question(constraints=Constraints(forbidden=("pi",))))
     with pytest.raises(PlanError, match="; unit 4 cannot run on board as fp32 numpy ×1: NumPy has no GlobalAveragePool"):
-        solve(NET.graph, SIMULATED, profiles, ("latency",), Question(("pi", "board"), Constraints(required=("board",))))
+        solve(NET.graph, SIMULATED, profiles, objectives=("latency",), question=Question(("pi", "board"), Constraints(required=("board",))))
 
 
 def test_an_explanation_says_what_an_engine_cannot_run(in_tree: None) -> None:
     profiles = profiled(SIMULATED)
-    front = solve(NET.graph, SIMULATED, profiles, ("latency",), Question())
+    front = solve(NET.graph, SIMULATED, profiles, objectives=("latency",), question=Question())
     found = explain(front.plans[0], front, NET.graph, SIMULATED, profiles)
     assert found.barred == ("unit 4 cannot run on board as fp32 numpy ×1: NumPy has no GlobalAveragePool",)
 
@@ -167,7 +167,7 @@ def test_a_device_without_the_engine_is_told_what_to_install(monkeypatch: pytest
 
 
 def certified(cluster: Cluster, profiles: Profiles, net: Net) -> None:
-    front = solve(net.graph, cluster, profiles, ("latency",), Question(constraints=Constraints(required=("board",))))
+    front = solve(net.graph, cluster, profiles, objectives=("latency",), question=Question(constraints=Constraints(required=("board",))))
     (plan, *_) = (plan for plan in front.plans if "board" in plan.devices)
     with deploy(plan, net.graph, net.model, cluster) as pipeline, pipeline.client() as client:
         assert pipeline.equality is not None and pipeline.equality.worst <= pipeline.equality.tolerance

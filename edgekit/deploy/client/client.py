@@ -58,6 +58,7 @@ class Streaming(Protocol):
     def stream(
         self,
         frames: Iterable[Arrays],
+        *,
         window: int = WINDOW,
         arrivals_s: Sequence[float] | None = None,
         deadline_s: float | None = None,
@@ -116,6 +117,7 @@ class Client:
     def stream(
         self,
         frames: Iterable[Arrays],
+        *,
         window: int = WINDOW,
         arrivals_s: Sequence[float] | None = None,
         deadline_s: float | None = None,

@@ -96,7 +96,7 @@ def _call(link: LinkEnd, door: Door, hello: Hello, until_s: float, over: Callabl
     waits, within_s = pauses(*AGAIN_S), REDIAL_S
     while True:
         try:
-            link.call(door, hello, link.name, within_s)
+            link.call(door, hello, link.name, within_s=within_s)
             return
         except DeviceError:
             if time.monotonic() > until_s or over():

@@ -80,7 +80,7 @@ class Submitting:
 
     def _run(self) -> None:
         try:
-            for result in self._client.stream(self._frames(), self._window, deadline_s=self._deadline_s):
+            for result in self._client.stream(self._frames(), window=self._window, deadline_s=self._deadline_s):
                 with self._changes:
                     future = self._under_way.popleft()
                     self._changes.notify_all()

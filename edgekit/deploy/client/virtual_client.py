@@ -73,6 +73,7 @@ class VirtualClient:
     def stream(
         self,
         frames: Iterable[Arrays],
+        *,
         window: int = WINDOW,
         arrivals_s: Sequence[float] | None = None,
         deadline_s: float | None = None,
@@ -107,7 +108,9 @@ class VirtualClient:
         """Compute a frame, and hand its jobs to the clock."""
         messages = [self._message(number, *ends) for ends in self._messages]
         client = self._cluster.client
-        enter = clock.add(Job("enter", (f"device {client}",), 0.0, _sending_s(messages, CLIENT)), earliest_s=intended_s or 0.0)
+        enter = clock.add(
+            Job("enter", resources=(f"device {client}",), takes_s=0.0, holds_s=_sending_s(messages, CLIENT)), earliest_s=intended_s or 0.0
+        )
         done: dict[End, Job] = {CLIENT: enter}
         computes, transfers = [], []
         for index in range(len(self._plan.stages)):
@@ -115,11 +118,11 @@ class VirtualClient:
             transfers += arrived
             device, stage = self._device(index, number), self._stage(index, number)
             holds_s = stage.seconds + _receiving_s(messages, index) + _sending_s(messages, index)
-            done[index] = Job((index, device), (f"device {device}",), stage.seconds, holds_s)
+            done[index] = Job((index, device), resources=(f"device {device}",), takes_s=stage.seconds, holds_s=holds_s)
             clock.add(done[index], [job for _, job in arrived])
             computes.append((index, device, done[index]))
         back = [(message, self._send(clock, message, done)) for message in messages if message.receiver == CLIENT]
-        leave = Job("leave", (f"device {client}",), 0.0, _receiving_s(messages, CLIENT))
+        leave = Job("leave", resources=(f"device {client}",), takes_s=0.0, holds_s=_receiving_s(messages, CLIENT))
         clock.add(leave, [job for _, job in back])
         return _Frame(number, *self._compute(number, arrays), intended_s, enter, computes, transfers + back, leave)
 
@@ -144,7 +147,10 @@ class VirtualClient:
         if link is None:
             return clock.add(Job(lane), [done[message.source]])
         resources = (f"link {message.here}→{message.there}", *(f"medium {medium}" for medium in dict.fromkeys(link.media)))
-        return clock.add(Job(lane, resources, link.transfer_s(message.nbytes), message.nbytes / link.bytes_per_s), [done[message.source]])
+        return clock.add(
+            Job(lane, resources=resources, takes_s=link.transfer_s(message.nbytes), holds_s=message.nbytes / link.bytes_per_s),
+            [done[message.source]],
+        )
 
     def _result(self, frame: _Frame, deadline_s: float | None) -> Result:
         sent_s, done_s = frame.enter.span[0], frame.leave.span[1]

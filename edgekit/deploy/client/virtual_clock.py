@@ -20,7 +20,7 @@ class Job:
 
     __slots__ = ("begin_s", "done_s", "holds_s", "lane", "ready_s", "resources", "takes_s", "then", "waits")
 
-    def __init__(self, lane: Hashable, resources: tuple[str, ...] = (), takes_s: float = 0.0, holds_s: float = 0.0):
+    def __init__(self, lane: Hashable, *, resources: tuple[str, ...] = (), takes_s: float = 0.0, holds_s: float = 0.0):
         self.lane = lane
         self.resources = resources
         self.takes_s = takes_s

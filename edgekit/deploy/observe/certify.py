@@ -64,6 +64,7 @@ class _Seen(NamedTuple):
 
 def certify(
     pipeline: Pipeline,
+    *,
     seconds: float = 3.0,
     seed: int = 0,
     tell: Tell = silent,
@@ -123,7 +124,7 @@ def _drive(
     tell: Tell = silent,
 ) -> list[Result]:
     results = list[Result]()
-    for result in client.stream(islice(cycle(frames), count), window, arrivals_s):
+    for result in client.stream(islice(cycle(frames), count), window=window, arrivals_s=arrivals_s):
         if len(results) % max(count // TOLD, 1) == 0:
             tell(f"frame {len(results) + 1} of {count}", len(results), count)
         result.value()

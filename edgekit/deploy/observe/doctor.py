@@ -45,7 +45,9 @@ class Finding(NamedTuple):
     text: str
 
 
-def examine(devices: Sequence[Device], client: str = "client", ask: Ask | None = None, tell: Tell = lambda text: None) -> Iterator[Finding]:
+def examine(
+    devices: Sequence[Device], *, client: str = "client", ask: Ask | None = None, tell: Tell = lambda text: None
+) -> Iterator[Finding]:
     """All findings, as they are made; what depends on a check that failed is skipped."""
     tell("this machine")
     yield from _here(client)

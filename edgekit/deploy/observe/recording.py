@@ -60,7 +60,7 @@ class Recording(NamedTuple):
 class Recorder:
     """Records while its context is open; ``recording`` is what there is afterwards. ``client``: the one in this process, by its name."""
 
-    def __init__(self, plan: Plan, release: str, connections: Mapping[str, Connection], client: tuple[str, Streaming] | None = None):
+    def __init__(self, plan: Plan, release: str, connections: Mapping[str, Connection], *, client: tuple[str, Streaming] | None = None):
         self._plan, self._client = plan, client
         self._over = threading.Event()
         self._devices = {name: _Agent(name, connection, release) for name, connection in connections.items()}

@@ -31,7 +31,7 @@ def attach(home: Path) -> Iterator[Pipeline]:
     if gone:
         raise DeviceError(f"the agent of {', '.join(gone)} has gone; run: edgekit stop -n {kept.cluster.name}, then edgekit deploy")
     with ExitStack() as stack:
-        pipeline = restored(kept, connect_all(kept.devices, stack, home), home)
+        pipeline = restored(kept, connect_all(kept.devices, stack, home=home), home)
         pipeline.follow = Coordinator(home)
         with suppress(UsageError):
             pipeline.frames = kept_frames(kept.release, home)

@@ -59,7 +59,9 @@ class _Opening:
         self._done.set()
 
 
-def connect_all(devices: Iterable[Device], stack: ExitStack, home: Path | None = None, purpose: str | None = None) -> dict[str, Connection]:
+def connect_all(
+    devices: Iterable[Device], stack: ExitStack, *, home: Path | None = None, purpose: str | None = None
+) -> dict[str, Connection]:
     """Open connections to several devices at once, by name, and claim them if there is a ``purpose``; the stack closes them.
 
     Raises:

@@ -114,7 +114,7 @@ def find_record(home: Path) -> Record:
     return read(home / DEPLOYED, Record)
 
 
-def record(pipeline: "Pipeline", path: Path, before: tuple[str, ...] = (), left: tuple[Left, ...] = ()) -> Record:
+def record(pipeline: "Pipeline", path: Path, *, before: tuple[str, ...] = (), left: tuple[Left, ...] = ()) -> Record:
     """Write a pipeline down."""
     addresses = tuple((*edge, *address) for edge, address in pipeline.addresses.items())
     loaded = tuple((*key, value) for key, value in pipeline.loaded.items())

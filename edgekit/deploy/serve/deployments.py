@@ -57,6 +57,7 @@ def deploy_to_stay(
     model: Model,
     cluster: Cluster,
     home: Path,
+    *,
     tell: Tell = silent,
     take_over: bool = False,
     secure: bool = True,
@@ -82,7 +83,7 @@ def deploy_to_stay(
     if not renew and (unchanged := _unchanged(plan, graph, cluster, home, (secure, transport), spare)):
         return unchanged
     tell("cutting stages")
-    release = _with_fallbacks(prepare(plan, graph, model, cluster, _owner(home)), model, spare, home)
+    release = _with_fallbacks(prepare(plan, graph, model, cluster, owner=_owner(home)), model, spare, home)
     return _switch(release, home, _behind_it, tell, take_over, (secure, transport))
 
 
@@ -117,7 +118,7 @@ def fall_back(home: Path, gone: Collection[str], tell: Tell = silent) -> Pipelin
 
 def _with_fallbacks(release: Release, model: Model, plans: Fallbacks, home: Path) -> Release:
     """A release whose fallbacks are made ready and kept, so that neither the network nor a search is needed when they are."""
-    found = [(without, prepare(plan, release.graph, model, release.cluster, _owner(home))) for without, plan in plans.items()]
+    found = [(without, prepare(plan, release.graph, model, release.cluster, owner=_owner(home))) for without, plan in plans.items()]
     names = tuple(Fallback(tuple(sorted(without)), spare.name, spare.plan) for without, spare in found)
     for _, spare in found:
         keep_release(spare._replace(fallbacks=tuple(each for each in names if each.release != spare.name)), home)
@@ -137,10 +138,12 @@ def _switch(
     secure, transport = carried
     record(Pipeline(release.plan, release.graph, release.cluster, {}, release.name), home / DEPLOYING)  # what is to be ended if this is
     try:
-        with bring(release, home, tell, _admission(home, served, take_over), secure, transport) as pipeline:
+        with bring(
+            release, home=home, tell=tell, admit=_admission(home, served, take_over), secure=secure, transport=transport
+        ) as pipeline:
             keep_release(release, home)
             kept = before(served)[-KEPT:]
-            made = record(pipeline, home / DEPLOYING, kept, _left_by(served))
+            made = record(pipeline, home / DEPLOYING, before=kept, left=_left_by(served))
             (home / DEPLOYING).replace(home / DEPLOYED)
     except BaseException:
         _clear(home)
@@ -285,7 +288,7 @@ def _readable(path: Path) -> Record | None:
 def _end_stages(device: Device, release: str, home: Path) -> None:
     """End the stages of a release on a device; one without an agent has none."""
     with ExitStack() as stack, contextlib.suppress(NotSetUp):
-        for connection in connect_all([device], stack, home).values():
+        for connection in connect_all([device], stack, home=home).values():
             connection.stop(release)
 
 
@@ -293,7 +296,7 @@ def _end_agents(devices: Iterable[Device], home: Path) -> None:
     """End those that run on this machine; agents of others stay."""
     running = [device for device in devices if agent_runs(device, home)]
     with ExitStack() as stack:
-        for connection in connect_all(running, stack, home).values():
+        for connection in connect_all(running, stack, home=home).values():
             connection.stop()
     until = time.monotonic() + END_S
     for device in running:

@@ -108,7 +108,7 @@ class Coordinator(Following):
 def _answers(device: Device, home: Path) -> bool:
     try:
         with ExitStack() as stack:
-            connect_all([device], stack, home)
+            connect_all([device], stack, home=home)
         return True
     except DeviceError:
         return False

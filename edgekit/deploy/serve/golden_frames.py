@@ -44,6 +44,7 @@ def golden_frames(
     crossing: Iterable[str],
     tolerance: float,
     rounding: float,
+    *,
     enlarge: bool = True,
 ) -> tuple[Golden, ...]:
     """Frames that were given, or made-up ones, and one on which outputs are not near zero where there is such.

@@ -135,6 +135,7 @@ def deploy(
     graph: Graph,
     model: Model,
     cluster: Cluster,
+    *,
     home: Path | None = None,
     tell: Tell = silent,
     secure: bool = True,
@@ -155,13 +156,14 @@ def deploy(
     plan = validate(plan, graph)
     check(plan, graph, cluster)
     tell("cutting stages")
-    with bring(prepare(plan, graph, model, cluster), home, tell, secure=secure, transport=transport) as pipeline:
+    with bring(prepare(plan, graph, model, cluster), home=home, tell=tell, secure=secure, transport=transport) as pipeline:
         yield pipeline
 
 
 @contextmanager
 def bring(
     release: Release,
+    *,
     home: Path | None = None,
     tell: Tell = silent,
     admit: Admit = lambda made: None,
@@ -174,7 +176,7 @@ def bring(
         check_home(home, [name for name in plan.devices if scheme_of(cluster.device(name)).here])
     with ExitStack() as stack:
         tell("connecting")
-        connections = connect_all(map(cluster.device, plan.devices), stack, home, "a deployment")
+        connections = connect_all(map(cluster.device, plan.devices), stack, home=home, purpose="a deployment")
         pipeline = Pipeline(plan, release.graph, cluster, connections, release.name)
         if secure:
             pipeline.authority = Authority.fresh(cluster.name)
@@ -224,7 +226,7 @@ def _load(pipeline: Pipeline, release: Release, tell: Tell) -> float:
             tell(f"{spec.name}: loaded in {loaded.load_s:.1f} s {built}", done + 1, count)
         got = Layout(spec.outputs).unpack(outputs)
         what = f"{spec.name} on the inputs of stage {spec.stage} for 1 frame"
-        worst = max(worst, require(got, expected[spec.stage], what, allowed, scales).worst)
+        worst = max(worst, require(got, expected[spec.stage], what, tolerance=allowed, scales=scales).worst)
     return worst
 
 
@@ -345,7 +347,7 @@ def _check(pipeline: Pipeline, release: Release, worst_stage: float) -> Equality
     with pipeline.client() as client:
         for number, (each, result) in enumerate(zip(golden, client.stream([each.inputs for each in golden]), strict=True), start=1):
             what = f"the pipeline, frame {number} of {len(golden)}"
-            outcomes.append(require(result.value(), each.expected, what, allowed, each.scales))
+            outcomes.append(require(result.value(), each.expected, what, tolerance=allowed, scales=each.scales))
     worst = max(outcomes, key=lambda outcome: outcome.worst)
     equal = all(outcome.bit_equal for outcome in outcomes)
     return Equality(len(golden), equal, max(worst.worst, worst_stage), allowed, worst.tensor)

@@ -89,7 +89,7 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     version: int = 2
 
 
-def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, owner: str = "") -> Release:
+def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, *, owner: str = "") -> Release:
     """Cut a valid plan's stages out of the network, and have the whole answer golden frames.
 
     Raises:
@@ -97,7 +97,7 @@ def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, owner: str
     """
     graph = graph.in_order(plan.order)
     name = digest_of(encode(plan) + str(time.time_ns()).encode())
-    parts = tuple(part(plan, graph, model, cluster, name, owner))
+    parts = tuple(part(plan, graph, model, cluster, name, owner=owner))
     unsplit = as_unsplit(plan, model)
     session = open_session(model.serialized, Variant()) if unsplit else None
     composed = None if unsplit else Composed(parts)
@@ -111,7 +111,7 @@ def prepare(plan: Plan, graph: Graph, model: Model, cluster: Cluster, owner: str
     used = precisions(plan, graph)
     crossing = (tensor.name for each in parts for tensor in each.spec.outputs)
     exact = unsplit and graph.precision == "fp32"
-    golden = golden_frames(graph, model, run, crossing, tolerance_of(*used), rounding_of(*used), exact)
+    golden = golden_frames(graph, model, run, crossing, tolerance_of(*used), rounding_of(*used), enlarge=exact)
     return Release(name, plan, graph, cluster, parts, golden)
 
 

@@ -43,7 +43,7 @@ class Child:
             raise DeviceError(f"silent: it has not answered for {within_s:g} s")
         try:
             try:
-                answer: tuple[Reply, bytes] = self.channel.ask(request, Reply, blob)
+                answer: tuple[Reply, bytes] = self.channel.ask(request, Reply, blob=blob)
             except DeviceError as error:
                 if not self.channel.closed:
                     raise
@@ -53,7 +53,7 @@ class Child:
             self.lock.release()
 
 
-def start(name: str, journal: Journal, store: Path, spec: StageSpec | None = None) -> Child:
+def start(name: str, journal: Journal, store: Path, *, spec: StageSpec | None = None) -> Child:
     """A stage process that logs into the agent's ``journal`` and finds models in the ``store``.
 
     Raises:

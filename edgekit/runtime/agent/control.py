@@ -90,7 +90,9 @@ class Channel:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ProtocolError(f"{self.peer} sent an unknown message ({error}); bring both to one edgekit") from error
 
-    def ask(self, request: msgspec.Struct, reply: Any, blob: bytes | memoryview = b"", within_s: float | None = None) -> tuple[Any, bytes]:
+    def ask(
+        self, request: msgspec.Struct, reply: Any, *, blob: bytes | memoryview = b"", within_s: float | None = None
+    ) -> tuple[Any, bytes]:
         """Send a request and wait for its reply, not for ever where ``within_s``; a Failure is raised as the error that it stands for.
 
         Whatever else goes wrong, an interrupt too, ends the connection: a late reply could not be told from the next one.

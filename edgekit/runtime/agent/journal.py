@@ -54,11 +54,11 @@ class Journal(io.TextIOBase):
         """One line; of a stage, where it is not an event that says so itself."""
         if not line.strip():
             return
-        event = event_of(line) or event_now(line, "warning", of)
+        event = event_of(line) or event_now(line, level="warning", of=of)
         with self._lock:
             words = line_of(event)
             if self._lost:
-                words = "\n" + line_of(event_now(f"{self._lost} lines of this log could not be written", "error")) + words
+                words = "\n" + line_of(event_now(f"{self._lost} lines of this log could not be written", level="error")) + words
             try:
                 self._append(words.encode(errors="replace"))
                 self._lost = 0

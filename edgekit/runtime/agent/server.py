@@ -46,6 +46,7 @@ Farewell = SimpleQueue[Channel | None]
 
 def serve(
     folder: Path,
+    *,
     store: Path | None = None,
     follow: bool = False,
     daemon: bool = False,
@@ -62,7 +63,7 @@ def serve(
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # before anyone can dial it
     store = store or folder / "store"
-    supervisor = Supervisor(folder, store, keeps, journal)
+    supervisor = Supervisor(folder, store=store, keeps=keeps, journal=journal)
     listener = _listen(folder / "agent.sock")
     if daemon:
         _detach()  # whoever started the agent need not be its parent, and may now dial it
@@ -181,7 +182,7 @@ def main() -> None:
     keeps = arguments.folder is None
     told = arguments.pages or (_told(folder / "pages") if keeps else "")
     pages = address_from(told) if told else (LOOPBACK, PAGES_PORT if keeps else 0)
-    serve(folder, store, arguments.mode == "follow", arguments.daemon, keeps, pages, journal)
+    serve(folder, store=store, follow=arguments.mode == "follow", daemon=arguments.daemon, keeps=keeps, pages=pages, journal=journal)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ class _Returning:
 class Supervisor:
     """The verbs of an agent; with ``keeps``, stages that serve are brought back by the agent after this one."""
 
-    def __init__(self, folder: Path, store: Path | None = None, keeps: bool = False, journal: Journal | None = None):
+    def __init__(self, folder: Path, *, store: Path | None = None, keeps: bool = False, journal: Journal | None = None):
         self.pages = ""
         """Where monitors find this agent."""
         self._folder = folder
@@ -237,7 +237,7 @@ class Supervisor:
             told = f"{why}, {len(ends)} times within {STORM[1]:g} s; deploy again" if often else why
             returning = self._returning[key] = _Returning(spec, told, stays_away=often)
         child.channel.close()
-        say(f"{spec.name} of plan {spec.plan[:12]}: {why}", "error", spec)
+        say(f"{spec.name} of plan {spec.plan[:12]}: {why}", level="error", of=spec)
         if not often:
             self._bring_back(stage, returning)
 
@@ -285,7 +285,7 @@ class Supervisor:
             raise DeviceError(f"the model {model[:12]} {purpose} is not in the store; put it first")
 
     def _start(self, name: str, spec: StageSpec | None = None) -> Child:
-        return start(name, self._journal, self._store.folder, spec)
+        return start(name, self._journal, self._store.folder, spec=spec)
 
     def _child(self, key: Key) -> Child:
         child = self._stages.get(key)

@@ -64,7 +64,7 @@ def visit(base: Path, store: Path) -> NoReturn:
     folder.mkdir(parents=True, exist_ok=True)
     channel = Channel(_Standard(), "the controller")
     sys.stderr = journal = Journal(folder)
-    supervisor = Supervisor(folder, store, journal=journal)
+    supervisor = Supervisor(folder, store=store, journal=journal)
     supervisor.pages = show(supervisor)
     lease = Lease(store.parent / "lease")
     on_sigterm(lambda: _leave(supervisor, folder))

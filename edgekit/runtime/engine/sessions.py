@@ -90,7 +90,7 @@ class DirectModel:
 class BufferedModel:
     """A session whose inputs and outputs have buffers on a device, bound once and used again for every frame."""
 
-    def __init__(self, session: "ort.InferenceSession", inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], place: str = "cuda"):
+    def __init__(self, session: "ort.InferenceSession", inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], *, place: str = "cuda"):
         import onnxruntime as ort
 
         self._session = session

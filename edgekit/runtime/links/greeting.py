@@ -71,7 +71,7 @@ class Door(NamedTuple):
     transport: str = "socket"
 
 
-def dial(door: Door, hello: Hello, who: str, within_s: float = HANDSHAKE_S) -> tuple[socket.socket, Standing]:
+def dial(door: Door, hello: Hello, who: str, *, within_s: float = HANDSHAKE_S) -> tuple[socket.socket, Standing]:
     """Open a connection to a listening stage; how far the stage is, if it receives.
 
     Raises:

@@ -22,7 +22,7 @@ class Inlet(LinkEnd):
     ``returning``: the peer (a client) may end and come again; else its end is the end of all.
     """
 
-    def __init__(self, layout: Layout, name: str, tell: Callable[[str], None] = lambda why: None, returning: bool = False):
+    def __init__(self, layout: Layout, name: str, *, tell: Callable[[str], None] = lambda why: None, returning: bool = False):
         super().__init__(name)
         self.layout = layout
         self._tell = tell

@@ -37,7 +37,7 @@ class Inlets:
 
     def __init__(self, ports: tuple[Port, ...], tell: Callable[[str], None] = lambda why: None):
         self.links: dict[tuple[End, int], Inlet] = {
-            (port.end, replica): Inlet(Layout(port.tensors), end_name(port.end), tell, returning=port.end == "client")
+            (port.end, replica): Inlet(Layout(port.tensors), end_name(port.end), tell=tell, returning=port.end == "client")
             for port in ports
             for replica in range(port.replicas)
         }

@@ -111,7 +111,7 @@ class LinkEnd:
             self._thread = threading.Thread(target=self._live, args=(greeting,), name=f"link {self.name}", daemon=True)
             self._thread.start()
 
-    def call(self, door: Door, hello: Hello, who: str, within_s: float = HANDSHAKE_S) -> Carrier:
+    def call(self, door: Door, hello: Hello, who: str, *, within_s: float = HANDSHAKE_S) -> Carrier:
         """Dial the other end of a new link; the connection, to be looked at.
 
         Raises:

@@ -50,7 +50,7 @@ def receive(transport: str, gate: Gate) -> Reception:
 
 
 def _dial_socket(door: Door, hello: Hello, who: str, within_s: float) -> tuple[Carrier, Standing]:
-    sock, there = dial_socket(door, hello, who, within_s)
+    sock, there = dial_socket(door, hello, who, within_s=within_s)
     return Line(sock), there
 
 

@@ -64,7 +64,7 @@ def gpus(here: Here, field: str = "gpu") -> list[Gpu]:
     for index in range(count.value):
         handle = ctypes.c_void_p()
         if _done(here, library, "nvmlDeviceGetHandleByIndex_v2", field, ctypes.c_uint(index), ctypes.byref(handle)):
-            found.append(Gpu(here, library, index, handle, field))
+            found.append(Gpu(here, library, index, handle, field=field))
     if not count.value:
         here.lacks(field, "NVML knows of no GPU")
     return found
@@ -73,7 +73,7 @@ def gpus(here: Here, field: str = "gpu") -> list[Gpu]:
 class Gpu:
     """One GPU of an open library; what it does not tell is None."""
 
-    def __init__(self, here: Here, library: Any, index: int, handle: ctypes.c_void_p, field: str = "gpu"):
+    def __init__(self, here: Here, library: Any, index: int, handle: ctypes.c_void_p, *, field: str = "gpu"):
         self.index = index
         self._here, self._library, self._handle, self._field = here, library, handle, field
 

@@ -27,6 +27,7 @@ LONGEST_GAP_S = 0.5
 def measure(
     here: Here,
     start: Callable[[], Callable[[], int]],
+    *,
     wanted: str | None = None,
     gpu: bool = False,
     seconds: float = LEAST_S,
@@ -44,14 +45,14 @@ def measure(
     meter, reason = choose(here, wanted, gpu)
     if meter is None:
         return _unmetered(str(reason))
-    idle = record(meter, seconds, interval_s, clock, sleep)
+    idle = record(meter, seconds, interval_s=interval_s, clock=clock, sleep=sleep)
     stop = start()
     inferences = 0
     try:
-        active = record(meter, seconds, interval_s, clock, sleep)
+        active = record(meter, seconds, interval_s=interval_s, clock=clock, sleep=sleep)
     finally:
         inferences = stop()
-    return spent(meter, idle, active, inferences)
+    return spent(meter, idle, active, inferences=inferences)
 
 
 def _unmetered(reason: str) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def _unmetered(reason: str) -> dict[str, Any]:
 
 
 def spent(
-    meter: Meter, idle: Record | None, active: Record, inferences: int | None = None, longest_gap_s: float = LONGEST_GAP_S
+    meter: Meter, idle: Record | None, active: Record, *, inferences: int | None = None, longest_gap_s: float = LONGEST_GAP_S
 ) -> dict[str, Any]:
     """The joules of a window of work, gross and net of what the machine takes at rest.
 

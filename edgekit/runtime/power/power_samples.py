@@ -40,6 +40,7 @@ class Record(NamedTuple):
 def record(
     meter: Meter,
     seconds: float,
+    *,
     interval_s: float = 0.1,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,

@@ -34,7 +34,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 class Service:
     """Joins what comes, runs the model, deals out what goes on."""
 
-    def __init__(self, spec: StageSpec, executor: Executor, scratch: Arrays, tally: Tally, guard: Guard | None = None):
+    def __init__(self, spec: StageSpec, executor: Executor, scratch: Arrays, tally: Tally, *, guard: Guard | None = None):
         self.spec = spec
         self.lost: str | None = None
         """Why this service is over."""
@@ -119,7 +119,7 @@ class Service:
             self._tally.fail()
             self.inlets.done()
             note = f"{self.spec.name}: {type(error).__name__}: {error}"
-            say_seldom(note, "warning", self.spec, turn.epoch, frame)
+            say_seldom(note, level="warning", of=self.spec, epoch=turn.epoch, frame=frame)
             self.outlets.fail(turn.epoch, frame, note, slots)
             return
         self._tally.done(turn.epoch, frame, begin_s, self._executor.board)

@@ -105,7 +105,7 @@ class ServingStage:
         return told(self.spec, self.state, self._tally, self._service, asked)
 
     def _new_service(self) -> Service:
-        return Service(self.spec, self.executor, self._scratch, self._tally, self._guard)
+        return Service(self.spec, self.executor, self._scratch, self._tally, guard=self._guard)
 
     def _serve(self, service: Service, receivers: tuple[Endpoint, ...]) -> None:
         try:
@@ -113,7 +113,7 @@ class ServingStage:
                 service.serve()
                 service.close()
                 self._state = f"lost: {service.lost}"
-                say(f"{self.spec.name}: {service.lost}", "warning", self.spec, service.epoch)
+                say(f"{self.spec.name}: {service.lost}", level="warning", of=self.spec, epoch=service.epoch)
                 self._service = None
                 del service
                 gc.collect()  # it and its links refer to each other: their buffers go before those of the next are made
@@ -121,7 +121,7 @@ class ServingStage:
                 say(f"{self.spec.name} is linked with those that follow again", of=self.spec)
         except Exception as error:  # nobody waits for this thread: those who wait for its frames have to learn of it
             self._state = f"lost: {type(error).__name__}: {error}"
-            say(f"{self.spec.name}: {self._state}", "error", self.spec)
+            say(f"{self.spec.name}: {self._state}", level="error", of=self.spec)
             if (last := self._service) is not None:
                 last.lost = self._state
                 last.close()
@@ -145,7 +145,7 @@ class ServingStage:
 
     def _say(self, text: str) -> None:
         """Log why somebody was not let in; a few a second at most, whoever knocks."""
-        say_seldom(f"{self.spec.name}: {text}", "warning", self.spec)
+        say_seldom(f"{self.spec.name}: {text}", level="warning", of=self.spec)
 
     def _admit(self, carrier: Carrier, hello: Hello) -> None:
         here, far = (hello.receiver, hello.receiver_replica), (hello.source, hello.source_replica)

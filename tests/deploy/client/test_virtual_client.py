@@ -22,7 +22,7 @@ from tests.models import Net, paired, picking, serial, simulated, skipping, spli
 
 def predicted(plan: Plan, net: Net, cluster: Cluster) -> Plan:
     """A plan with its price, from profiles that measured each of its segments."""
-    profiles = api.profile(net.graph, net.model, cluster, plan.devices)
+    profiles = api.profile(net.graph, net.model, cluster, devices=plan.devices)
     ranges = {(name, stage.start, stage.stop) for stage in plan.stages for name in stage.devices}
     for name, start, stop in ranges:
         with connect(cluster.device(name)) as connection:

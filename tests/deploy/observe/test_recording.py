@@ -73,7 +73,7 @@ def recorded(bed: Bed, frames: int = FRAMES, **connections: Callable[..., Any]) 
     with bed.pipeline(split(net.graph, *STAGES), net) as pipeline, pipeline.client() as client:
         list(client.stream(net.inputs(seed) for seed in range(3)))  # what was before is not recorded
         known = {name: connections[name](each) if name in connections else each for name, each in pipeline.connections.items()}
-        with Recorder(pipeline.plan, pipeline.release, known, ("client", client)) as recorder:
+        with Recorder(pipeline.plan, pipeline.release, known, client=("client", client)) as recorder:
             assert len([result.value() for result in client.stream(slowly(net, frames))]) == frames
         return pipeline, recorder.recording
 

@@ -73,7 +73,7 @@ def golden(made: Net) -> tuple[Golden, ...]:
 
 def judge(made: Net, device: Callable[[dict], dict]) -> None:
     for each in golden(made):
-        require(device(dict(each.inputs)), each.expected, "the device", TOLERANCE, each.scales)
+        require(device(dict(each.inputs)), each.expected, "the device", tolerance=TOLERANCE, scales=each.scales)
 
 
 def changed(made: Net, change: Callable[[Weights], None]) -> bytes:

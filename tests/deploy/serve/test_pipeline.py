@@ -230,7 +230,7 @@ def test_a_deployment_is_found_again_and_ended(tmp_path: Path) -> None:
     plan, cluster = split(net.graph, (0, 2, "a"), (2, 5, "b")), local("a", "b")
     api.deploy_to_stay(plan, net.graph, net.model, cluster, home)
     tells: list[str] = []
-    api.deploy_to_stay(plan, net.graph, net.model, cluster, home, tells.append)
+    api.deploy_to_stay(plan, net.graph, net.model, cluster, home, tell=tells.append)
     assert tells == []  # it serves already
     assert api.deployed(home)
     with api.attach(home) as pipeline, pipeline.client() as client:

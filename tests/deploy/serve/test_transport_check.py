@@ -139,6 +139,6 @@ def test_what_is_simulated_has_no_links_to_be_carried() -> None:
 
 
 def test_links_are_surveyed_over_grpc_in_clear() -> None:
-    survey = api.take_survey(local("a", "b"), serial().graph, transport="grpc", secure=False)
+    survey = api.take_survey(local("a", "b"), graph=serial().graph, transport="grpc", secure=False)
     assert (survey.transport, survey.secure) == ("grpc", False) and all(way.reason is None for way in survey.ways)
     assert {(sample.source, sample.receiver) for sample in survey.samples} >= {("client", "a"), ("a", "b"), ("b", "client")}

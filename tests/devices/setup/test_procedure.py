@@ -60,7 +60,7 @@ def ready(lab: Bed) -> Host:
 def set_up(host: Host, offline: bool = True, tell: Callable[[str], None] = lambda text: None, **other: object) -> list[Outcome]:
     """As the command does; ``other`` are facts that differ from what the probe found."""
     with login(host.device()) as shell:
-        return setup(shell, msgspec.structs.replace(machine_of(shell), **other), offline, tell=tell)
+        return setup(shell, msgspec.structs.replace(machine_of(shell), **other), offline=offline, tell=tell)
 
 
 def states(outcomes: Sequence[Outcome]) -> dict[str, str]:

@@ -61,7 +61,7 @@ def test_the_front_is_that_of_all_orders_of_the_units(block):
         free = bool(seed % 2)
         points = points_of([cost for _, cost in every_branching_plan(graph, cluster, profiles, order, free)], TELLING)
         try:
-            front = solve(graph, cluster, profiles, TELLING, Question("free" if free else order, split_branches=True))
+            front = solve(graph, cluster, profiles, objectives=TELLING, question=Question("free" if free else order, split_branches=True))
             found = points_of([plan.predicted for plan in front.plans], TELLING)
             for plan in front.plans:
                 assert validate(plan, graph) is plan and price(plan, graph, cluster, profiles) == plan.predicted
@@ -97,7 +97,9 @@ def cluster_of(*names):
 
 def test_branches_that_stand_mixed_are_cut_apart():
     cluster = cluster_of("a", "b")
-    stiff, loose = (solve(DIAMOND, cluster, PROFILES, TELLING, Question(split_branches=split)) for split in (False, True))
+    stiff, loose = (
+        solve(DIAMOND, cluster, PROFILES, objectives=TELLING, question=Question(split_branches=split)) for split in (False, True)
+    )
     assert stiff.best("latency").predicted.latency_s > 2
     best = loose.best("latency")
     assert best.order == (0, 1, 3, 2, 4, 5) and best.describe() == "a[0:3] → b[3:6]"
@@ -108,7 +110,7 @@ def test_branches_that_stand_mixed_are_cut_apart():
 def test_what_was_measured_of_a_stage_counts_in_every_order():
     stage = structs.replace(PROFILES["a"].whole, p50_s=9.0, start=0, stop=4, units=(0, 1, 3))
     slow = structs.replace(PROFILES["a"], segments=(*PROFILES["a"].segments, stage))
-    front = solve(DIAMOND, cluster_of("a", "b"), PROFILES.add(slow), TELLING, SPLIT)
+    front = solve(DIAMOND, cluster_of("a", "b"), PROFILES.add(slow), objectives=TELLING, question=SPLIT)
     assert front.best("latency").order != (0, 1, 3, 2, 4, 5)
     assert slow.in_order((0, 1, 3, 2, 4, 5)).segment(0, 3).p50_s == 9.0
     back = PROFILES["a"].with_segments(slow.in_order((0, 1, 3, 2, 4, 5)), (0, 1, 3, 2, 4, 5))
@@ -117,7 +119,9 @@ def test_what_was_measured_of_a_stage_counts_in_every_order():
 
 def test_pins_hold_for_units_wherever_they_come_to_stand():
     constraints = Constraints(pins=(Pin(2, 3, "a"),))
-    front = solve(DIAMOND, cluster_of("a", "b"), PROFILES, TELLING, Question(constraints=constraints, split_branches=True))
+    front = solve(
+        DIAMOND, cluster_of("a", "b"), PROFILES, objectives=TELLING, question=Question(constraints=constraints, split_branches=True)
+    )
     for plan in front.plans:
         holder = next(stage for stage in plan.stages if 2 in (plan.order or range(6))[stage.start : stage.stop])
         assert holder.devices == ("a",)
@@ -125,7 +129,9 @@ def test_pins_hold_for_units_wherever_they_come_to_stand():
 
 def test_units_that_stay_together_are_in_one_stage_in_every_order():
     constraints = Constraints(together=((1, 4),))
-    front = solve(DIAMOND, cluster_of("a", "b"), PROFILES, TELLING, Question(constraints=constraints, split_branches=True))
+    front = solve(
+        DIAMOND, cluster_of("a", "b"), PROFILES, objectives=TELLING, question=Question(constraints=constraints, split_branches=True)
+    )
     assert front.plans
     for plan in front.plans:
         held = [set((plan.order or tuple(range(6)))[stage.start : stage.stop]) for stage in plan.stages]
@@ -138,8 +144,8 @@ def test_too_many_places_are_refused():
 
 
 def test_a_graph_with_too_many_places_is_cut_in_some_orders_with_a_proven_gap():
-    exact = solve(DIAMOND, cluster_of("a", "b"), PROFILES, ("latency",), SPLIT)
-    some = solve(DIAMOND, cluster_of("a", "b"), PROFILES, ("latency",), SPLIT, most_places=3)
+    exact = solve(DIAMOND, cluster_of("a", "b"), PROFILES, objectives=("latency",), question=SPLIT)
+    some = solve(DIAMOND, cluster_of("a", "b"), PROFILES, objectives=("latency",), question=SPLIT, most_places=3)
     least = sum(map(min, zip(PROFILES["a"].unit_s, PROFILES["b"].unit_s, strict=True)))
     assert some.certificate.kind == "bounded" and "orders of the units" in some.certificate.model
     found = some.best("latency").predicted.latency_s

@@ -43,7 +43,7 @@ def test_a_link_a_cap_a_host_or_a_constraint_of_its_own_sets_a_device_apart():
 def test_many_devices_of_few_kinds_are_partitioned_in_any_order():
     names = [f"{kind}{i}" for i in range(6) for kind in "ab"]
     profiles = Profiles(tuple(profile_of(NET, name, SLOW if name[0] == "a" else QUICK) for name in names))
-    front = solve(NET, Cluster(tuple(map(Device, names)), LINKS), profiles, ("period", "devices"), FREELY)
+    front = solve(NET, Cluster(tuple(map(Device, names)), LINKS), profiles, objectives=("period", "devices"), question=FREELY)
     assert front.best("period").predicted.period_s == 0.5
     assert front.certificate.labels < 3000
 
@@ -58,6 +58,6 @@ def test_more_kinds_than_can_be_tried_in_any_order_are_refused():
 def test_exchanged_devices_give_the_same_front():
     cluster = Cluster(tuple(map(Device, NAMES)), LINKS)
     apart = Profiles(tuple(structs.replace(profile, base_bytes=i) for i, profile in enumerate(PROFILES)))
-    one, other = (solve(NET, cluster, profiles, ("latency", "period"), FREELY) for profiles in (PROFILES, apart))
+    one, other = (solve(NET, cluster, profiles, objectives=("latency", "period"), question=FREELY) for profiles in (PROFILES, apart))
     assert [plan.predicted.period_s for plan in one.plans] == [plan.predicted.period_s for plan in other.plans]
     assert one.certificate.labels < other.certificate.labels

@@ -38,7 +38,7 @@ def bounds(**limits):
 def solved(graph, cluster, profiles, order, objectives, **rest):
     """The points of the front; none where no plan exists."""
     try:
-        front = solve(graph, cluster, profiles, objectives, Question(order, **rest))
+        front = solve(graph, cluster, profiles, objectives=objectives, question=Question(order, **rest))
     except PlanError as error:
         assert str(error).startswith(("no plan", "no chain", "no profile")), error
         return []
@@ -115,7 +115,9 @@ def test_codecs_and_precisions_are_those_of_brute_force(block):
         costs = [cost for _, cost in every_plan(graph, cluster, profiles, order, free, team, losses)]
         for objectives in (ALL, RICH[seed % len(RICH)]):
             try:
-                front = solve(graph, cluster, profiles, objectives, Question("free" if free else order, team=team, losses=losses))
+                front = solve(
+                    graph, cluster, profiles, objectives=objectives, question=Question("free" if free else order, team=team, losses=losses)
+                )
             except PlanError as error:
                 assert str(error).startswith(("no plan", "no chain", "no profile", "what")), error
                 assert not costs or str(error).startswith("what"), seed
@@ -150,7 +152,7 @@ def test_serial_io_occupies_both_ends(seed):
 
 
 def test_serial_io_adds_up_what_a_device_computes_and_sends():
-    overlapped, serial = (solve(HALVES, CLUSTER, PAIR, ("period",), Question(serial_io=wait)) for wait in (False, True))
+    overlapped, serial = (solve(HALVES, CLUSTER, PAIR, objectives=("period",), question=Question(serial_io=wait)) for wait in (False, True))
     assert serial.best("period").predicted.period_s > overlapped.best("period").predicted.period_s
     nbytes = sum(cut.nbytes for cut in (HALVES.cuts[0], HALVES.cuts[-1]))
     alone = next(plan.predicted for plan in (*serial.plans, *serial.compared) if plan.name == "whole on left")
@@ -162,7 +164,7 @@ def test_an_approximate_front_is_within_its_gap(seed):
     graph, cluster, profiles, order = random_instance(seed, exact=False)
     points = points_of([cost for _, cost in every_plan(graph, cluster, profiles, order)], TELLING)
     if points:
-        front = solve(graph, cluster, profiles, TELLING, Question(order, epsilon=0.3))
+        front = solve(graph, cluster, profiles, objectives=TELLING, question=Question(order, epsilon=0.3))
         found = points_of([plan.predicted for plan in front.plans], TELLING)
         assert front.certificate.kind == "bounded" and front.certificate.gap == 0.3
         assert all(any(all(a <= 1.3 * b for a, b in zip(mine, point, strict=True)) for mine in found) for point in points)
@@ -176,7 +178,7 @@ def test_the_order_of_the_clusters_devices_does_not_matter(seed):
 
     def outcome(*arguments):
         try:
-            return solve(*arguments, TELLING, Question(order))
+            return solve(*arguments, objectives=TELLING, question=Question(order))
         except PlanError as error:
             return str(error)
 
@@ -187,7 +189,7 @@ def test_the_order_of_the_clusters_devices_does_not_matter(seed):
 def test_every_plan_of_the_front_is_valid_and_carries_its_price(seed):
     graph, cluster, profiles, order = random_instance(seed)
     if solved(graph, cluster, profiles, order, TELLING):
-        front = solve(graph, cluster, profiles, TELLING, Question(order))
+        front = solve(graph, cluster, profiles, objectives=TELLING, question=Question(order))
         for plan in (*front.plans, *front.compared):
             assert validate(plan, graph) is plan
             assert price(plan, graph, cluster, profiles) == plan.predicted
@@ -203,7 +205,7 @@ PAIR = Profiles(tuple(profile_of(HALVES, name, [0.5 * slow, 1.5 * slow], base=10
 
 
 def test_one_device_wins_latency_replicas_win_period_a_split_wins_memory():
-    front = solve(HALVES, CLUSTER, PAIR, TELLING)
+    front = solve(HALVES, CLUSTER, PAIR, objectives=TELLING)
     assert [plan.name for plan in front.plans] == ["whole on left", "2 stages at 1", "2 replicas left|right"]
     assert [plan.name for plan in front.compared] == ["whole on right"]
     assert front.certificate.kind == "exact"
@@ -219,12 +221,12 @@ def test_plans_are_sorted_by_the_first_objective():
 def test_a_split_over_some_of_the_devices_says_over_which():
     cluster = Cluster((*CLUSTER.devices, Device("slow")), FAST_LINKS)
     profiles = PAIR.add(profile_of(HALVES, "slow", [9.0, 9.0], base=9000))
-    assert "2 stages at 1 on left, right" in [plan.name for plan in solve(HALVES, cluster, profiles, TELLING).plans]
+    assert "2 stages at 1 on left, right" in [plan.name for plan in solve(HALVES, cluster, profiles, objectives=TELLING).plans]
 
 
 def test_replicas_join_only_devices_of_one_variant():
     profiles = Profiles((PAIR["left"], structs.replace(PAIR["right"], variant=Variant(threads=2))))
-    front = solve(HALVES, CLUSTER, profiles, TELLING)
+    front = solve(HALVES, CLUSTER, profiles, objectives=TELLING)
     assert not any("replicas" in plan.name for plan in (*front.plans, *front.compared))
     assert {stage.variant.threads for stage in front.best("memory").stages} == {1, 2}
 
@@ -239,7 +241,7 @@ def test_beyond_six_devices_replicas_are_the_fastest_so_many():
 
 
 def test_a_device_without_a_profile_is_left_out_and_named():
-    front = solve(HALVES, CLUSTER, Profiles((PAIR["right"],)), TELLING)
+    front = solve(HALVES, CLUSTER, Profiles((PAIR["right"],)), objectives=TELLING)
     assert [plan.name for plan in front.plans] == ["whole on right"]
     assert front.certificate.model.endswith("left out for want of a profile: left")
 
@@ -253,7 +255,7 @@ def test_no_more_than_200_splits_are_sampled():
 
 def refused(graph=HALVES, cluster=CLUSTER, profiles=PAIR, **rest):
     with pytest.raises(PlanError) as caught:
-        solve(graph, cluster, profiles, rest.pop("objectives", TELLING), Question(**rest))
+        solve(graph, cluster, profiles, objectives=rest.pop("objectives", TELLING), question=Question(**rest))
     return str(caught.value)
 
 

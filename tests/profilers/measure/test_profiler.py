@@ -63,6 +63,6 @@ def test_kernels_of_a_compiled_graph_tell_where_they_ran_and_nothing_of_units() 
 @pytest.mark.parametrize(("threads", "known"), [(1, True), (2, False)])
 def test_time_over_processor_time_is_known_with_one_thread_only(threads: int, known: bool) -> None:
     with connect(simulated("a").devices[0]) as connection:
-        profile = profile_graph(NET.graph, NET.model, connection, Variant(threads=threads))
+        profile = profile_graph(NET.graph, NET.model, connection, variant=Variant(threads=threads))
     assert profile.variant.threads == threads
     assert (profile.conditions.wall_over_cpu is not None) == known

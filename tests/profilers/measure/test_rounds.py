@@ -30,7 +30,7 @@ class Bench:
         self.done[key] = state
 
     def measure(self, most_s: float = 1e9) -> dict[str, Settled]:
-        in_rounds(self.samples, self.burst, self.sentinel, self.settled, most_s, clock=lambda: self.now)
+        in_rounds(self.samples, self.burst, self.sentinel, self.settled, most_s=most_s, clock=lambda: self.now)
         return self.done
 
 

@@ -127,7 +127,7 @@ def test_a_device_that_goes_away_is_no_setting_that_fails() -> None:
 
 def test_a_network_that_cannot_take_a_batch_says_so_and_is_tuned_without() -> None:
     net = picking()
-    tuning = tune_device(net.graph, net.model, Played(), (1, 2), 0.0)  # type: ignore[arg-type]
+    tuning = tune_device(net.graph, net.model, Played(), batches=(1, 2), budget_s=0.0)  # type: ignore[arg-type]
     assert {time.setting.batch for time in tuning.times} == {1}
     assert any("times as many samples" in refusal.reason for refusal in tuning.refused if refusal.setting.batch == 2)
 

@@ -80,7 +80,7 @@ def test_what_a_machine_costs_is_found_again_from_micro_networks(described: Devi
 
 def test_a_calibration_says_nothing_of_other_variants(described: Device) -> None:
     with connect(described) as machine, pytest.raises(UsageError, match="pi was calibrated as fp32 CPU ×1, and is asked for fp32 CPU ×2"):
-        profile_graph(NET.graph, NET.model, machine, Variant(threads=2))
+        profile_graph(NET.graph, NET.model, machine, variant=Variant(threads=2))
 
 
 def test_a_calibration_that_is_not_there_is_told_by_its_name() -> None:

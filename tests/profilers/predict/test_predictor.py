@@ -34,7 +34,7 @@ STACKS = 72
 def taken(device: Device, stacks: int, before: Samples | None = None, seeds=None) -> Samples:
     kept = []
     with connect(device) as connection:
-        sample_device(connection, 1e9, silent, kept.append, before, seeds=range(stacks) if seeds is None else seeds)
+        sample_device(connection, 1e9, silent, kept.append, before=before, seeds=range(stacks) if seeds is None else seeds)
     return kept[-1]
 
 

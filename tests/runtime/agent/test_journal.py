@@ -46,7 +46,7 @@ def logged(folder: Path) -> list[dict[str, object]]:
 def test_an_event_says_when_and_where_in_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Journal(tmp_path))
     say("it works")
-    say('a "quoted"\nline', "warning", spec("-"), epoch=3, frame=7)
+    say('a "quoted"\nline', level="warning", of=spec("-"), epoch=3, frame=7)
     first, second = logged(tmp_path)
     assert (first["event"], len(first)) == ("it works", 4)
     where = {"device": "bench", "stage": 0, "replica": 0, "plan": "plan", "epoch": 3, "frame": 7}

@@ -266,9 +266,9 @@ def test_a_put_with_another_digest_is_refused(idle: LocalConnection) -> None:
         channel = Channel(sock, "bench")
         digest = digest_of(b"weights")
         with pytest.raises(DeviceError, match="7 bytes came whose digest is not"):
-            channel.ask(Put(digest, 7), PutReply, b"damaged")
+            channel.ask(Put(digest, 7), PutReply, blob=b"damaged")
         assert channel.ask(Put(digest), PutReply) == (PutReply(False), b"")
-        assert channel.ask(Put(digest, 7), PutReply, b"weights") == (PutReply(True, 7), b"")
+        assert channel.ask(Put(digest, 7), PutReply, blob=b"weights") == (PutReply(True, 7), b"")
 
 
 def test_a_connection_that_only_holds_is_answered_by_the_end(idle: LocalConnection) -> None:
@@ -332,9 +332,9 @@ def test_a_full_disk_fails_a_put_and_nothing_else(tmp_path: Path) -> None:
             channel = Channel(sock, "bench")
             large = bytes(100_000)
             with pytest.raises(DeviceError, match="100000 bytes cannot be stored in .*File too large.*free some space"):
-                channel.ask(Put(digest_of(large), len(large)), PutReply, large)
+                channel.ask(Put(digest_of(large), len(large)), PutReply, blob=large)
             assert not list((tmp_path / "agent" / "store").iterdir())
-            assert channel.ask(Put(digest_of(b"small"), 5), PutReply, b"small") == (PutReply(True, 5), b"")
+            assert channel.ask(Put(digest_of(b"small"), 5), PutReply, blob=b"small") == (PutReply(True, 5), b"")
             assert isinstance(channel.ask(Facts(), FactsReply)[0], FactsReply)
             assert channel.ask(Stop(), Done) == (Done(), b"")
         assert agent.wait(10) == 0

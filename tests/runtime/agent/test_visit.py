@@ -63,7 +63,7 @@ def visitor(base: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def load(channel: Channel) -> None:
-    channel.ask(Put(digest_of(MODEL), len(MODEL)), PutReply, MODEL)
+    channel.ask(Put(digest_of(MODEL), len(MODEL)), PutReply, blob=MODEL)
     channel.ask(Load(spec(digest_of(MODEL))), Loaded)
 
 
@@ -84,7 +84,7 @@ def test_a_visiting_agent_ends_when_told_to(visitor: "subprocess.Popen[bytes]") 
 
 def test_a_visiting_agent_does_not_finish_what_nobody_waits_for(visitor: "subprocess.Popen[bytes]") -> None:
     channel = Channel(Pipes(visitor), "bench")
-    channel.ask(Put(digest_of(MODEL), len(MODEL)), PutReply, MODEL)
+    channel.ask(Put(digest_of(MODEL), len(MODEL)), PutReply, blob=MODEL)
     channel.send(Measure(model=digest_of(MODEL), inputs=(X,), outputs=(Y,), mode="segment", budget_s=600.0))
     time.sleep(0.5)
     channel.close()
@@ -96,7 +96,7 @@ def test_visits_share_what_was_put(base: Path) -> None:
         with agent("visit", base) as process:
             channel = Channel(Pipes(process), "bench")
             assert channel.ask(Put(digest_of(MODEL)), PutReply)[0].present is present
-            channel.ask(Put(digest_of(MODEL), len(MODEL)), PutReply, MODEL)
+            channel.ask(Put(digest_of(MODEL), len(MODEL)), PutReply, blob=MODEL)
             channel.close()
 
 
@@ -139,7 +139,7 @@ def test_attach_says_that_nobody_serves(base: Path) -> None:
 
 def test_measured_samples_come_back_whole(visitor: "subprocess.Popen[bytes]") -> None:
     channel = Channel(Pipes(visitor), "bench")
-    channel.ask(Put(digest_of(MODEL), len(MODEL)), PutReply, MODEL)
+    channel.ask(Put(digest_of(MODEL), len(MODEL)), PutReply, blob=MODEL)
     measured, _ = channel.ask(
         Measure(model=digest_of(MODEL), inputs=(X,), outputs=(Y,), mode="segment", budget_s=0.0, least=2000), Measured
     )
