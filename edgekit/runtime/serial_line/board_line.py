@@ -105,7 +105,7 @@ class BoardLine(SmpLine):
         """The bytes of an input for run ``number``."""
         self._put(IN, data, {"n": number}, {"i": index})
 
-    def run(self, number: int, start: int, stop: int, usual_s: float = 0.0) -> None:
+    def run(self, number: int, start: int, stop: int, *, usual_s: float = 0.0) -> None:
         """Run operators ``[start, stop)`` once, and wait until they have run.
 
         ``usual_s``: how long it takes as far as is known; the board is not asked before.

@@ -82,7 +82,7 @@ class Tally:
         self.failed += 1
         self.computing = None
 
-    def done(self, epoch: int, frame: int, begin_s: float, board: tuple[float, float] | None = None) -> None:
+    def done(self, epoch: int, frame: int, begin_s: float, *, board: tuple[float, float] | None = None) -> None:
         """It has been computed, by a microcontroller from when to when."""
         end_s = time.monotonic()
         self.computing = None

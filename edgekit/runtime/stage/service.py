@@ -122,7 +122,7 @@ class Service:
             say_seldom(note, level="warning", of=self.spec, epoch=turn.epoch, frame=frame)
             self.outlets.fail(turn.epoch, frame, note, slots)
             return
-        self._tally.done(turn.epoch, frame, begin_s, self._executor.board)
+        self._tally.done(turn.epoch, frame, begin_s, board=self._executor.board)
         made = {**turn.arrays, **outputs}
         for slot in slots:
             for name, view in slot.views.items():

@@ -69,7 +69,7 @@ def test_a_frame_that_is_being_computed_counts_as_busy() -> None:
 
 def test_a_frame_remembers_when_a_board_computed_it() -> None:
     tally = Tally()
-    tally.done(1, 0, tally.begin(0), (3.0, 4.5))
+    tally.done(1, 0, tally.begin(0), board=(3.0, 4.5))
     tally.done(1, 1, tally.begin(1))
     assert [each.board for each in tally.passages] == [(3.0, 4.5), None]
 
