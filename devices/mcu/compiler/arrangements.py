@@ -124,7 +124,7 @@ def joined(draft: Draft, node: Node, parts: Sequence[Placed], tables: Sequence[N
     for part, through in zip(parts, tables, strict=True):
         stop = start + part.places.shape[axis]
         target = np.take(made.places, range(start, stop), axis)
-        copied(draft, node, part.buffer, made.buffer, part.places, target, through)
+        copied(draft, node, part.buffer, made.buffer, part.places, target, table=through)
         start = stop
     return made
 

@@ -92,7 +92,7 @@ class Draft:
             return entry
         refuse(node, f"input {node.inputs[index]} is computed, expected a constant")
 
-    def value(self, node: Node, name: str, index: int, default: Any = None) -> Any:
+    def value(self, node: Node, name: str, index: int, *, default: Any = None) -> Any:
         """A setting that older ONNX operators have as an attribute, and newer ones as an input at ``index``."""
         if name in node.attributes:
             return node.attributes[name]
@@ -173,7 +173,7 @@ def contiguous(draft: Draft, node: Node, placed: Placed) -> Placed:
     return Placed(buffer, np.arange(placed.places.size).reshape(shape).transpose(np.argsort(axes)))
 
 
-def copied(draft: Draft, node: Node, source: int, target: int, at_in: Places, at_out: Places, table: Bytes | None = None) -> None:
+def copied(draft: Draft, node: Node, source: int, target: int, at_in: Places, at_out: Places, *, table: Bytes | None = None) -> None:
     """Add the moves that bring bytes of one buffer to places of another."""
     found = loops(at_in.ravel(), at_out.ravel())
     if len(found) > 64:
@@ -192,7 +192,7 @@ def mapped(draft: Draft, node: Node, placed: Placed, table: NDArray[np.int8]) ->
         draft.operators.append(Map(name=node.name, input=placed.buffer, output=output, count=size, table=table))
         return Placed(output, placed.places)
     made = draft.new(node.outputs[0], placed.places.shape, order_of(placed.places))
-    copied(draft, node, placed.buffer, made.buffer, placed.places, made.places, table)
+    copied(draft, node, placed.buffer, made.buffer, placed.places, made.places, table=table)
     return made
 
 

@@ -70,7 +70,7 @@ def _gemm(draft: Draft, node: Node) -> tuple[Entry, int, int]:
     gain = float(alpha) if isinstance(alpha, int | float) else 1.0
     if bias is not None and gain != 1.0:
         refuse(node, f"expected alpha 1 beside a bias, got {gain}; export it with alpha in the weights")
-    return dense(draft, node, held, turned, _bias(held, turned, bias), node.inputs[3], gain), 7, 8
+    return dense(draft, node, held, turned, _bias(held, turned, bias), node.inputs[3], gain=gain), 7, 8
 
 
 def _either(draft: Draft, node: Node, index: int) -> Curve | Constant:

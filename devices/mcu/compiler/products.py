@@ -40,7 +40,7 @@ def convolution(draft: Draft, node: Node, held: Curve, kernels: Constant, bias: 
     inner, border = unpadded(draft, held)
     planar = inner.placed.places if len(shape) == 4 else inner.placed.places[:, :, None, :]
     extent = (planar.shape[2], planar.shape[3], planar.shape[1])
-    over = window(node, extent, (given.numbers.shape[1], given.numbers.shape[2]), border)
+    over = window(node, extent, (given.numbers.shape[1], given.numbers.shape[2]), border=border)
     made = (1, given.numbers.shape[0], *(over.outputs if len(shape) == 4 else over.outputs[1:]))
 
     def emit(out: Scaling, gain: Reals, offset: Reals) -> Placed:
@@ -76,7 +76,7 @@ def _convolve(draft: Draft, node: Node, ends: tuple[int, int], at: _Geometry, sc
     draft.operators.append(made)
 
 
-def dense(draft: Draft, node: Node, held: Curve, matrix: Constant, bias: Constant | None, name: str, gain: float = 1.0) -> Pending:
+def dense(draft: Draft, node: Node, held: Curve, matrix: Constant, bias: Constant | None, name: str, *, gain: float = 1.0) -> Pending:
     """Rows of an activation times a constant matrix [outputs, inputs], the last axis with its second one."""
     given = weights(node, name, matrix)
     outputs, inputs = given.numbers.shape

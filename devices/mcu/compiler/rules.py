@@ -93,7 +93,7 @@ def _gemm(draft: Draft, node: Node) -> Entry:
     if bias is not None and (alpha, beta) != (1.0, 1.0):
         bias = Constant(bias.values * (beta / alpha))
     assert isinstance(turned, Constant)
-    return dense(draft, node, held, turned, bias, node.inputs[1], alpha)
+    return dense(draft, node, held, turned, bias, node.inputs[1], gain=alpha)
 
 
 def _matmul(draft: Draft, node: Node) -> Entry:
@@ -194,7 +194,7 @@ def _pad(draft: Draft, node: Node) -> Entry:
     rank = len(shape_of(entry))
     if mode != "constant" or len(pads) != 2 * rank:
         refuse(node, f"expected constant pads of every axis, got mode {mode}, pads {pads}")
-    value = float(np.ravel(draft.value(node, "value", 2, 0.0))[0])
+    value = float(np.ravel(draft.value(node, "value", 2, default=0.0))[0])
     if isinstance(entry, Placed):
         number = int(value) - (128 if node.inputs[0] in draft.unsigned else 0)
         return padded(draft, node, entry, pads[:rank], pads[rank:], number)

@@ -25,7 +25,7 @@ def integers(node: Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]
     return tuple(int(each) for each in found) if isinstance(found, tuple) else default
 
 
-def window(node: Node, shape: Shape, kernel: Pair, border: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Window:
+def window(node: Node, shape: Shape, kernel: Pair, *, border: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Window:
     """The window of a node over an input (height, width, channels); ``border``: pads of a Pad before it.
 
     A node over one axis has height 1.
