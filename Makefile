@@ -34,7 +34,7 @@ demo: $(READY_DEMO)
 
 test: check
 	@echo "edgekit: running the tests"
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: setup
 	@echo "edgekit: checking formatting, lint and types"
