@@ -14,6 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.mcu.packing import scratch_of
 from devices.mcu.program import Add, Average, Conv, Dense, Depthwise, Fill, Map, Maximum, Move, Mul, Operator, Softmax
 
 __all__ = ["distance", "needed", "read_buffers", "reads_first", "scratch_bytes", "written"]
@@ -98,9 +99,7 @@ def needed(operator: Operator, buffer: int) -> Offsets | None:
 
 def scratch_bytes(operator: Operator) -> int:
     """Bytes that an operator needs besides its tensors while it runs; they overlap nothing."""
-    if not isinstance(operator, Conv) or isinstance(operator, Depthwise) or _is_flat(operator):
-        return 0
-    return PIXELS * math.prod(operator.weights.shape[1:])
+    return scratch_of(operator)
 
 
 def _needed_by_move(move: Move) -> Offsets | None:

@@ -5,6 +5,7 @@ A block holds biases, scales and weights. The zero point of the input is in the 
 kernels multiply with the numbers as they are; what lies outside an image counts as zero_in.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,11 @@ def scratch_of(operator: Operator) -> int:
     """Bytes of scratch that the kernel of an operator takes: edge_<op>_scratch of the firmware, in Python."""
     match operator:
         case Depthwise():
-            return int(np.prod(operator.weights.shape[1:3])) * 12
+            return math.prod(operator.weights.shape[1:3]) * 12
         case Conv():
-            count, taken = _segments(operator).shape[1:]
-            return int(count) * ((taken + 1) // 2) * PIXELS * 4
+            _, count, taken = _segments(operator).shape
+            scratch: int = count * ((taken + 1) // 2) * PIXELS * 4
+            return scratch
     return 0
 
 
@@ -54,7 +56,9 @@ def _segments(operator: Conv | Dense) -> Weights:
         return operator.weights.reshape(outputs, 1, -1)
     height, width, channels = operator.weights.shape[1:]
     rows = operator.groups == 1 and operator.dilation[1] == 1
-    return operator.weights.reshape(outputs, height, width * channels) if rows else operator.weights.reshape(outputs, height * width, channels)
+    return (
+        operator.weights.reshape(outputs, height, width * channels) if rows else operator.weights.reshape(outputs, height * width, channels)
+    )
 
 
 def _paired(segments: Weights) -> Weights:

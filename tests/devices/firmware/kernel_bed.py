@@ -88,7 +88,17 @@ def fields_of(case: Case) -> tuple[int, ...]:
     """The fields of an operator in the order in which the driver reads them."""
     match case.operator:
         case p.Conv() as op:
-            return (case.at_in, case.at_out, *_windowed(op), *op.weights.shape[1:3], *op.stride, *op.dilation, *op.pads, *_ends(op), op.groups)
+            return (
+                case.at_in,
+                case.at_out,
+                *_windowed(op),
+                *op.weights.shape[1:3],
+                *op.stride,
+                *op.dilation,
+                *op.pads,
+                *_ends(op),
+                op.groups,
+            )
         case p.Dense() as op:
             return (case.at_in, case.at_out, op.rows, op.weights.shape[1], op.weights.shape[0], *_ends(op))
         case p.Add() as op:

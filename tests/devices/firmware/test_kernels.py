@@ -145,9 +145,7 @@ def average(kernel: p.Pair, **fields: Any) -> Drawn:
     draw = np.random.default_rng(7)
     common = {"in_shape": (5, 7, 3), "stride": (1, 2), "pads": (0, 0), "whole": False, "scales": None, "zero_in": -7, "zero_out": 9}
     out = (5 - kernel[0] + 1, (7 - kernel[1]) // 2 + 1, 3)
-    operator = p.Average(
-        name="a", input=0, output=1, kernel=kernel, low=-128, high=127, **{**common, "out_shape": out, **fields}
-    )
+    operator = p.Average(name="a", input=0, output=1, kernel=kernel, low=-128, high=127, **{**common, "out_shape": out, **fields})
     return operator, [draw.integers(-128, 128, 105).astype(np.int8), np.zeros(np.prod(operator.out_shape), np.int8)]
 
 
