@@ -9,10 +9,13 @@ from edgekit.errors import UsageError
 from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share
 from edgekit.wording import counted
 
-__all__ = ["CPU", "OF_FP32", "ONNXRUNTIME", "SUFFIX", "Device", "Roofline", "RunsOn", "Variant"]
+__all__ = ["CPU", "MCU", "OF_FP32", "ONNXRUNTIME", "SUFFIX", "Device", "Roofline", "RunsOn", "Variant"]
 
 ONNXRUNTIME = "onnxruntime"
 """The engine of a variant that names none."""
+
+MCU = "mcu"
+"""The engine of a microcontroller."""
 
 CPU = "CPUExecutionProvider"
 SUFFIX = "ExecutionProvider"

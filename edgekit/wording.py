@@ -1,6 +1,6 @@
 """How quantities and counts are written in messages and tables."""
 
-__all__ = ["counted", "mb", "ms", "three"]
+__all__ = ["counted", "kib", "mb", "ms", "three"]
 
 
 def counted(number: int, thing: str) -> str:
@@ -21,6 +21,16 @@ def mb(nbytes: float) -> str:
     ('3.1 MB', '52.3 kB', '16 B')
     """
     return f"{nbytes / 1e6:.1f} MB" if nbytes >= 1e6 else f"{nbytes / 1e3:.1f} kB" if nbytes >= 1e3 else f"{nbytes:.0f} B"
+
+
+def kib(nbytes: float) -> str:
+    """Bytes of a microcontroller in MiB, KiB or B, of 1024 each.
+
+    >>> kib(4 << 20), kib(37_248), kib(16)
+    ('4 MiB', '36.4 KiB', '16 B')
+    """
+    size, word = (1 << 20, "MiB") if nbytes >= 1 << 20 else (1 << 10, "KiB") if nbytes >= 1 << 10 else (1, "B")
+    return f"{three(nbytes / size)} {word}"
 
 
 def three(value: float) -> str:

@@ -17,7 +17,6 @@ from devices.mcu.program import (
     Conv,
     Dense,
     Depthwise,
-    End,
     Fill,
     Map,
     Maximum,
@@ -28,6 +27,7 @@ from devices.mcu.program import (
 )
 from devices.mcu.softmax import softmax
 from edgekit.errors import FrameError
+from edgekit.mcu_numbers import to_board, to_declared
 
 __all__ = ["run", "run_buffers", "to_board", "to_declared"]
 
@@ -51,33 +51,6 @@ def run_buffers(program: Program, buffers: Sequence[Bytes]) -> None:
     """Run the operators in order on a flat int8 buffer for each tensor; those of the inputs are filled before."""
     for operator in program.operators:
         OPERATORS[type(operator)](operator, buffers)
-
-
-def to_board(end: End, values: NDArray[Any]) -> Bytes:
-    """The bytes of an input on the board."""
-    if values.shape != end.shape or values.dtype != end.dtype:
-        shape, wanted = list(values.shape), list(end.shape)
-        raise FrameError(f"input {end.name}: expected {end.dtype} of shape {wanted}, got {values.dtype} of shape {shape}")
-    numbers: Bytes = _numbers(end, values).transpose(end.axes).reshape(-1)
-    return numbers
-
-
-def _numbers(end: End, values: NDArray[Any]) -> Bytes:
-    """Values as int8 numbers; a value halfway between two becomes the even one, as ONNX rounds."""
-    if end.dtype == "float32":
-        rounded = np.rint(values / np.float32(end.scale)) + end.zero
-        values = np.clip(np.nan_to_num(rounded, nan=end.zero), -128, 127)
-        return values.astype(np.int8)
-    numbers: Bytes = (values.astype(np.int16) - 128).astype(np.int8) if end.dtype == "uint8" else values
-    return numbers
-
-
-def to_declared(end: End, data: Bytes) -> NDArray[Any]:
-    """An output as its reader expects it, from its bytes on the board."""
-    numbers = data.reshape([end.shape[axis] for axis in end.axes]).transpose(np.argsort(end.axes))
-    if end.dtype == "float32":
-        return (numbers.astype(np.int32) - end.zero).astype(np.float32) * np.float32(end.scale)
-    return np.ascontiguousarray(numbers.astype(np.int16) + 128 if end.dtype == "uint8" else numbers).astype(end.dtype)
 
 
 def _clamped(numbers: Integers, low: int, high: int) -> Bytes:

@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from edgekit.device import Device
 from edgekit.quantity import Bytes, Count, Name, Rate
 
-__all__ = ["BoardFacts", "BoardMemory", "BoardPort"]
+__all__ = ["BoardFacts", "BoardMemory", "BoardPort", "port_of"]
 
 
 class BoardPort(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -21,6 +22,18 @@ class BoardPort(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     port: Name
     uid: str = ""
     insn_per_s: Rate | None = None
+
+
+def port_of(device: Device) -> BoardPort | None:
+    """Where the board of a device is; None: it has none.
+
+    >>> port_of(Device("mcu", "serial:/dev/ttyACM0")).port
+    '/dev/ttyACM0'
+    """
+    if not device.board:
+        return None
+    port = device.address.partition(":")[2] if device.scheme == "serial" else device.port
+    return BoardPort(port=port or "", insn_per_s=device.insn_per_s)
 
 
 class BoardFacts(Struct, frozen=True, kw_only=True):

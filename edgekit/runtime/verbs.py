@@ -12,6 +12,7 @@ from edgekit.graph import Graph, Tensor
 from edgekit.graph.work_kinds import Part, parts_of
 from edgekit.machine import Machine
 from edgekit.quantity import Bytes, Count, Name, Rate, Seconds
+from edgekit.runtime.board_facts import BoardFacts, BoardMemory, BoardPort
 from edgekit.runtime.links.ends import End, end_name
 from edgekit.runtime.links.tls import Keys
 from edgekit.runtime.stage.status_records import Heat, StageStatus, TransferTime
@@ -99,13 +100,11 @@ class Emulation(Struct, frozen=True):
 
     ``works``: of the units, from which a described device computes its times. ``speed``: the share of its speed that a machine plays
     with. ``compared``: other work, that is always the same, is done in between, to tell how fast the machine is just then.
-    ``insn_per_s``: of an emulated microcontroller, by which instructions become seconds.
     """
 
     works: tuple[Work, ...] = ()
     speed: float = 1.0
     compared: bool = False
-    insn_per_s: Rate | None = None
 
 
 REAL = Emulation()
@@ -126,7 +125,7 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     ``model`` is a digest in the agent's store. ``port``: where it has to listen, to be found where it was; 0: anywhere.
     ``owner``: who deployed it, as others are told. ``keys``: who it is to its neighbours; None: nothing is encrypted.
-    ``transport``: what carries its links.
+    ``transport``: what carries its links. ``board``: of a stage whose engine runs on a microcontroller, where that is.
     """
 
     plan: Name
@@ -147,6 +146,7 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     owner: str = ""
     keys: Keys | None = None
     transport: Transport = "socket"
+    board: BoardPort | None = None
 
     @property
     def name(self) -> str:
@@ -180,7 +180,9 @@ class Alive(Struct, frozen=True, tag="alive"):
 
 
 class Facts(Struct, frozen=True, tag="facts"):
-    """What machine is this?"""
+    """What machine is this, and what microcontroller is plugged into it there?"""
+
+    board: BoardPort | None = None
 
 
 class Engine(Struct, frozen=True):
@@ -199,12 +201,19 @@ class Engine(Struct, frozen=True):
 
 
 class FactsReply(Struct, frozen=True, tag="facts_reply", kw_only=True):
-    """The machine of a device, the engines there, and what can carry links."""
+    """The machine of a device, the engines there, and what can carry links.
+
+    ``board``: the microcontroller that was asked for; None where it does not answer, with the reason in ``boardless``.
+    ``held``: the stage that has its line just now; then this is what the board said before.
+    """
 
     version: str
     machine: Machine
     engines: tuple[Engine, ...]
     transports: tuple[str, ...] = ("socket",)
+    board: BoardFacts | None = None
+    boardless: str = ""
+    held: str = ""
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -253,6 +262,7 @@ class Measure(Struct, frozen=True, forbid_unknown_fields=True, tag="measure", kw
     ``rate_per_s``: how often a frame comes in, as in a stream; None: one as soon as the one before is done.
     ``rests``: how many more runs follow, each after a pause, as far as the budget goes once more.
     ``data``: a digest in the agent's store of the inputs to run on, in their layout; empty: the device makes some up.
+    ``board``: where the microcontroller is, for an engine that runs on one.
     """
 
     model: Name
@@ -267,6 +277,7 @@ class Measure(Struct, frozen=True, forbid_unknown_fields=True, tag="measure", kw
     rate_per_s: Rate | None = None
     rests: Count = 0
     data: str = ""
+    board: BoardPort | None = None
 
 
 class KernelTime(Struct, frozen=True, kw_only=True):
@@ -293,7 +304,7 @@ class Measured(Struct, frozen=True, tag="measured", kw_only=True):
     ``rested_s`` are the runs that came after a pause each.
     ``slowness`` is how many times as long as usual the machine took for anything, where that was looked at.
     ``runs_on`` is the processor that the engine kept busy. Of a microcontroller all samples are what it counts while it computes,
-    and ``line`` are requests on its serial line, of a few sizes in both directions.
+    ``line`` are requests on its serial line in both directions, and ``memory`` is what it says of its own.
     """
 
     samples_s: tuple[Seconds, ...]
@@ -314,6 +325,7 @@ class Measured(Struct, frozen=True, tag="measured", kw_only=True):
     slowness: Annotated[float, Meta(gt=0)] = 1.0
     runs_on: RunsOn = "cpu"
     line: tuple[LineTime, ...] = ()
+    memory: BoardMemory | None = None
 
 
 class Probe(Struct, frozen=True, tag="probe", kw_only=True):

@@ -54,7 +54,7 @@ def part(plan: Plan, graph: Graph, model: Model, cluster: Cluster, name: str, *,
 
 def _emulation(device: Device, tasks: tuple[Work, ...]) -> Emulation | None:
     """What makes the times of a device others than those of its machine; None: nothing does."""
-    return Emulation(tasks, device.speed, insn_per_s=device.insn_per_s) if device.emulated else None
+    return Emulation(tasks, device.speed) if device.emulated else None
 
 
 def _ends(plan: Plan, graph: Graph, index: int) -> tuple[list[Written], list[Written]]:

@@ -52,7 +52,7 @@ def request_for(
         mode="segment",
         variant=variant,
         cores=device.cores,
-        emulation=Emulation(works(graph, *span), device.speed, insn_per_s=device.insn_per_s) if device.emulated else None,
+        emulation=Emulation(works(graph, *span), device.speed) if device.emulated else None,
         budget_s=budget_s,
         rate_per_s=rate_per_s,
         data=data,

@@ -10,17 +10,18 @@ The build half of the same name, which stands beside the client, is in ``edgekit
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.device import RunsOn, Variant
-from edgekit.graph import Tensor
+from edgekit.errors import DeviceError
+from edgekit.runtime.board_facts import BoardMemory
 from edgekit.runtime.verbs import KernelTime
 from edgekit.serial_line import LineTime
 
-__all__ = ["Arrays", "Engine", "KernelTimes", "OpenModel"]
+__all__ = ["Arrays", "BoardModel", "Engine", "EngineLost", "KernelTimes", "OpenModel"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -40,7 +41,7 @@ class KernelTimes(NamedTuple):
     """The kernels of a segment by the engine's own names for them, and the runs that they were timed in.
 
     ``optimized`` is the optimised ONNX graph that the kernels belong to; empty where the engine has none.
-    ``line``: requests on the serial line of a microcontroller.
+    ``line``: requests on the serial line of a microcontroller, and ``memory`` what it says of its own.
     """
 
     kernels: tuple[KernelTime, ...]
@@ -48,10 +49,28 @@ class KernelTimes(NamedTuple):
     load_s: float
     optimized: bytes = b""
     line: tuple[LineTime, ...] = ()
+    memory: BoardMemory | None = None
 
 
-Open = Callable[[Path, Variant, tuple[Tensor, ...], tuple[Tensor, ...]], OpenModel]
-Profile = Callable[[Path, Variant, Arrays, int, float, Callable[[], None]], KernelTimes]
+@runtime_checkable
+class BoardModel(OpenModel, Protocol):
+    """A segment on a microcontroller, whose frames go over a serial line."""
+
+    board: tuple[float, float] | None
+
+    def line_times(self) -> tuple[LineTime, ...]:
+        """The latest requests on the line."""
+
+    def memory(self) -> BoardMemory:
+        """What the board says of its memory."""
+
+
+class EngineLost(DeviceError):
+    """What an engine runs on is gone: ``run`` raises it, and its stage is lost, not its frame alone."""
+
+
+Open = Callable[..., OpenModel]
+Profile = Callable[..., KernelTimes]
 
 
 class Engine(NamedTuple):
@@ -59,7 +78,8 @@ class Engine(NamedTuple):
 
     Attributes:
         open: (artifact, variant, inputs, outputs) → a segment that is ready to run. The artifact is a file named by the
-            SHA-256 of its bytes. What it raises refuses the segment; what ``run`` raises fails its frame alone.
+            SHA-256 of its bytes. What it raises refuses the segment; what ``run`` raises fails its frame alone, but for EngineLost.
+            Where the device is a microcontroller, ``board=`` says where that is, here and in ``profile``.
         runs_on: the processor that a variant keeps busy.
         prepare: (artifact, variant) → the seconds that it took to build what the engine needs on this device, once.
         profile: (artifact, variant, inputs, least runs, seconds to spend, called between runs) → times of kernels;

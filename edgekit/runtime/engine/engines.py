@@ -1,20 +1,21 @@
-"""The engines of a device by name: onnxruntime, those that a program adds to ``ENGINES``, those that entry points name."""
+"""The engines of a device by name: onnxruntime, mcu, those that a program adds to ``ENGINES``, those that entry points name."""
 
 import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from edgekit.device import ONNXRUNTIME, Variant
+from edgekit.device import MCU, ONNXRUNTIME, Variant
 from edgekit.errors import DeviceError, EdgekitError, GraphError
 from edgekit.graph import Tensor
-from edgekit.runtime.engine import onnxruntime_engine, sessions
+from edgekit.runtime.board_facts import BoardPort
+from edgekit.runtime.engine import mcu_engine, onnxruntime_engine, sessions
 from edgekit.runtime.engine.engine import Engine, OpenModel
 
-__all__ = ["ENGINES", "GROUP", "engine_of", "open_model"]
+__all__ = ["ENGINES", "GROUP", "at_board", "engine_of", "open_model"]
 
 GROUP = "edgekit.engines"
 
-ENGINES: dict[str, Engine] = {ONNXRUNTIME: onnxruntime_engine.ENGINE}
+ENGINES: dict[str, Engine] = {ONNXRUNTIME: onnxruntime_engine.ENGINE, MCU: mcu_engine.ENGINE}
 """By name; a program adds its own here."""
 
 
@@ -38,8 +39,15 @@ def engine_of(variant: Variant) -> Engine:
     raise DeviceError(f"no engine {name} is installed here, only: {known}; install it beside edgekit, or change the device's variant")
 
 
-def open_model(model: Path | bytes, variant: Variant, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> OpenModel:
-    """A segment, opened by the engine that its variant names.
+def at_board(board: BoardPort | None) -> dict[str, BoardPort]:
+    """What an engine is told besides, where its device is a microcontroller."""
+    return {} if board is None else {"board": board}
+
+
+def open_model(
+    model: Path | bytes, variant: Variant, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], *, board: BoardPort | None = None
+) -> OpenModel:
+    """A segment, opened by the engine that its variant names; ``board``: where the microcontroller of the device is, if it is one.
 
     Raises:
         DeviceError: there is no such engine.
@@ -51,10 +59,10 @@ def open_model(model: Path | bytes, variant: Variant, inputs: tuple[Tensor, ...]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "artifact")
             path.write_bytes(model)
-            return open_model(path, variant, inputs, outputs)
+            return open_model(path, variant, inputs, outputs, board=board)
     engine = engine_of(variant)
     try:
-        return engine.open(model, variant, inputs, outputs)
+        return engine.open(model, variant, inputs, outputs, **at_board(board))
     except EdgekitError:
         raise
     except Exception as error:  # what an engine raises is its own business

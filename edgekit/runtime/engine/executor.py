@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from edgekit.device import Variant
 from edgekit.drawn import sample_inputs
 from edgekit.graph import Tensor
-from edgekit.runtime.engine.engine import Arrays
+from edgekit.runtime.board_facts import BoardPort
+from edgekit.runtime.engine.engine import Arrays, BoardModel
 from edgekit.runtime.engine.engines import engine_of, open_model
 from edgekit.runtime.engine.reference_work import slowness
 from edgekit.runtime.engine.sessions import open_session, session_options
@@ -32,12 +33,21 @@ RESTED = 3
 class Executor:
     """A loaded model. ``run`` reads and writes the caller's arrays, without copies."""
 
-    def __init__(self, model: Path | bytes, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], variant: Variant, speed: float):
+    def __init__(
+        self,
+        model: Path | bytes,
+        inputs: tuple[Tensor, ...],
+        outputs: tuple[Tensor, ...],
+        variant: Variant,
+        speed: float,
+        *,
+        board: BoardPort | None = None,
+    ):
         engine = engine_of(variant)
         self.runs_on = engine.runs_on(variant)
         self.build_s = 0.0 if isinstance(model, bytes) else engine.prepare(model, variant)
         begin = time.perf_counter()
-        self._model = open_model(model, variant, inputs, outputs)
+        self._model = open_model(model, variant, inputs, outputs, board=board)
         self._pace = Pace(speed)
         # with one thread the kernels run on the calling thread, so the transport's own processor time stays out
         self._one_thread = variant.threads == 1 and self.runs_on == "cpu"
@@ -77,6 +87,11 @@ class Executor:
         """From when to when a microcontroller computed in the last run, in monotonic seconds; None where none does."""
         span: tuple[float, float] | None = getattr(self._model, "board", None)
         return span
+
+    @property
+    def on_board(self) -> BoardModel | None:
+        """The segment, where a microcontroller computes it."""
+        return self._model if isinstance(self._model, BoardModel) else None
 
     def _busy_s(self, wall_s: float) -> float:
         return self.cpu_s if self._one_thread else wall_s

@@ -25,7 +25,7 @@ TERMINALS = "/dev/pts"
 """Where a port has no likes: the others are people's terminals."""
 
 
-def find(board: BoardPort, tell: Callable[[str], None] = lambda text: None, attempts: int = ATTEMPTS) -> tuple[BoardLine, BoardFacts]:
+def find(board: BoardPort, *, tell: Callable[[str], None] = lambda text: None, attempts: int = ATTEMPTS) -> tuple[BoardLine, BoardFacts]:
     """An open line to the board, and what it says of itself.
 
     Raises:

@@ -20,7 +20,7 @@ from edgekit.errors import DeviceError
 from edgekit.runtime.serial_line.console_frames import ConsoleFrames, encode
 from edgekit.runtime.serial_line.serial_port import LostBoard, SerialPort
 
-__all__ = ["ATTEMPTS", "GROUP", "RefusedRequest", "SilentBoard", "SmpLine"]
+__all__ = ["ATTEMPTS", "GROUP", "NO_ROOM", "RefusedRequest", "SilentBoard", "SmpLine"]
 
 GROUP = 64
 """The commands of edgekit; group 0 is that of every MCUmgr."""
@@ -49,7 +49,7 @@ REASONS = {
     9: "the bytes do not follow those before",
     10: "the outputs are of another run",
 }
-BUSY = 2
+BUSY, NO_ROOM = 2, 3
 EMPTY: Mapping[str, type] = MappingProxyType({})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.energy import Energy
-from edgekit.runtime.engine.engines import engine_of
+from edgekit.runtime.engine.engines import at_board, engine_of
 from edgekit.runtime.engine.executor import REST_S, Arrays, Executor, sample_inputs
 from edgekit.runtime.engine.reference_work import slowness
 from edgekit.runtime.links.frames import Layout
@@ -64,6 +64,8 @@ def measure_segment(request: Measure, model: Path, base_bytes: int) -> Measured:
         rested_s=rested,
         slowness=compared.slowness,
         runs_on=executor.runs_on,
+        line=executor.on_board.line_times() if executor.on_board else (),
+        memory=executor.on_board.memory() if executor.on_board else None,
     )
 
 
@@ -111,7 +113,9 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
         return _opaque(request.variant.engine, measure_segment(request, model, base_bytes)), b""
     runs_on = engine.runs_on(request.variant)
     compared = _Compared((request.emulation or REAL).compared and runs_on == "cpu")
-    found = engine.profile(model, request.variant, _inputs(request, model), request.least, request.budget_s, compared.look)
+    found = engine.profile(
+        model, request.variant, _inputs(request, model), request.least, request.budget_s, compared.look, **at_board(request.board)
+    )
     measured = Measured(
         samples_s=found.samples_s,
         cpu_s=(),
@@ -122,6 +126,7 @@ def measure_kernels(request: Measure, model: Path, base_bytes: int) -> tuple[Mea
         slowness=compared.slowness,
         runs_on=runs_on,
         line=found.line,
+        memory=found.memory,
     )
     return measured, found.optimized
 
@@ -161,7 +166,8 @@ def measure_energy(request: Measure, model: Path, base_bytes: int) -> Measured:
 
 def _warm(request: Measure, model: Path, loaded: Callable[[], None] = lambda: None) -> tuple[Executor, Arrays, Arrays]:
     """A model that has run a few times, with inputs and room for its outputs; ``loaded`` is told before them."""
-    executor = Executor(model, request.inputs, request.outputs, request.variant, (request.emulation or REAL).speed)
+    speed = (request.emulation or REAL).speed
+    executor = Executor(model, request.inputs, request.outputs, request.variant, speed, board=request.board)
     loaded()
     inputs = _inputs(request, model)
     outputs = Layout(request.outputs).views(Layout(request.outputs).allocate())

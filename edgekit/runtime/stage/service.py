@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.runtime.engine.engine import EngineLost
 from edgekit.runtime.engine.executor import Executor
 from edgekit.runtime.links.ends import End
 from edgekit.runtime.links.frames import Kind
@@ -21,6 +22,7 @@ from edgekit.runtime.links.link_end import LinkEnd
 from edgekit.runtime.links.tls import Guard
 from edgekit.runtime.log import say_seldom
 from edgekit.runtime.stage.counters import LinkTally, Tally
+from edgekit.runtime.stage.watchdog import end_stage
 from edgekit.runtime.verbs import Endpoint, StageSpec, end_name
 
 __all__ = ["Service"]
@@ -115,6 +117,8 @@ class Service:
         begin_s = self._tally.begin(frame)
         try:
             self._executor.run(turn.arrays, outputs)
+        except EngineLost as error:
+            end_stage(f"{self.spec.name}: {error}")
         except Exception as error:  # whatever a model raises concerns this frame alone
             self._tally.fail()
             self.inlets.done()

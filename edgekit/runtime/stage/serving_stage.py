@@ -48,7 +48,7 @@ class ServingStage:
     def __init__(self, spec: StageSpec, model: Path):
         self.spec = spec
         self._guard = Guard(spec.keys) if spec.keys else None
-        self.executor = Executor(model, spec.inputs, spec.outputs, spec.variant, (spec.emulation or REAL).speed)
+        self.executor = Executor(model, spec.inputs, spec.outputs, spec.variant, (spec.emulation or REAL).speed, board=spec.board)
         self._scratch = Layout(spec.outputs).views(Layout(spec.outputs).allocate())
         self._tally = Tally()
         self._service: Service | None = None

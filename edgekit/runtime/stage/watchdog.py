@@ -6,11 +6,12 @@ The agent starts the stage again and the client gives the frame again; one that 
 import os
 import threading
 import time
+from typing import NoReturn
 
 from edgekit.runtime.log import say
 from edgekit.runtime.stage.counters import Tally
 
-__all__ = ["watch"]
+__all__ = ["end_stage", "watch"]
 
 LEAST_S = 5.0
 """Time that any frame may take."""
@@ -47,5 +48,10 @@ def _watch(name: str, tally: Tally, first_s: float) -> None:
         spent_s = spent_s + min(now - before, 2 * POLL_S) if tally.computing == frame else 0.0
         frame, before = tally.computing, now
         if frame is not None and spent_s > LEAST_S and spent_s > (most_s := _limit_s(tally, first_s)):
-            say(f"{name}: frame {frame[0]} has been computed for {spent_s:.0f} s, at most {most_s:.0f} s are allowed; the stage is ended")
-            os._exit(EX_SOFTWARE)
+            end_stage(f"{name}: frame {frame[0]} has been computed for {spent_s:.0f} s, at most {most_s:.0f} s are allowed")
+
+
+def end_stage(why: str) -> NoReturn:
+    """End this process, and with it its stage, which the agent starts again."""
+    say(f"{why}; the stage is ended")
+    os._exit(EX_SOFTWARE)

@@ -48,7 +48,7 @@ def test_an_engine_opens_bytes_from_a_file(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_engine_that_is_not_there_is_named_with_those_that_are() -> None:
-    with pytest.raises(DeviceError, match="no engine hailo is installed here, only: onnxruntime; install it beside edgekit"):
+    with pytest.raises(DeviceError, match="no engine hailo is installed here, only: mcu, onnxruntime; install it beside edgekit"):
         Executor(b"model", (X,), (Y,), Variant(engine="hailo"), speed=1.0)
 
 
