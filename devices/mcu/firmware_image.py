@@ -153,8 +153,8 @@ def _measured(board: Board, elf: Path) -> Image:
     at = {name: int(address, 16) for address, name in re.findall(r"^(\w+) \w edge_(\w+)$", named, re.MULTILINE)}
     text = at["weights_begin"] - at["flash_begin"]
     weights = at["weights_end"] - at["weights_begin"]
-    sizes = [at[f"{name}_end"] - at[f"{name}_begin"] for name in ("data", "bss", "stack", "pool")]
-    return Image(elf, text, weights, *sizes, flash_left_bytes=board.flash_bytes - text - weights)
+    data, bss, stack, pool = (at[f"{name}_end"] - at[f"{name}_begin"] for name in ("data", "bss", "stack", "pool"))
+    return Image(elf, text, weights, data, bss, stack, pool, board.flash_bytes - text - weights)
 
 
 def _tool(name: str) -> str:
