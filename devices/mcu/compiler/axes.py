@@ -66,6 +66,6 @@ def _usual(rank: int) -> tuple[int, ...]:
 def output_axes(places: Places) -> tuple[int, ...] | None:
     """The transposition from the declared shape to that in which a buffer lies; None: there is none."""
     rank = places.ndim
-    usual = [_usual(rank), tuple(range(rank)), order_of(places)]
+    usual = [_usual(rank), tuple(range(rank)), (0, *range(2, rank), 1) if rank > 1 else (0,), order_of(places)]
     same = np.arange(places.size)
-    return next((axes for axes in usual if np.array_equal(places.transpose(axes).ravel(), same)), None)
+    return next((axes for axes in usual if len(axes) == rank and np.array_equal(places.transpose(axes).ravel(), same)), None)

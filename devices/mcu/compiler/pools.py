@@ -63,7 +63,7 @@ def _windows(node: Node, placed: Placed, border: tuple[int, int, int, int]) -> _
     planar = places if places.ndim == 4 else places[:, :, None, :]
     extent = (planar.shape[2], planar.shape[3], planar.shape[1])
     sides = integers(node, "kernel_shape", (1, 1))
-    over = window(node, extent, (sides[0], sides[1]) if len(sides) == 2 else (1, sides[0]), border=border)
+    over = window(node, extent, (sides[0], sides[1]) if len(sides) == 2 else (1, sides[0]), places.ndim - 2, border)
     if over.dilation != (1, 1):
         refuse(node, f"expected a pool without dilation, got {over.dilation}")
     made = (1, extent[2], *(over.outputs if places.ndim == 4 else over.outputs[1:]))

@@ -40,7 +40,7 @@ def convolution(draft: Draft, node: Node, held: Curve, kernels: Constant, bias: 
     inner, border = unpadded(draft, held)
     planar = inner.placed.places if len(shape) == 4 else inner.placed.places[:, :, None, :]
     extent = (planar.shape[2], planar.shape[3], planar.shape[1])
-    over = window(node, extent, (given.numbers.shape[1], given.numbers.shape[2]), border=border)
+    over = window(node, extent, (given.numbers.shape[1], given.numbers.shape[2]), len(shape) - 2, border)
     made = (1, given.numbers.shape[0], *(over.outputs if len(shape) == 4 else over.outputs[1:]))
 
     def emit(out: Scaling, gain: Reals, offset: Reals) -> Placed:

@@ -25,12 +25,11 @@ def integers(node: Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]
     return tuple(int(each) for each in found) if isinstance(found, tuple) else default
 
 
-def window(node: Node, shape: Shape, kernel: Pair, *, border: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Window:
+def window(node: Node, shape: Shape, kernel: Pair, axes: int, border: tuple[int, int, int, int]) -> Window:
     """The window of a node over an input (height, width, channels); ``border``: pads of a Pad before it.
 
-    A node over one axis has height 1.
+    ``axes``: over how many of them the node goes; over one, the height is 1.
     """
-    axes = len(integers(node, "kernel_shape", kernel))
     stride, dilation = (_pair(integers(node, name, (1,) * axes)) for name in ("strides", "dilations"))
     reach = tuple((size - 1) * step + 1 for size, step in zip(kernel, dilation, strict=True))
     padded = (shape[0] + border[0] + border[2], shape[1] + border[1] + border[3])

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from devices.mcu import reference
 from devices.mcu.compiler import compile_segment
@@ -69,8 +69,6 @@ class Nodes:
         graph = helper.make_graph(self.nodes, "net", ins, outs, self.weights)
         opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-        if all(node.domain == "" for node in self.nodes):
-            checker.check_model(model)
         return bytes(model.SerializeToString())
 
 
