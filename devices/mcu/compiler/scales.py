@@ -79,7 +79,7 @@ def quantized(draft: Draft, node: Node, entry: Entry, out: Scaling) -> Entry:
         case Outside():
             return settled(draft, node, entry, out)
         case Pending():
-            return emitted(entry, node, out)
+            return emitted(entry, out)
         case Curve():
             if entry.scaling is not None and (entry.scaling.scale, entry.scaling.zero) == (out.scale, out.zero):
                 return entry.placed
@@ -90,7 +90,7 @@ def quantized(draft: Draft, node: Node, entry: Entry, out: Scaling) -> Entry:
             refuse(node, f"{node.inputs[0]} is a constant; export the network with constants folded")
 
 
-def emitted(entry: Pending, node: Node, out: Scaling) -> Placed:
+def emitted(entry: Pending, out: Scaling) -> Placed:
     """The operator that a tensor waits for, with an output scale."""
     try:
         low, high = clamp_range(entry.low, entry.high, out.scale, out.zero)
@@ -100,7 +100,7 @@ def emitted(entry: Pending, node: Node, out: Scaling) -> Placed:
     except GraphError as error:
         if str(error).startswith("node "):
             raise
-        refuse(node, str(error))
+        raise GraphError(f"node {entry.node}: {error}") from error
     places = made.places
     for view in entry.views:
         places = view(places)
