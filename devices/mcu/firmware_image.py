@@ -22,7 +22,7 @@ from devices.mcu.boards import FIRMWARE, Board
 from edgekit import __version__, folders
 from edgekit.errors import UsageError
 
-__all__ = ["GCC", "STACK_BYTES", "Image", "image", "zcbor_folder"]
+__all__ = ["GCC", "STACK_BYTES", "Image", "binary", "image", "zcbor_folder"]
 
 GCC = "arm-none-eabi-gcc"
 STACK_BYTES = 4096
@@ -70,6 +70,11 @@ def image(board: Board, *, weights: bytes = b"") -> Image:
         with _made(folder) as work:
             _link(board, sorted(objects.glob("*.o")), weights, work)
     return _measured(board, folder / "firmware.elf")
+
+
+def binary(elf: Path, output: Path) -> None:
+    """Write what of a firmware lies in flash, as programs take it that do not read ELF."""
+    _run([_tool("arm-none-eabi-objcopy"), "-O", "binary", str(elf.absolute()), str(output.absolute())], elf.parent)
 
 
 def zcbor_folder() -> Path:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from edgekit.api.evaluation import Evaluated, evaluate, measure_losses
     from edgekit.api.evolving import evolved, trial_of
     from edgekit.api.fallbacks import fallbacks
+    from edgekit.api.firmwares import build_firmware, flash_command, flash_firmware, running_firmware
     from edgekit.api.memory_needs import needs
     from edgekit.api.pipelines import deploy, deploy_to_stay, roll_back, verify
     from edgekit.api.precisions import Quantized, quantize
@@ -91,6 +92,7 @@ __all__ = [
     "attach",
     "auto",
     "bench",
+    "build_firmware",
     "by_type",
     "clock_words",
     "cluster_name",
@@ -110,6 +112,8 @@ __all__ = [
     "fallbacks",
     "find_record",
     "first_cluster",
+    "flash_command",
+    "flash_firmware",
     "home_of",
     "in_order",
     "keep_survey",
@@ -137,6 +141,7 @@ __all__ = [
     "reconcile",
     "report",
     "roll_back",
+    "running_firmware",
     "shifts",
     "survey",
     "sweep",

@@ -1,7 +1,73 @@
 """Commands about microcontrollers: which boards there are, what fits, build, flash, run on an emulator."""
 
-from edgekit.cli.app import group
+import shlex
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated
 
-__all__ = ["firmware"]
+import typer
+
+from edgekit.cli.app import command, group
+from edgekit.cli.console import progress
+
+__all__ = ["build", "firmware", "flash", "run"]
 
 firmware = group("firmware", "Build the firmware of a microcontroller, flash it, or run it on an emulator.")
+
+LOOK_S = 3600.0
+
+OnBoard = Annotated[str, typer.Option("--board", help="A board of edgekit firmware boards, such as mps2-an386.")]
+KIB = 1024
+
+
+@command("build", firmware)
+def build(
+    board: OnBoard,
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write the firmware to (.elf).")] = Path("firmware.elf"),
+) -> None:
+    """Build the firmware of a board."""
+    from edgekit import api
+
+    with progress("building") as tell:
+        tell(board)
+        built = api.build_firmware(board, output)
+    flash = f"{built.text_bytes / KIB:.1f} KiB code, {built.weights_bytes / KIB:.1f} KiB weights"
+    print(f"{output} for {board}: {flash}, {built.flash_left_bytes / KIB:.1f} KiB of flash left")
+    fixed = f"{(built.data_bytes + built.bss_bytes) / KIB:.1f} KiB data, {built.stack_bytes / KIB:.1f} KiB stack"
+    print(f"RAM: {fixed}, {built.pool_bytes / KIB:.1f} KiB left for networks")
+    print(f"next: edgekit firmware flash --board {board} {output}; or edgekit firmware run --emulate {board} {output}")
+
+
+@command("flash", firmware)
+def flash(
+    elf: Annotated[Path, typer.Argument(help="The firmware that edgekit firmware build made.")],
+    board: OnBoard,
+    port: Annotated[str, typer.Option(help="The serial port of a board that is written over one, such as /dev/ttyUSB0.")] = "",
+) -> None:
+    """Write a firmware to a board, by pyocd or stm32loader; where the program is missing, print its command."""
+    from edgekit import api
+
+    command_line = api.flash_firmware(board, elf, port)
+    if shutil.which(command_line[0]) is None:
+        print(f"{command_line[0]} is missing; pip install {command_line[0]}, then run:")
+        print(shlex.join(command_line))
+        return
+    print(f"{elf} is on {board}")
+    print(f"next: edgekit devices add NAME serial:{port or '/dev/ttyACM0'}")
+
+
+@command("run", firmware, "the emulator has ended")
+def run(
+    emulate: Annotated[str, typer.Option("--emulate", help="A board of edgekit firmware boards that QEMU has.")],
+    elf: Annotated[Path | None, typer.Argument(help="A firmware for that board; without it, one is built.")] = None,
+    uid: Annotated[str, typer.Option(help="Eight hexadecimal digits: which board it says it is, to tell several apart.")] = "",
+) -> None:
+    """Run a board in QEMU until Ctrl-C, and print the port at which it answers."""
+    from edgekit import api
+
+    with api.running_firmware(emulate, elf, uid=uid) as (board, port):
+        print(f"{board.title} runs in QEMU; its serial port is {port}")
+        print(f"next, in another terminal: edgekit devices add board serial:{port}", flush=True)
+        while True:
+            time.sleep(LOOK_S)

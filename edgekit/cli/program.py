@@ -25,6 +25,7 @@ def main() -> None:
     import edgekit.cli.cluster
     import edgekit.cli.devices
     import edgekit.cli.doctor
+    import edgekit.cli.firmware
     import edgekit.cli.init
     import edgekit.cli.network
     import edgekit.cli.partition

@@ -16,6 +16,7 @@ import edgekit.cli.chaos
 import edgekit.cli.cluster
 import edgekit.cli.devices
 import edgekit.cli.doctor
+import edgekit.cli.firmware
 import edgekit.cli.init
 import edgekit.cli.network
 import edgekit.cli.partition

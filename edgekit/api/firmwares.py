@@ -1,0 +1,75 @@
+"""Firmware of microcontrollers: made into a file, written to a board, or run in an emulator."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devices.mcu.boards import Board, board
+from devices.mcu.emulator import emulated
+from devices.mcu.firmware_image import Image, binary, image
+from edgekit.errors import DeviceError, UsageError
+
+__all__ = ["build_firmware", "flash_command", "flash_firmware", "running_firmware"]
+
+FLASHED = {
+    "pyocd": ("pyocd", "load", "--target", "{chip}", "{elf}"),
+    "stm32loader": ("stm32loader", "-p", "{port}", "-f", "{chip}", "-e", "-w", "-v", "{binary}"),
+}
+"""How each program writes the flash of a board."""
+
+
+def build_firmware(name: str, output: Path) -> Image:
+    """Build the firmware of a board into a file; its map of addresses comes beside it.
+
+    Raises:
+        UsageError: no such board, no compiler, or it does not fit.
+    """
+    built = image(board(name))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in (".elf", ".map"):
+        shutil.copyfile(built.elf.with_suffix(suffix), output if suffix == ".elf" else output.with_suffix(suffix))
+    return built._replace(elf=output)
+
+
+def flash_command(name: str, elf: Path, port: str = "") -> list[str]:
+    """The command that writes a firmware to a board.
+
+    Raises:
+        UsageError: the board has no flash that is written, or its program needs a port.
+    """
+    found = board(name)
+    if not found.tool:
+        raise UsageError(f"{name} has no flash to write; to run its firmware: edgekit firmware run --emulate {name} {elf}")
+    if found.tool == "stm32loader" and not port:
+        raise UsageError(f"{name} is written over its serial port; say which: --port /dev/ttyUSB0")
+    given = {"chip": found.chip, "elf": str(elf), "port": port, "binary": str(elf.with_suffix(".bin"))}
+    return [word.format(**given) for word in FLASHED[found.tool]]
+
+
+def flash_firmware(name: str, elf: Path, port: str = "") -> list[str]:
+    """Write a firmware to a board, where the program that does it is there; the command.
+
+    Raises:
+        UsageError: as ``flash_command``, or the file is not there.
+        DeviceError: the program failed.
+    """
+    if not elf.is_file():
+        raise UsageError(f"{elf} is not there; to make it: edgekit firmware build --board {name} -o {elf}")
+    command = flash_command(name, elf, port)
+    if board(name).tool == "stm32loader":
+        binary(elf, elf.with_suffix(".bin"))
+    if shutil.which(command[0]) is not None:
+        code = subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
+        if code != 0:
+            raise DeviceError(f"{name}: {command[0]} ended with code {code}, see above; check the cable and the boot mode")
+    return command
+
+
+@contextmanager
+def running_firmware(name: str, elf: Path | None, *, uid: str = "") -> Iterator[tuple[Board, str]]:
+    """A board in an emulator, with the port at which it answers; without a file, the firmware is built first."""
+    found = board(name)
+    with emulated(found, image(found).elf if elf is None else elf, uid=uid) as running:
+        yield found, running.port
