@@ -3,7 +3,7 @@
 >>> from edgekit.device import Device
 >>> connect(Device("pi", "telnet:pi"))
 Traceback (most recent call last):
-edgekit.errors.UsageError: pi: no way to reach 'telnet:pi'; addresses begin with local:, sim:, ssh:
+edgekit.errors.UsageError: pi: no way to reach 'telnet:pi'; addresses begin with local:, sim:, ssh:, serial:
 """
 
 from collections.abc import Callable
@@ -61,10 +61,17 @@ def _ssh(device: Device, home: Path | None) -> Connection:
     return connect(device, home)
 
 
+def _serial(device: Device, home: Path | None) -> Connection:
+    from devices.serial import connect
+
+    return connect(device, home)
+
+
 SCHEMES: dict[str, Scheme] = {
     "local": Scheme(_local, find=_find_local),
     "sim": Scheme(_sim),
     "ssh": Scheme(_ssh, login=True),
+    "serial": Scheme(_serial, find=_find_local),
 }
 """Address schemes; a test or a plug-in may add its own.
 

@@ -13,10 +13,11 @@ from devices import local_ports
 from devices.connection import VirtualStage
 from devices.local_ports import Receive
 from devices.owner import me
-from edgekit.device import Device
+from edgekit.device import ONNXRUNTIME, Device, Variant
 from edgekit.errors import DeviceError
 from edgekit.runtime.agent.control import Channel, Stream
 from edgekit.runtime.agent.store import digest_of
+from edgekit.runtime.board_facts import BoardPort, port_of
 from edgekit.runtime.links.sockets import LOOPBACK
 from edgekit.runtime.verbs import (
     Claim,
@@ -72,6 +73,7 @@ class AgentConnection:
         self._address = address
         self._stays = stays
         self._lock = threading.Lock()
+        self._known: BoardPort | None = None
 
     @property
     def device(self) -> Device:
@@ -107,7 +109,7 @@ class AgentConnection:
         self._ask(Claim(me(), purpose), Done)
 
     def facts(self) -> FactsReply:
-        reply: FactsReply = self._ask(Facts(), FactsReply)[0]
+        reply: FactsReply = self._ask(Facts(port_of(self._device)), FactsReply)[0]
         return reply
 
     def clock(self) -> float:
@@ -127,11 +129,12 @@ class AgentConnection:
         return digest
 
     def load(self, spec: StageSpec, golden: bytes = b"") -> tuple[Loaded, bytes]:
-        spec = msgspec.structs.replace(spec, listen=spec.listen or self._address)
+        spec = msgspec.structs.replace(spec, listen=spec.listen or self._address, board=self._board(spec.variant))
         reply: tuple[Loaded, bytes] = self._ask(Load(spec), Loaded, golden)
         return reply
 
     def measure(self, request: Measure) -> tuple[Measured, bytes]:
+        request = msgspec.structs.replace(request, board=self._board(request.variant))
         reply: tuple[Measured, bytes] = self._ask(request, Measured)
         return reply
 
@@ -158,6 +161,14 @@ class AgentConnection:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _board(self, variant: Variant) -> BoardPort | None:
+        """Where the board is that an engine runs on; who it is stays the same wherever it is plugged in later."""
+        if variant.engine == ONNXRUNTIME or (port := port_of(self._device)) is None:
+            return None
+        if self._known is None and (there := self.facts().board) is not None:
+            self._known = msgspec.structs.replace(port, uid=there.uid)
+        return self._known or port
 
     def _send(self, digest: str, data: bytes, begin: int) -> PutReply:
         """Send what follows ``begin``, in pieces; what the agent holds then."""

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from edgekit.errors import UsageError
 from edgekit.quantity import Badge, Bytes, Count, Name, Rate, Seconds, Share
@@ -139,6 +139,10 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
     flash_bytes: Bytes | None = None
     insn_per_s: Rate | None = None
     version: int = 1
+
+    def __post_init__(self) -> None:
+        if self.board and self.variant == Variant():
+            force_setattr(self, "variant", Variant("int8", engine=MCU))
 
     @property
     def scheme(self) -> str:

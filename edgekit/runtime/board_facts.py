@@ -1,5 +1,6 @@
 """A microcontroller as the machine that its cable is plugged into is told of it, and as it describes itself."""
 
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -7,7 +8,15 @@ from msgspec import Meta, Struct
 from edgekit.device import Device
 from edgekit.quantity import Bytes, Count, Name, Rate
 
-__all__ = ["BoardFacts", "BoardMemory", "BoardPort", "port_of"]
+__all__ = ["PACKAGES", "BoardFacts", "BoardMemory", "BoardPort", "missing_packages", "port_of"]
+
+PACKAGES = {"smp": "smp", "serial": "pyserial"}
+"""What the machine imports that the cable of a board ends at, and the packages that bring it."""
+
+
+def missing_packages() -> tuple[str, ...]:
+    """Those that are not installed here."""
+    return tuple(package for name, package in PACKAGES.items() if find_spec(name) is None)
 
 
 class BoardPort(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

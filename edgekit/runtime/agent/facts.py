@@ -3,12 +3,16 @@
 import subprocess
 import sys
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
 
 from edgekit import __version__
+from edgekit.device import MCU
+from edgekit.errors import DeviceError
 from edgekit.machine import Machine
+from edgekit.runtime.board_facts import BoardFacts, BoardPort, missing_packages
 from edgekit.runtime.links.transport_packages import available
 from edgekit.runtime.machine.machine_probe import probe
 from edgekit.runtime.machine.sources import Here
@@ -16,7 +20,7 @@ from edgekit.runtime.origin import environment
 from edgekit.runtime.verbs import Engine, FactsReply
 from edgekit.telemetry import decline
 
-__all__ = ["probe_facts"]
+__all__ = ["ask_board", "probe_facts"]
 
 ASK_S = 60.0
 ASK = """
@@ -31,15 +35,38 @@ for each in sorted(metadata.entry_points(group="edgekit.engines"), key=lambda ea
 """Asked of another process: the agent is small without what this loads."""
 
 
-def probe_facts() -> FactsReply:
-    """Facts of this device, gathered without loading onnxruntime into this process."""
+def probe_facts(board: BoardPort | None = None) -> FactsReply:
+    """Facts of this device, gathered without loading onnxruntime into this process; with the engine of a board, if it is one."""
     installed = Path(msgspec.__file__).parents[1].stat()  # where packages come and go
     return FactsReply(
         version=__version__,
         machine=msgspec.convert(probe(Here()), Machine),
-        engines=_engines(installed.st_mtime_ns),
+        engines=(*_engines(installed.st_mtime_ns), *(_engine_of_boards() if board is not None else ())),
         transports=available(),
     )
+
+
+def ask_board(board: BoardPort) -> BoardFacts:
+    """What a microcontroller that is plugged in here says of itself.
+
+    Raises:
+        DeviceError: it does not answer, its port cannot be opened, or packages are missing.
+    """
+    if lacking := missing_packages():
+        what = f"{' and '.join(lacking)}: not installed where the board is plugged in"
+        raise DeviceError(f"{what}; run: edgekit devices setup, or there: pip install edgekit[mcu]")
+    command = [sys.executable, "-m", "edgekit.runtime.serial_line.inquiry", msgspec.json.encode(board).decode()]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=False, env=environment())
+    except subprocess.TimeoutExpired:
+        raise DeviceError(f"{board.port}: the board has not answered for {ASK_S:g} s; reset it") from None
+    if asked.returncode:
+        raise DeviceError((asked.stderr.strip().splitlines() or [f"{board.port}: exit code {asked.returncode}"])[-1])
+    return msgspec.json.decode(asked.stdout, type=BoardFacts)
+
+
+def _engine_of_boards() -> tuple[Engine, ...]:
+    return () if missing_packages() else (Engine(MCU, f"smp {metadata.version('smp')}"),)
 
 
 @cache

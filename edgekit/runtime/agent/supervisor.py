@@ -10,18 +10,20 @@ from edgekit import __version__
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.agent.children import Child, end, fate, start
 from edgekit.runtime.agent.control import Channel, Failure
-from edgekit.runtime.agent.facts import probe_facts
+from edgekit.runtime.agent.facts import ask_board, probe_facts
 from edgekit.runtime.agent.journal import Journal, read_on
 from edgekit.runtime.agent.monitor import heat
 from edgekit.runtime.agent.recovery import Kept, bring_back, forget, keep, kept
 from edgekit.runtime.agent.status_poll import statuses
 from edgekit.runtime.agent.store import Store
+from edgekit.runtime.board_facts import BoardFacts, BoardPort
 from edgekit.runtime.log import say
 from edgekit.runtime.machine.sources import Here
 from edgekit.runtime.origin import own_digest
 from edgekit.runtime.verbs import (
     Done,
     Facts,
+    FactsReply,
     Greet,
     Greeted,
     Load,
@@ -53,6 +55,11 @@ STORM = (10, 60.0)
 Key = tuple[str, int, int]
 
 _HOW = Logs()
+
+
+def _same(one: BoardPort | None, other: BoardPort) -> bool:
+    """Whether both are one board."""
+    return one is not None and (one.port == other.port or (one.uid != "" and one.uid in (other.uid, other.port)))
 
 
 class _Returning:
@@ -88,14 +95,15 @@ class Supervisor:
         self._ends: dict[Key, list[float]] = {}
         self._echoes: dict[tuple[str | None, str, Transport], tuple[Child, tuple[Reply, bytes]]] = {}
         self._holds: list[tuple[str, Channel]] = []
+        self._boards: dict[str, BoardFacts] = {}
         self._lock = threading.Lock()
         self._echo_lock = threading.Lock()
 
     def answer(self, request: Request, blob: bytes) -> tuple[Reply, bytes]:
         """Do what is asked."""
         match request:
-            case Facts():
-                return probe_facts(), b""
+            case Facts(board=board):
+                return probe_facts() if board is None else self._facts(board), b""
             case Greet():
                 return Greeted(__version__, own_digest(), time.monotonic()), b""
             case Put(digest, size_bytes, offset):
@@ -188,6 +196,20 @@ class Supervisor:
         for channel in held:
             channel.close()
         say(f"stopped {counted(len(children), 'process')}")
+
+    def _facts(self, board: BoardPort) -> FactsReply:
+        """With what a board says, or has said before a stage took its line."""
+        reply = probe_facts(board)
+        holders = [child.spec.name for child in self._stages.values() if child.spec and _same(child.spec.board, board)]
+        if not holders:
+            try:
+                self._boards[board.port] = ask_board(board)
+            except DeviceError as error:
+                return msgspec.structs.replace(reply, boardless=str(error))
+        held = holders[0] if holders else ""
+        known = self._boards.get(board.port)
+        why = "" if known else f"{board.port}: its line is held by {held}; stop that pipeline to look at the board"
+        return msgspec.structs.replace(reply, board=known, held=held, boardless=why)
 
     def _load(self, request: Load, spec: StageSpec, blob: bytes) -> tuple[Reply, bytes]:
         self._require(spec.model, f"of {spec.name}")

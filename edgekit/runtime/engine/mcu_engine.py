@@ -22,7 +22,7 @@ from edgekit.errors import DeviceError, GraphError
 from edgekit.graph import Tensor
 from edgekit.mcu_artifact import McuArtifact, decode
 from edgekit.mcu_numbers import to_board, to_declared
-from edgekit.runtime.board_facts import BoardFacts, BoardMemory, BoardPort
+from edgekit.runtime.board_facts import BoardFacts, BoardMemory, BoardPort, missing_packages
 from edgekit.runtime.engine.engine import Arrays, Engine, EngineLost, KernelTimes
 from edgekit.runtime.log import say_seldom
 from edgekit.runtime.verbs import KernelTime
@@ -33,7 +33,7 @@ from edgekit.wording import kib
 if TYPE_CHECKING:
     from edgekit.runtime.serial_line.board_line import BoardLine
 
-__all__ = ["ENGINE", "McuModel", "missing_packages"]
+__all__ = ["ENGINE", "McuModel"]
 
 RECOVER_S = 4.0
 """Time that a board has to come back within one frame; then its stage is lost, and comes back as any other does."""
@@ -46,13 +46,6 @@ LATEST = 512
 """Requests on the line that are remembered."""
 
 NUMBERS = 1 << 32
-
-
-def missing_packages() -> tuple[str, ...]:
-    """What has to be installed beside edgekit where the cable of a board ends, and is not."""
-    from importlib.util import find_spec
-
-    return tuple(package for name, package in (("smp", "smp"), ("serial", "pyserial")) if find_spec(name) is None)
 
 
 class McuModel:

@@ -22,6 +22,8 @@ __all__ = ["BAUD", "LostBoard", "SerialPort", "ports"]
 BAUD = 115200
 """What boards are set to; native USB ignores it."""
 
+MOST_NAME = 80
+
 WRITE_S = 5.0
 """Time that a board has to take the bytes of one frame."""
 
@@ -130,13 +132,16 @@ def _permission(path: str) -> str:
 
 
 def _holder(path: str) -> tuple[int, str] | None:
-    """Which process has a port open, as far as this user may see it."""
-    real = os.path.realpath(path)
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if os.readlink(link) == real and int(link.parts[2]) != os.getpid():
-                words = Path(*link.parts[:3], "cmdline").read_text().split("\0")
-                return int(link.parts[2]), re.sub(r"\s+", " ", " ".join(words)).strip()[:60]
-        except OSError:
-            continue
+    """Which process has locked a port, or else has it open, as far as this user may see it."""
+    there = os.stat(path)
+    file = f"{os.major(there.st_dev):02x}:{os.minor(there.st_dev):02x}:{there.st_ino}"
+    locks = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    found = [int(words[4]) for words in locks if len(words) > 5 and words[1] == "FLOCK" and words[5] == file]
+    for link in () if found else Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(link) == os.path.realpath(path) and int(link.parts[2]) != os.getpid():
+                found.append(int(link.parts[2]))
+    with contextlib.suppress(OSError, IndexError):
+        words = Path("/proc", str(found[0]), "cmdline").read_text().split("\0")
+        return found[0], re.sub(r"\s+", " ", " ".join(words)).strip()[:MOST_NAME]
     return None
