@@ -115,7 +115,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
     Attributes:
         address: how to reach it; the scheme (``local:``, ``sim:``) picks the kind of connection.
         host: the machine it belongs to; devices of one host share its memory. None: a host of its own.
-        memory_bytes: cap of what may be used there; None: not capped.
+        memory_bytes: cap of what may be used there; None: not capped. Of a microcontroller: its RAM for arena, table and weights.
         cores: processor numbers its stages are pinned to; None: not pinned.
         speed: share of its real speed that a ``local:`` device plays; below 1 its figures are emulated.
         listen: the address its stages open their data sockets on. None: the one it is reached by, which for a ``local:``
@@ -150,8 +150,8 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
 
     @property
     def machine(self) -> str:
-        """The host's name."""
-        return self.host or self.name
+        """The host's name; of a board the machine that its cable is plugged into, whose stage process runs it."""
+        return self.host or (f"gateway of {self.name}" if self.board else self.name)
 
     @property
     def described(self) -> bool:
@@ -166,7 +166,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, tag_field="format"
     @property
     def board(self) -> bool:
         """Whether it is a microcontroller on a serial line: memory and flash are its own, those of its host are apart."""
-        return self.port is not None or self.scheme == "serial"
+        return self.port is not None or self.scheme == "serial" or self.variant.engine == MCU
 
     @property
     def badge(self) -> Badge:

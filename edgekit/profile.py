@@ -11,7 +11,7 @@ from edgekit.conditions import Conditions
 from edgekit.device import CPU, SUFFIX, RunsOn, Variant
 from edgekit.energy import Energy
 from edgekit.errors import UsageError
-from edgekit.memory_model import UNSTATED, MemoryModel, MemoryTable
+from edgekit.memory_model import UNSTATED, MemoryModel, MemoryTable, SegmentBytes
 from edgekit.quantity import Badge, Bytes, Count, Name, Seconds, least
 from edgekit.serial_line import SerialLine
 from edgekit.ticks import Ticks
@@ -151,6 +151,25 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         for start, stop in ((each.start, each.stop) for part in (self.segments, planned) for each in part):
             if not start < stop <= self.unit_count:
                 raise UsageError(f"units [{start}, {stop}) are no segment of {self.unit_count} units; profile it again")
+
+    @property
+    def on_board(self) -> bool:
+        """Whether its stages run on a microcontroller, which has memories of its own."""
+        return self.runs_on == "mcu"
+
+    @cached_property
+    def _planned(self) -> dict[tuple[int, int], SegmentBytes]:
+        model = self.memory_model
+        return {(each.start, each.stop): each for each in model.segments} if isinstance(model, MemoryTable) else {}
+
+    def planned(self, start: int, stop: int) -> SegmentBytes | None:
+        """The row of units ``[start, stop)`` in the memory table; None where there is none."""
+        return self._planned.get((start, stop))
+
+    def line_s(self, start: int, stop: int) -> float:
+        """Seconds of a frame on the serial line of the stage of units ``[start, stop)``; 0 where it has no such line."""
+        row = self.planned(start, stop)
+        return self.line.seconds(row.in_bytes, row.out_bytes) if self.line and row else 0.0
 
     @cached_property
     def _measured(self) -> dict[tuple[int, int], SegmentTime]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edgekit.cluster import Cluster, Link
 from edgekit.codec import OPSETS, STRAIGHT, Codec, carried, decode_s, encode_s, takes
 from edgekit.constraints import Constraints
+from edgekit.device import MCU
 from edgekit.graph import Tensor
 from edgekit.losses import Losses
 from edgekit.profile import Profile
@@ -52,6 +53,7 @@ def channels(
 ) -> tuple[Channel, ...]:
     """As everything is, then each codec whose losses are known, and straight; ``profiles`` are those of the devices of each executor."""
     barred = _barred(constraints, kinds, places)
+    on_boards = np.array([*(devices[0].variant.engine == MCU for devices in profiles), False])  # which have no codecs
 
     def channel(codec: Codec) -> Channel:
         nbytes, loss = _written(places, codec, losses)
@@ -59,6 +61,7 @@ def channels(
         if codec == "raw":
             return Channel(codec, nbytes, message_s, link_load_s, None, None, loss)
         message_s[~np.isfinite(loss)] = np.inf
+        message_s[:, on_boards, :] = message_s[:, :, on_boards] = np.inf
         encode, decode = (_coding(profiles, places, codec, way) for way in (encode_s, decode_s))
         return Channel(codec, nbytes, message_s, link_load_s, encode, decode, loss)
 

@@ -6,8 +6,8 @@ from edgekit.cluster import Cluster
 from edgekit.constraints import Constraints
 from edgekit.front import value
 from edgekit.plan import Cost, Plan
-from edgekit.wording import counted, mb
-from partitioner.tabulation import cap
+from edgekit.wording import counted
+from partitioner.board_memory import cap, told
 
 __all__ = ["broken"]
 
@@ -19,8 +19,8 @@ def broken(plan: Plan, cost: Cost, cluster: Cluster, constraints: Constraints) -
 
 def _costly(cost: Cost, cluster: Cluster, constraints: Constraints) -> Iterator[str]:
     for memory in cost.memory:
-        if memory.nbytes > (most := cap(cluster, memory.host)):
-            yield f"{memory.host} needs {mb(memory.nbytes)} and has {mb(most)}"
+        if memory.nbytes > (most := cap(cluster, memory)):
+            yield told(memory, most)
     for limit in constraints.limits:
         if (got := value(cost, limit.objective)) > limit.most:
             yield f"{limit.objective} is {got:.6g}, at most {limit.most:.6g} is allowed"

@@ -2,11 +2,13 @@
 
     latency  =  Σ compute  +  Σ messages                      (input and result return are messages too; each compute after a pause)
     compute  =  decode + segment + encode                     (codecs are nodes of the stages' models)
+                and the serial line before it, of a stage on a microcontroller: latency + bytes in and out of the board, as it has them
     message  =  link latency + bytes / rate                   (all tensors of one source and receiver travel together, as they are written)
     period   =  the largest load per frame of a device, a directed link, or a medium that links share
     load     =  of a device: its stages, and what the transport costs its processor for each message and each byte of it; of a
                 link: bytes / rate, or what the transport costs at an end where it has a core to itself, if that is more
-    memory   =  of a host: Σ over its stages (the peak of its process, see footprints.py, + the rings of its links, see edgekit/ring.py)
+    memory   =  of a host: Σ over its stages (the peak of its process, see footprints.py, + the rings of its links, see edgekit/ring.py,
+                one for each replica of a neighbour); of a microcontroller: its RAM and its flash, by the table of its planner
     energy   =  Σ net joules of the stages + Σ watts at rest of the machines in use · seconds between two frames
     loss     =  Σ over what is sent or run otherwise than it is, each measured alone
 
@@ -29,6 +31,7 @@ from edgekit.profile import Profile
 from edgekit.profiles import Profiles
 from edgekit.quantity import Badge, least
 from edgekit.ring import ring_bytes
+from partitioner.board_memory import board_bytes
 from partitioner.footprints import Footprints
 
 __all__ = ["idle_w", "known_profiles", "meeting", "price", "price_valid", "profile_in"]
@@ -108,7 +111,7 @@ def price_valid(
     return Cost(
         latency_s=sum(term.seconds for term in terms),
         period_s=period_s,
-        peak_memory_bytes=max(host.nbytes for host in memory),
+        peak_memory_bytes=max(each.nbytes for each in memory if each.kind != "flash"),
         terms=terms,
         loads=loads,
         memory=memory,
@@ -225,9 +228,12 @@ def _terms(plan: Plan, messages: Mapping[_Ends, list[_Hop]], used: _Used, coding
         if end != CLIENT:
             stage = plan.stages[end]
             times = {device: profile.rested.compute_s(stage.start, stage.stop) for device, profile in used[end].items()}
-            worst = max(times, key=lambda device: times[device][0])
+            lines = {device: profile.line_s(stage.start, stage.stop) for device, profile in used[end].items()}
+            worst = max(times, key=lambda device: times[device][0] + lines[device])
             codecs_s = max(each.decode_s for each in coding[end].values()) + max(each.encode_s for each in coding[end].values())
             badge = least((*(badge for _, badge in times.values()), "estimated" if codecs_s else "measured"))
+            if used[end][worst].line:
+                terms[f"line {end}@{worst}"] = Term(f"line {end}@{worst}", lines[worst], "measured")
             terms[f"compute {end}@{worst}"] = Term(f"compute {end}@{worst}", times[worst][0] + codecs_s, badge)
     return tuple(terms.values())
 
@@ -237,7 +243,8 @@ def _loads(plan: Plan, messages: Mapping[_Ends, list[_Hop]], used: _Used, coding
     busy: defaultdict[str, float] = defaultdict(float)
     for index, stage in enumerate(plan.stages):
         for name, profile in used[index].items():
-            busy[f"device {name}"] += (profile.compute_s(stage.start, stage.stop)[0] + sum(coding[index][name])) / len(stage.devices)
+            ends = stage.start, stage.stop
+            busy[f"device {name}"] += (profile.line_s(*ends) + profile.compute_s(*ends)[0] + sum(coding[index][name])) / len(stage.devices)
     for (source, receiver), hop in ((ends, hop) for ends, hops in messages.items() for hop in hops):
         if hop.link is None:
             continue
@@ -255,13 +262,29 @@ def _loads(plan: Plan, messages: Mapping[_Ends, list[_Hop]], used: _Used, coding
 
 
 def _memory(plan: Plan, messages: Mapping[_Ends, list[_Hop]], cluster: Cluster, used: _Used, footprints: Footprints) -> tuple[Memory, ...]:
-    """Peak bytes of each host: all its stages are resident at once, each with its buffers."""
+    """Peak bytes of each host, and of each board: all stages are resident at once, those on hosts with their buffers."""
     hosts: defaultdict[str, int] = defaultdict(int)
+    boards: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     for index, stage in enumerate(plan.stages):
-        buffers = sum(ring_bytes(hops[0].held_bytes) for ends, hops in messages.items() for end in ends if end == index)
+        buffers = _buffers(plan, messages, index)
         for name, profile in used[index].items():
-            hosts[cluster.device(name).machine] += footprints.stage_bytes(profile, stage.start, stage.stop) + buffers
-    return tuple(Memory(host, nbytes) for host, nbytes in hosts.items())
+            device = cluster.device(name)
+            hosts[device.machine] += footprints.stage_bytes(profile, stage.start, stage.stop) + buffers
+            row = profile.in_order(plan.order).planned(stage.start, stage.stop) if profile.on_board else None
+            if row is not None:
+                boards[name] = [sum(pair) for pair in zip(boards[name], board_bytes(row, device), strict=True)]
+    on_boards = [(Memory(name, ram, "ram"), Memory(name, flash, "flash")) for name, (ram, flash) in boards.items()]
+    return (*(Memory(host, nbytes) for host, nbytes in hosts.items()), *(each for both in on_boards for each in both))
+
+
+def _buffers(plan: Plan, messages: Mapping[_Ends, list[_Hop]], index: int) -> int:
+    """Bytes of the rings of one replica of a stage: it has one for each replica of a neighbour, whether they meet or not."""
+    total = 0
+    for (source, receiver), hops in messages.items():
+        for end, other in ((source, receiver), (receiver, source)):
+            if end == index:
+                total += ring_bytes(hops[0].held_bytes) * (1 if other == CLIENT else len(plan.stages[other].devices))
+    return total
 
 
 def _energy(

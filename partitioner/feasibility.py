@@ -111,6 +111,7 @@ def require_losses(names: Sequence[str], profiles: Profiles, losses: Losses | No
     if "loss" in objectives and unknown:
         words = ", ".join(sorted(unknown))
         raise PlanError(f"what {words} loses is not known; run edgekit quantize --losses with --twin, or leave loss out of the objectives")
+    names = [name for name in names if any(not profile.on_board for profile in profiles.of(name))]  # a board has no codecs
     for codec in losses.codecs if losses else ():
         able = [name for name in names if any(time.codec == codec for profile in profiles.of(name) for time in profile.codecs)]
         if len(able) < min(2, len(names)):

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from edgekit.errors import PlanError
 from edgekit.graph import Graph
-from edgekit.memory_model import MemoryEquations, MemoryTable
+from edgekit.memory_model import MemoryEquations, MemoryTable, SegmentBytes
 from edgekit.profile import Profile, SegmentTime
 
-__all__ = ["Correction", "Footprints", "Needs", "copies_of", "peaks"]
+__all__ = ["Correction", "Footprints", "Needs", "copies_of", "may_replace", "peaks", "process_bytes"]
 
 Sizes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -69,8 +69,9 @@ class Footprints:
             ordered = profile.in_order(self._graph.order)
             table = self._unmeasured(profile, ordered)
             for segment in ordered.ranges:
-                if segment.memory_bytes is not None:
-                    table[segment.start, segment.stop] = segment.memory_bytes
+                ends = segment.start, segment.stop
+                if segment.memory_bytes is not None and may_replace(profile, table[ends]):
+                    table[ends] = segment.memory_bytes
             known = self._tables[id(profile)] = (profile, table)  # the profile is kept, so that its id stays its own
         return known[1]
 
@@ -78,7 +79,7 @@ class Footprints:
         if profile.resident_bytes:
             return _given(ordered)
         if isinstance(ordered.memory_model, MemoryTable):
-            return _exact(ordered.memory_model, profile.base_bytes, len(self._graph.units))
+            return _exact(ordered, ordered.memory_model, len(self._graph.units))
         return peaks(ordered.memory_model, profile.base_bytes, *self.predicted(profile))
 
     def predicted(self, profile: Profile) -> tuple[Floats, Floats]:
@@ -126,12 +127,22 @@ def _given(profile: Profile) -> Floats:
     return table
 
 
-def _exact(model: MemoryTable, base_bytes: int, units: int) -> Floats:
+def _exact(profile: Profile, model: MemoryTable, units: int) -> Floats:
     table: Floats = np.full((units + 1, units + 1), np.inf)
-    table[np.tril_indices(units + 1)] = base_bytes
+    table[np.tril_indices(units + 1)] = profile.base_bytes
     for each in model.segments:
-        table[each.start, each.stop] = base_bytes + max(each.load_bytes, each.run_bytes)
+        table[each.start, each.stop] = process_bytes(profile, each)
     return table
+
+
+def may_replace(profile: Profile, planned: float) -> bool:
+    """Whether a measured process counts instead: on a microcontroller only where its planner has placed the segment."""
+    return bool(np.isfinite(planned)) or not profile.on_board
+
+
+def process_bytes(profile: Profile, row: SegmentBytes) -> int:
+    """Bytes of the process of a segment in a memory table; of a microcontroller's, which lies elsewhere, the base alone."""
+    return profile.base_bytes + (0 if profile.on_board else max(row.load_bytes, row.run_bytes))
 
 
 def _correction(needs: Sizes, fixed: int, least: float, measured: Iterable[tuple[SegmentTime, int | None]]) -> Correction:

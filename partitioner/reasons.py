@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from edgekit.cluster import Cluster, Link
 from edgekit.constraints import Constraints
+from edgekit.device import Device
 from edgekit.errors import PlanError
 from edgekit.explanation import Explanation, Help, Neighbour
 from edgekit.front import Front, cost_of, value
@@ -74,13 +75,18 @@ def _changes(
     yield "all links twice as fast", cluster.relinked(_doubled), profiles, constraints
     for name in plan.devices:
         yield f"{name} twice as fast", cluster, faster(profiles, name, TIMES), constraints
-    capped = [device for device in cluster.devices if device.memory_bytes is not None]
-    if capped:
-        devices = tuple(replace(each, memory_bytes=each.memory_bytes and 2 * each.memory_bytes) for each in cluster.devices)
+    if any(device.memory_bytes is not None or device.flash_bytes is not None for device in cluster.devices):
+        devices = tuple(map(_roomier, cluster.devices))
         yield "twice the memory", replace(cluster, devices=devices), profiles, constraints
     for name in profiles.devices if len(profiles.devices) > 1 else ():
         if name not in constraints.required:
             yield f"without {name}", cluster, profiles, replace(constraints, forbidden=(*constraints.forbidden, name))
+
+
+def _roomier(device: Device) -> Device:
+    """A device with twice the memory, and twice the flash where it has one."""
+    memory_bytes = device.memory_bytes and 2 * device.memory_bytes
+    return replace(device, memory_bytes=memory_bytes, flash_bytes=device.flash_bytes and 2 * device.flash_bytes)
 
 
 def _quick(cluster: Cluster, source: str, receiver: str) -> Cluster:

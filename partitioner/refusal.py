@@ -4,18 +4,21 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from edgekit.cluster import Cluster
 from edgekit.constraints import Constraints
 from edgekit.front import value
+from edgekit.memory_model import MemoryTable
 from edgekit.objectives import OBJECTIVES, Objective
 from edgekit.plan import Cost
 from edgekit.profile import Profile
 from edgekit.profiles import Profiles
-from edgekit.wording import counted, mb
+from edgekit.wording import counted
+from partitioner.board_memory import cap, told
+from partitioner.cuts.places import rows_of
 from partitioner.solve.labels import Chain, Found, chains
-from partitioner.tables import Tables
-from partitioner.tabulation import cap
+from partitioner.tables import Executor, Tables
 
 __all__ = ["refusal"]
 
@@ -30,13 +33,13 @@ def refusal(tables: Tables, constraints: Constraints, unsplit: Sequence[Cost], c
     free = tables._replace(limits={}, most_stages=tables.longest)
     if not len(_best(free, "latency", capped=False).chains):
         every = [profile for name in tables.names for profile in profiles.of(name)]
-        return _barred(every) or _unreached(tables, constraints) + _some_barred(every)
+        return _barred(every) or _unplaced(free, every) or _unreached(tables, constraints) + _some_barred(every)
     if not len(_best(free, "latency").chains):
-        return _too_large(tables, _best(free, "memory", capped=False).chains[0])
+        return _too_large(tables, _best(free, "memory", capped=False).chains[0], profiles)
     if not len(_best(tables._replace(limits={}), "latency").chains):
         return f"no plan has at most {counted(tables.most_stages, 'stage')} and keeps all else; allow more"
     told = [cost for cost in unsplit if cost.accuracy_loss is not None]
-    fitting = [cost for cost in told if all(memory.nbytes <= cap(cluster, memory.host) for memory in cost.memory)]
+    fitting = [cost for cost in told if all(memory.nbytes <= cap(cluster, memory) for memory in cost.memory)]
     parts = []
     for objective, limit in tables.limits.items():
         split = _best(tables._replace(limits={}), objective).costs[0, OBJECTIVES.index(objective)]
@@ -101,15 +104,51 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(names)) or "no device"
 
 
-def _too_large(tables: Tables, least: Chain) -> str:
+def _unplaced(tables: Tables, every: Sequence[Profile]) -> str:
+    """That the segments which memory planners have placed make no chain, as a sentence; empty where that is not the reason."""
+    tabled = {(each.device, each.variant): each for each in every if isinstance(each.memory_model, MemoryTable)}
+    size = len(tables.positions)
+    some = np.where(np.arange(size)[:, None] < np.arange(size)[None, :], 0.0, np.inf)
+
+    def free(who: Executor) -> Executor:
+        if (tables.names[who.devices[0]], who.variant) not in tabled:
+            return who
+        return who._replace(latency_s=some, load_s=tuple(np.zeros_like(load) for load in who.load_s))
+
+    if not tabled or not len(_best(tables._replace(executors=tuple(map(free, tables.executors))), "latency", capped=False).chains):
+        return ""
+    parts = [f"{profile.device} as {profile.variant} can hold {_placed(profile)}" for profile in tabled.values()]
+    return (
+        f"no plan: the segments that the memory planners of devices have placed do not make up the network ({'; '.join(parts)}); "
+        f"add a device that can run the other units, or profile with more of them{_some_barred(every)}"
+    )
+
+
+def _placed(profile: Profile) -> str:
+    """The longest segments of a memory table, in words."""
+    rows = [(each.start, each.stop) for each in rows_of(profile)]
+    longest = [ends for ends in rows if not any(a <= ends[0] and ends[1] <= b for a, b in rows if (a, b) != ends)]
+    return ", ".join(f"units [{start}, {stop})" for start, stop in sorted(set(longest))) or "no segment at all"
+
+
+def _too_large(tables: Tables, least: Chain, profiles: Profiles) -> str:
     """``least`` is the chain that exceeds caps by the fewest bytes."""
     held: Counter[int] = Counter()
     for hop in least:
         for host, nbytes in tables.executors[hop.executor].memory:
             held[host] += int(nbytes[hop.start, hop.stop])
     host = max(held, key=lambda host: held[host] - tables.caps[host])
-    most = tables.caps[host]
+    memory = replace(tables.hosts[host], nbytes=held[host])
+    if memory.kind == "host":
+        return (
+            f"no plan fits in memory: at best host {told(memory, tables.caps[host])}; "
+            "raise its memory_bytes, add a device, or use a lower precision"
+        )
+    hop = next(hop for hop in least if any(number == host for number, _ in tables.executors[hop.executor].memory))
+    units = tables.positions[hop.start], tables.positions[hop.stop]
+    row = profiles.of(memory.host, tables.executors[hop.executor].variant).planned(*units)
+    peak = f", most of it while {row.peak} runs" if memory.kind == "ram" and row is not None and row.peak else ""
     return (
-        f"no plan fits in memory: at best host {tables.hosts[host]} needs {mb(held[host])} and has {mb(most)}, "
-        f"{mb(held[host] - most)} too few; raise its memory_bytes, add a device, or use a lower precision"
+        f"no plan fits in memory: at best {told(memory, tables.caps[host])}, for units [{units[0]}, {units[1]}){peak}; "
+        "add a device that takes some of these units, or a board with more"
     )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edgekit.codec import Codec
 from edgekit.device import Variant
 from edgekit.objectives import Objective
+from edgekit.plan import Memory
 
 __all__ = ["Channel", "Coding", "Executor", "Floats", "Tables", "Toll", "closure", "thinned"]
 
@@ -26,10 +27,12 @@ class Executor(NamedTuple):
         latency_s: [P, P], of the segment between two positions after a pause, on the slowest of the devices; infinite where it cannot
             be run.
         load_s: for each device [P, P], its seconds per frame of the pipeline.
-        memory: for each host its number and [P, P], the bytes that the segment takes there, message buffers included.
+        memory: for each memory its number and [P, P], the bytes that the segment takes there, with one ring at each end: the hosts,
+            then the RAM and the flash of boards.
         active_j: [P, P], net joules of a frame; None where energy does not count.
         loss: [P, P], what the variant loses in accuracy; None: nothing.
         needs: [T], how many devices of each kind it takes, where their order is free.
+        processes: for each of ``memory``, how many stage processes have their rings there.
     """
 
     devices: tuple[int, ...]
@@ -41,6 +44,7 @@ class Executor(NamedTuple):
     active_j: Floats | None
     loss: Floats | None
     needs: Counts
+    processes: tuple[int, ...] = (1,)
 
 
 class Coding(NamedTuple):
@@ -107,9 +111,11 @@ class Tables(NamedTuple):
         per_message, per_byte: what each message takes from source to receiver, and each byte of it besides.
         follows: [E + 1, E + 1], which executor may come after which; the client after all that may be last.
         reach: its transitive closure, with each executor itself.
-        hosts: names of machines, with their caps [H] and what they take at rest, idle_w [H].
+        hosts: machines, and the memories of boards, with their caps [H] and what they take at rest, idle_w [H].
+        rings: [P], bytes of a ring for what crosses each position.
         host_of: the machine of each device, by number.
-        floors: [H], bytes that memory is counted above; 0 unless caps are being questioned.
+        floors: [H], bytes that memory is counted above: infinite of flash, which is no objective, else 0 unless caps are being
+            questioned.
         available, required: [T], how many devices of each kind there are and have to be used; empty where the order is given.
         limits: the most of each objective.
         most_stages, longest: how many stages are allowed, and how many there could be.
@@ -125,8 +131,9 @@ class Tables(NamedTuple):
     per_byte: Toll
     follows: Flags
     reach: Flags
-    hosts: tuple[str, ...]
+    hosts: tuple[Memory, ...]
     caps: Floats
+    rings: Floats
     idle_w: Floats
     host_of: tuple[int, ...]
     floors: Floats
@@ -176,4 +183,5 @@ def thinned(tables: Tables, kept: Counts) -> Tables:
         for each in tables.channels
     )
     positions = tuple(tables.positions[i] for i in kept)
-    return tables._replace(positions=positions, executors=executors, channels=channels, messages=tables.messages[kept])
+    messages, rings = tables.messages[kept], tables.rings[kept]
+    return tables._replace(positions=positions, executors=executors, channels=channels, messages=messages, rings=rings)

@@ -1,6 +1,6 @@
 """What a plan costs, term by term, predicted or measured."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -26,16 +26,18 @@ class Load(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Memory(Struct, frozen=True, forbid_unknown_fields=True):
-    """Peak bytes of one host."""
+    """Peak bytes of one host, or of the RAM or the flash of a microcontroller, which is called by its device."""
 
     host: Name
     nbytes: Bytes
+    kind: Literal["host", "ram", "flash"] = "host"
 
 
 class Cost(Struct, frozen=True, forbid_unknown_fields=True):
     """A plan in numbers: one frame alone, a frame in a full pipeline, the hosts' memory, joules of a frame, accuracy lost.
 
     Attributes:
+        peak_memory_bytes: of the largest memory that holds data: flash does not count.
         energy_j: net joules of the work on one frame, and what the machines take at rest until the next; None where a
             device has no meter. Attributed by time, so never more than estimated.
         accuracy_loss: summed over codecs, in the unit of the measure of accuracy; None where it is not known of one.

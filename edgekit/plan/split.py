@@ -6,7 +6,8 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from edgekit.codec import STRAIGHT, Codec, carried, takes
+from edgekit.codec import FREE, STRAIGHT, Codec, carried, takes
+from edgekit.device import MCU
 from edgekit.graph import Graph, Tensor
 from edgekit.plan.plan import CLIENT, End, Plan, Stage, Transfer
 from edgekit.range import Range
@@ -40,7 +41,12 @@ def chain(graph: Graph, stages: tuple[Stage, ...], *, name: str = "", codecs: Se
 
 
 def sendable(graph: Graph, tensor: Tensor, codec: Codec, stages: Sequence[Stage], source: End, receiver: End) -> bool:
-    """Whether a tensor can go in a codec from one stage to another; straight only between two that hold it in whole numbers."""
+    """Whether a tensor can go in a codec from one stage to another; straight only between two that hold it in whole numbers.
+
+    A microcontroller has no codecs: what it reads and makes goes as it is, or straight.
+    """
+    if codec not in FREE and any(end != CLIENT and stages[end].variant.engine == MCU for end in (source, receiver)):
+        return False
     if codec not in STRAIGHT:
         return takes(tensor, codec)
     if source == CLIENT or receiver == CLIENT:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
-from edgekit.codec import OPSETS, takes
+from edgekit.codec import FREE, OPSETS, STRAIGHT, takes
 from edgekit.device import Variant
 from edgekit.errors import PlanError
 from edgekit.graph import Graph
@@ -114,6 +114,9 @@ def _validate_codec(transfer: Transfer, graph: Graph, plan: Plan) -> None:
             f"{what}, which needs opset {OPSETS[transfer.codec]}, but {graph.name} has {graph.opset}; send it raw, or export it anew"
         )
     if not sendable(graph, tensor, transfer.codec, plan.stages, transfer.source, transfer.receiver):
+        if transfer.codec not in FREE:
+            straight = " or ".join(("raw", *STRAIGHT))
+            raise PlanError(f"{what}, but one of the two stages runs on a microcontroller, which has no codecs; send it {straight}")
         raise PlanError(f"{what}, but not both stages hold it so; run both in the precision of one twin, or send it raw")
     found = next((each for each in plan.ranges if each.tensor == tensor.name), None)
     if transfer.codec == "u8c" and (wrong := misfit(found, tensor)):

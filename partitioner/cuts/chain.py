@@ -1,6 +1,6 @@
 """A graph cut between its units as they stand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,8 +8,9 @@ import numpy as np
 
 from edgekit.graph import Graph, Held, Tensor
 from edgekit.losses import Losses
+from edgekit.memory_model import SegmentBytes
 from edgekit.profile import Profile
-from partitioner.cuts.places import Flags, Layout
+from partitioner.cuts.places import Flags, Layout, rows_of
 from partitioner.footprints import Footprints
 from partitioner.tables import Floats
 
@@ -61,6 +62,14 @@ class ChainPlaces:
 
     def nbytes(self, profile: Profile) -> Floats:
         return self.footprints.table(profile)[np.ix_(self.names, self.names)]
+
+    def planned(self, profile: Profile, value: Callable[[SegmentBytes], float]) -> Floats:
+        table = np.zeros((len(self.names), len(self.names)))
+        row = {position: number for number, position in enumerate(self.names)}
+        for each in rows_of(profile.in_order(self.graph.order)):
+            if each.start in row and each.stop in row:
+                table[row[each.start], row[each.stop]] = value(each)
+        return table
 
     def loss(self, losses: Losses, precision: str) -> Floats:
         found = [[losses.of_stage(start, stop, precision) if start < stop else None for stop in self.names] for start in self.names]

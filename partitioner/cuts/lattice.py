@@ -4,7 +4,7 @@ stem ─▶ left ─▶ join        {} {stem} {stem, left} {stem, right} {stem, 
    ╲─▶ right ──╱
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from edgekit.graph import Graph, Held, Tensor
 from edgekit.losses import Losses
-from edgekit.memory_model import MemoryEquations, MemoryTable
+from edgekit.memory_model import MemoryEquations, MemoryTable, SegmentBytes
 from edgekit.profile import Profile
 from partitioner.cuts.ideals import MOST, Lattice, lattice
-from partitioner.cuts.places import Flags, Layout
-from partitioner.footprints import Footprints, copies_of, peaks
+from partitioner.cuts.places import Flags, Layout, rows_of
+from partitioner.footprints import Footprints, copies_of, may_replace, peaks, process_bytes
 from partitioner.tables import Floats
 
 __all__ = ["LatticePlaces", "branches"]
@@ -94,7 +94,15 @@ class LatticePlaces:
         for segment in profile.segments:
             if segment.memory_bytes is not None:
                 for ends in self._ends(segment.members):
-                    table[ends] = segment.memory_bytes
+                    if may_replace(profile, table[ends]):
+                        table[ends] = segment.memory_bytes
+        return table
+
+    def planned(self, profile: Profile, value: Callable[[SegmentBytes], float]) -> Floats:
+        table = np.zeros((len(self.kept), len(self.kept)))
+        for each in rows_of(profile):
+            for ends in self._ends(range(each.start, each.stop)):
+                table[ends] = value(each)
         return table
 
     def loss(self, losses: Losses, precision: str) -> Floats:
@@ -133,7 +141,7 @@ class LatticePlaces:
             table: Floats = np.where(self.lattice.nested, np.inf, base)
             for each in model.segments:
                 for ends in self._ends(range(each.start, each.stop)):
-                    table[ends] = base + max(each.load_bytes, each.run_bytes)
+                    table[ends] = process_bytes(profile, each)
             return table
         if model not in self._needs:
             needs = _needs(self.graph, model, self.every, self._every_bytes)

@@ -1,6 +1,6 @@
 """Where a graph may be cut, in numbers: what a chain of cuts and a lattice of them both answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from edgekit.graph import Graph, Held, Tensor
 from edgekit.losses import Losses
+from edgekit.memory_model import MemoryTable, SegmentBytes
 from edgekit.profile import Profile
 from partitioner.tables import Floats
 
-__all__ = ["Flags", "Layout", "Places"]
+__all__ = ["Flags", "Layout", "Places", "rows_of"]
 
 Flags = NDArray[np.bool_]
 
@@ -48,6 +49,9 @@ class Places(Protocol):
     def nbytes(self, profile: Profile) -> Floats:
         """[P, P], the memory of the stage between two places, by a profile; infinite where the device cannot run the stage."""
 
+    def planned(self, profile: Profile, value: Callable[[SegmentBytes], float]) -> Floats:
+        """[P, P], a value of the stage between two places by its row in the memory table of a profile; 0 where it has none."""
+
     def loss(self, losses: Losses, precision: str) -> Floats:
         """[P, P], the loss of the stage between two places in another precision; infinite where the loss is not known."""
 
@@ -59,3 +63,8 @@ class Places(Protocol):
 
     def layout(self, chain: Sequence[int]) -> Layout:
         """The ordered graph and the stage bounds that belong to a chain of places."""
+
+
+def rows_of(profile: Profile) -> tuple[SegmentBytes, ...]:
+    """The rows of its memory table; none where its memory is predicted otherwise."""
+    return profile.memory_model.segments if isinstance(profile.memory_model, MemoryTable) else ()

@@ -1,12 +1,14 @@
 """The coordinates of a label, and in which of them one label has to be no worse than another to make it superfluous.
 
-latency period memory active idle loss devices stages | loads … | shared … | held … | rest … | used …
+latency period memory active idle loss devices stages | loads … | shared … | held … | rest … | used … | own … | more
 
 loads    of each device of the executor that the label waits at: what it has received so far
 shared   of each resource that several links share
 held     bytes on each host that several devices share
 rest     of each such host: -1 once it is powered, 0 before, so that it is paid for once
 used     how many devices of each kind are in use, where their order is free
+own      bytes of the stage that has just run, in each of its memories, where stages may have replicas: who is next is not known yet
+more     bytes of the rings that each of its processes has for all replicas of its source but the first
 """
 
 from collections.abc import Collection
@@ -30,6 +32,7 @@ class Columns:
     Attributes:
         count: of all columns.
         loads, shared: the columns of loads, and those of shared resources.
+        own, more: those of rings for replicas; empty where a stage has one device.
         host: for each host the column that holds its bytes; None where one device alone has it.
         matters: for each executor the columns that count in a comparison there.
     """
@@ -59,7 +62,10 @@ class Columns:
             self.rest[host] = column
         stop += len(several) if self.powered else 0
         self.used = slice(stop, stop + len(tables.available))
-        self.count = self.used.stop
+        replicas = max((len(who.devices) for who in tables.executors), default=1) > 1
+        self.own = slice(self.used.stop, self.used.stop + (max(len(who.memory) for who in tables.executors) if replicas else 0))
+        self.more = slice(self.own.stop, self.own.stop + int(replicas))
+        self.count = self.more.stop
         self.matters = self._matters(asked)
         self.exact = self._exact(limited)
 
@@ -92,6 +98,8 @@ class Columns:
             for host in {host for number in later for host in tables.executors[number].hosts}:
                 live += [c for c in [self.host[host]] if c is not None and (self.sized or np.isfinite(tables.caps[host]))]
                 live += [c for c in [self.rest[host]] if c is not None]
+            capped = self.sized or any(np.isfinite(tables.caps[host]) for host, _ in tables.executors[executor].memory)
+            live += range(self.own.start, self.more.stop) if capped else ()
             found.append([*live, *range(self.used.start, self.used.stop)])
         return found
 

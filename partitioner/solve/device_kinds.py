@@ -31,7 +31,8 @@ def kinds(cluster: Cluster, profiles: Profiles, names: Sequence[str], *, apart: 
 
 def _alike(cluster: Cluster, profiles: Profiles, one: str, other: str, names: Sequence[str]) -> bool:
     first, second = cluster.device(one), cluster.device(other)
-    if first.memory_bytes != second.memory_bytes or any(_shares(cluster, name) for name in (one, other)):
+    capped = (first.memory_bytes, first.flash_bytes) == (second.memory_bytes, second.flash_bytes)
+    if not capped or any(_shares(cluster, name) for name in (one, other)):
         return False
     if _unnamed(profiles, one) != _unnamed(profiles, other):
         return False

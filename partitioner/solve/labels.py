@@ -143,16 +143,19 @@ class _Search:
         seconds = who.latency_s[starts, position]
         fits = np.isfinite(seconds)
         held = []
-        for host, nbytes in who.memory:
+        for (host, nbytes), processes in zip(who.memory, who.processes, strict=True):
             sums = columns.host[host]
-            held.append(nbytes[starts, position] + (shelf.values[:, sums] if sums is not None else 0.0))
+            rings = shelf.values[:, columns.more].sum(axis=1) * processes
+            held.append(nbytes[starts, position] + rings + (shelf.values[:, sums] if sums is not None else 0.0))
             fits &= held[-1] <= self.tables.caps[host]
         rows = np.flatnonzero(fits)
         starts, values = starts[rows], shelf.values[rows]
         if not len(rows):
             return rows, values
         values[:, Columns.LATENCY] += seconds[rows]
-        for (host, _), nbytes in zip(who.memory, held, strict=True):
+        for number, ((host, _), nbytes) in enumerate(zip(who.memory, held, strict=True)):
+            if columns.more.stop > columns.more.start:
+                values[:, columns.own.start + number] = nbytes[rows]
             values[:, Columns.MEMORY] = np.maximum(values[:, Columns.MEMORY], nbytes[rows] - self.tables.floors[host])
             if (sums := columns.host[host]) is not None:
                 values[:, sums] = nbytes[rows]
@@ -189,8 +192,9 @@ class _Search:
                 self._settle(receiver, np.concatenate(arrived), np.concatenate(links))
 
     def _sent(self, position: int, values: Floats, sources: Indices, receiver: int, channel: Channel) -> Floats:
-        """The source's load is complete, the receiver's begins. Unreachable is infinite."""
+        """The source's load and memory are complete, the receiver's begin. Unreachable is infinite."""
         tables, columns = self.tables, self.columns
+        self._share_rings(position, values, sources, receiver)
         tolls = ((tables.messages[position], tables.per_message), (channel.nbytes[position], tables.per_byte))
         values[:, Columns.LATENCY] += channel.message_s[position, sources, receiver]
         loads, shared = values[:, columns.loads], values[:, columns.shared]
@@ -212,6 +216,24 @@ class _Search:
         if receiver < len(tables.executors):
             columns.begin(values, receiver)
         return values
+
+    def _share_rings(self, position: int, values: Floats, sources: Indices, receiver: int) -> None:
+        """Count the rings that both ends have for all replicas of the other but the first; what does not fit is unreachable."""
+        tables, columns, client = self.tables, self.columns, len(self.tables.executors)
+        if columns.more.start == columns.more.stop:
+            return
+        more = tables.rings[position] * (len(tables.executors[receiver].devices) - 1 if receiver < client else 0)
+        for source in np.unique(sources[sources < client]).tolist() if more else ():
+            who, rows = tables.executors[source], np.flatnonzero(sources == source)
+            for number, ((host, _), processes) in enumerate(zip(who.memory, who.processes, strict=True)):
+                held = values[rows, columns.own.start + number] + more * processes
+                values[rows, Columns.MEMORY] = np.maximum(values[rows, Columns.MEMORY], held - tables.floors[host])
+                values[rows[held > tables.caps[host]], Columns.LATENCY] = np.inf
+                if (sums := columns.host[host]) is not None:
+                    values[rows, sums] = held
+        crews = np.array([*(len(who.devices) for who in tables.executors), 1])
+        values[:, columns.own] = 0.0
+        values[:, columns.more] = (tables.rings[position] * (crews[sources] - 1))[:, None]
 
     def _settle(self, receiver: int, values: Floats, links: Indices) -> None:
         """Keep the labels of one state that are not dominated."""

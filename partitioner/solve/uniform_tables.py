@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.device import Variant
+from edgekit.plan import Memory
 from partitioner.tables import Channel, Executor, Floats, Tables, Toll, closure
 
 __all__ = ["uniform"]
@@ -38,8 +39,9 @@ def uniform(kinds: Sequence[tuple[Floats, Floats, int, float]]) -> Tables:
         per_byte=toll,
         follows=follows,
         reach=closure(follows),
-        hosts=names,
+        hosts=tuple(Memory(name, 0) for name in names),
         caps=np.array([cap for _, _, _, cap in kinds]),
+        rings=none,
         idle_w=np.zeros(count),
         host_of=tuple(range(count)),
         floors=np.zeros(count),

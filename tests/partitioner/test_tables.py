@@ -5,14 +5,15 @@ from edgekit.cluster import Cluster, Link
 from edgekit.device import Device
 from edgekit.graph import Node
 from edgekit.objectives import OBJECTIVES
-from edgekit.plan import CLIENT
+from edgekit.plan import CLIENT, Memory
 from edgekit.profiles import Profiles
 from partitioner.alternatives import relayed
+from partitioner.board_memory import cap
 from partitioner.cost import price
 from partitioner.cuts.chain import cuts
 from partitioner.footprints import Footprints
 from partitioner.solve.labels import chains
-from partitioner.tabulation import cap, tabulate
+from partitioner.tabulation import tabulate
 from tests.partitioner.instances import TELLING, graph_of, points_of, profile_of, random_instance
 
 
@@ -32,7 +33,7 @@ def test_labels_and_price_agree(seed):
 
 def test_the_cap_of_a_host_is_the_smallest_of_its_devices():
     devices = (Device("a", host="box", memory_bytes=9), Device("b", host="box", memory_bytes=5), Device("c", host="box"), Device("d"))
-    assert [cap(Cluster(devices), host) for host in ("box", "d")] == [5, np.inf]
+    assert [cap(Cluster(devices), Memory(host, 0)) for host in ("box", "d")] == [5, np.inf]
 
 
 def test_media_of_a_single_link_need_no_sum_of_their_own():
