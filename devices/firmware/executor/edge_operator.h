@@ -126,8 +126,15 @@ union edge_any_operator {
 struct edge_conv edge_conv_arguments(const struct edge_conv_operator *op, int8_t *arena, const uint8_t *chunk);
 struct edge_dense edge_dense_arguments(const struct edge_dense_operator *op, int8_t *arena, const uint8_t *chunk);
 
-/* Whether an operator may run: 0, or a code of edge_table.h. `arena_bytes`: of its table; `chunk`: the entry that it names, or NULL. */
-int edge_operator_check(const union edge_any_operator *op, uint32_t arena_bytes, const struct edge_table_chunk *chunk);
+/* What an operator may touch: the arena of its table, and its chunk; data is NULL where it names none. */
+struct edge_scope {
+    uint32_t arena_bytes;
+    const uint8_t *data;
+    uint32_t bytes;
+};
+
+/* Whether an operator may run: 0, or a code of edge_table.h. */
+int edge_operator_check(const union edge_any_operator *op, const struct edge_scope *scope);
 
 /* Run an operator that was checked; `chunk`: its bytes, or NULL. */
 void edge_operator_run(const union edge_any_operator *op, int8_t *arena, const uint8_t *chunk);

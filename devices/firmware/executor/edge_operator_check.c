@@ -1,12 +1,13 @@
 #include <stddef.h>
 
 #include "edge_operator.h"
+#include "edge_output.h"
 
 /* Every product of sizes below has at most 48 bits, and so fits in 64. */
 
-static int edge_outside(uint32_t at, uint64_t bytes, uint32_t arena_bytes)
+static int edge_outside(uint32_t at, uint64_t bytes, const struct edge_scope *scope)
 {
-    return at > arena_bytes || bytes > arena_bytes - at;
+    return at > scope->arena_bytes || bytes > scope->arena_bytes - at;
 }
 
 static int edge_is_multiplier(int32_t m, int32_t s)
@@ -14,9 +15,27 @@ static int edge_is_multiplier(int32_t m, int32_t s)
     return (m == 0 || m >= 0x40000000) && s >= -31 && s <= 30;
 }
 
-static int edge_is_size(const struct edge_table_chunk *chunk, uint64_t bytes)
+static int edge_is_size(const struct edge_scope *scope, uint64_t bytes)
 {
-    return chunk != NULL && chunk->bytes == bytes;
+    return scope->data != NULL && scope->bytes == bytes;
+}
+
+/* Whether a chunk of CONV, DEPTHWISE or DENSE has that many bytes, and right scales: in each block after the biases of its channels. */
+static int edge_check_blocks(const struct edge_scope *scope, size_t bytes, uint32_t blocks, uint32_t channels)
+{
+    if (!edge_is_size(scope, bytes)) {
+        return EDGE_TABLE_CHUNK;
+    }
+    for (uint32_t i = 0; i < blocks; i++) {
+        const uint8_t *block = scope->data + i * (scope->bytes / blocks);
+        const struct edge_scale *scales = (const void *)(block + 4U * channels);
+        for (uint32_t c = 0; c < channels; c++) {
+            if (!edge_is_multiplier(scales[c].m, scales[c].shift)) {
+                return EDGE_TABLE_CHUNK;
+            }
+        }
+    }
+    return 0;
 }
 
 static uint64_t edge_volume(uint16_t h, uint16_t w, uint16_t c)
@@ -24,7 +43,7 @@ static uint64_t edge_volume(uint16_t h, uint16_t w, uint16_t c)
     return (uint64_t)h * w * c;
 }
 
-static int edge_check_conv(const struct edge_conv_operator *op, uint32_t arena_bytes, const struct edge_table_chunk *chunk)
+static int edge_check_conv(const struct edge_conv_operator *op, const struct edge_scope *scope)
 {
     int depthwise = op->head.code == EDGE_DEPTHWISE;
     uint64_t in = edge_volume(op->in_h, op->in_w, op->in_c);
@@ -38,48 +57,51 @@ static int edge_check_conv(const struct edge_conv_operator *op, uint32_t arena_b
     }
     struct edge_conv arguments = edge_conv_arguments(op, NULL, NULL);
     size_t scratch = depthwise ? edge_depthwise_scratch(&arguments) : edge_conv_scratch(&arguments);
-    if (edge_outside(op->in, in, arena_bytes) || edge_outside(op->out, out, arena_bytes)) {
+    if (edge_outside(op->in, in, scope) || edge_outside(op->out, out, scope)) {
         return EDGE_TABLE_OUTSIDE;
     }
-    if (op->scratch % 4U != 0U || edge_outside(op->scratch, scratch, arena_bytes)) {
+    if (op->scratch % 4U != 0U || edge_outside(op->scratch, scratch, scope)) {
         return EDGE_TABLE_OUTSIDE;
     }
-    size_t bytes = depthwise ? edge_depthwise_chunk_bytes(&arguments) : edge_conv_chunk_bytes(&arguments);
-    return edge_is_size(chunk, bytes) ? 0 : EDGE_TABLE_CHUNK;
+    if (depthwise) {
+        return edge_check_blocks(scope, edge_depthwise_chunk_bytes(&arguments), (op->out_c + 3U) / 4U, 4);
+    }
+    uint32_t pairs = op->groups * ((op->out_c / op->groups + 1U) / 2U);
+    return edge_check_blocks(scope, edge_conv_chunk_bytes(&arguments), pairs, 2);
 }
 
-static int edge_check_dense(const struct edge_dense_operator *op, uint32_t arena_bytes, const struct edge_table_chunk *chunk)
+static int edge_check_dense(const struct edge_dense_operator *op, const struct edge_scope *scope)
 {
     if (op->rows == 0U || op->in_n == 0U || op->out_n == 0U || op->low > op->high) {
         return EDGE_TABLE_RANGE;
     }
     struct edge_dense arguments = edge_dense_arguments(op, NULL, NULL);
-    if (edge_outside(op->in, (uint64_t)op->rows * op->in_n, arena_bytes) ||
-        edge_outside(op->out, (uint64_t)op->rows * op->out_n, arena_bytes)) {
+    if (edge_outside(op->in, (uint64_t)op->rows * op->in_n, scope) ||
+        edge_outside(op->out, (uint64_t)op->rows * op->out_n, scope)) {
         return EDGE_TABLE_OUTSIDE;
     }
-    if (op->scratch % 4U != 0U || edge_outside(op->scratch, edge_dense_scratch(&arguments), arena_bytes)) {
+    if (op->scratch % 4U != 0U || edge_outside(op->scratch, edge_dense_scratch(&arguments), scope)) {
         return EDGE_TABLE_OUTSIDE;
     }
-    return edge_is_size(chunk, edge_dense_chunk_bytes(&arguments)) ? 0 : EDGE_TABLE_CHUNK;
+    return edge_check_blocks(scope, edge_dense_chunk_bytes(&arguments), (op->out_n + 1U) / 2U, 2);
 }
 
 /* Of ADD and MUL: a, the output, and b, which is a tensor or the chunk. */
-static int edge_check_pair(const struct edge_mul_operator *op, uint32_t arena_bytes, const struct edge_table_chunk *chunk)
+static int edge_check_pair(const struct edge_mul_operator *op, const struct edge_scope *scope)
 {
     if (op->n == 0U || op->n_b == 0U || op->n_b > op->n) {
         return EDGE_TABLE_RANGE;
     }
-    if (edge_outside(op->a, op->n, arena_bytes) || edge_outside(op->out, op->n, arena_bytes)) {
+    if (edge_outside(op->a, op->n, scope) || edge_outside(op->out, op->n, scope)) {
         return EDGE_TABLE_OUTSIDE;
     }
     if (op->head.chunk == EDGE_NO_CHUNK) {
-        return edge_outside(op->b, op->n_b, arena_bytes) ? EDGE_TABLE_OUTSIDE : 0;
+        return edge_outside(op->b, op->n_b, scope) ? EDGE_TABLE_OUTSIDE : 0;
     }
-    return op->b == 0U && edge_is_size(chunk, op->n_b) ? 0 : EDGE_TABLE_CHUNK;
+    return op->b == 0U && edge_is_size(scope, op->n_b) ? 0 : EDGE_TABLE_CHUNK;
 }
 
-static int edge_check_add(const union edge_any_operator *any, uint32_t arena_bytes, const struct edge_table_chunk *chunk)
+static int edge_check_add(const union edge_any_operator *any, const struct edge_scope *scope)
 {
     const struct edge_add_operator *op = &any->add;
     int zeros = op->zero == 0 && op->zero2 == 0 && op->zero3 == 0U;
@@ -87,15 +109,15 @@ static int edge_check_add(const union edge_any_operator *any, uint32_t arena_byt
     if (!zeros || !multipliers || !edge_is_multiplier(op->m_out, op->s_out) || op->low > op->high) {
         return EDGE_TABLE_RANGE;
     }
-    return edge_check_pair(&any->mul, arena_bytes, chunk); /* both begin alike */
+    return edge_check_pair(&any->mul, scope); /* both begin alike */
 }
 
-static int edge_check_mul(const struct edge_mul_operator *op, uint32_t arena_bytes, const struct edge_table_chunk *chunk)
+static int edge_check_mul(const struct edge_mul_operator *op, const struct edge_scope *scope)
 {
     if (!edge_is_multiplier(op->m_out, op->s_out) || op->low > op->high || op->zero != 0U) {
         return EDGE_TABLE_RANGE;
     }
-    return edge_check_pair(op, arena_bytes, chunk);
+    return edge_check_pair(op, scope);
 }
 
 /* Whether the first and the last window along an axis, and so all of them, lie partly inside the input. */
@@ -105,7 +127,7 @@ static int edge_windows_meet(uint32_t in, uint32_t out, uint32_t kernel, uint32_
 }
 
 /* Of AVERAGE and MAXIMUM: all but what only one of them has. */
-static int edge_check_pool(const struct edge_average_operator *op, int meet, uint32_t arena_bytes)
+static int edge_check_pool(const struct edge_average_operator *op, int meet, const struct edge_scope *scope)
 {
     uint64_t in = edge_volume(op->in_h, op->in_w, op->c);
     uint64_t out = edge_volume(op->out_h, op->out_w, op->c);
@@ -117,21 +139,30 @@ static int edge_check_pool(const struct edge_average_operator *op, int meet, uin
                   edge_windows_meet(op->in_w, op->out_w, op->k_w, op->stride_w, op->pad_left))) {
         return EDGE_TABLE_RANGE;
     }
-    return edge_outside(op->in, in, arena_bytes) || edge_outside(op->out, out, arena_bytes) ? EDGE_TABLE_OUTSIDE : 0;
+    return edge_outside(op->in, in, scope) || edge_outside(op->out, out, scope) ? EDGE_TABLE_OUTSIDE : 0;
 }
 
-static int edge_check_average(const struct edge_average_operator *op, uint32_t arena_bytes, const struct edge_table_chunk *chunk)
+static int edge_check_average(const struct edge_average_operator *op, const struct edge_scope *scope)
 {
     if (op->whole > 1U || op->low > op->high) {
         return EDGE_TABLE_RANGE;
     }
-    if (op->head.chunk != EDGE_NO_CHUNK && !edge_is_size(chunk, 8U * op->k_h * op->k_w)) {
-        return EDGE_TABLE_CHUNK;
+    if (op->head.chunk != EDGE_NO_CHUNK) {
+        uint32_t most = (uint32_t)op->k_h * op->k_w;
+        const int32_t *scales = (const void *)scope->data;
+        if (!edge_is_size(scope, 8U * most)) {
+            return EDGE_TABLE_CHUNK;
+        }
+        for (uint32_t i = 0; i < most; i++) {
+            if (!edge_is_multiplier(scales[2U * i], scales[2U * i + 1U])) {
+                return EDGE_TABLE_CHUNK;
+            }
+        }
     }
-    return edge_check_pool(op, op->whole == 0U, arena_bytes);
+    return edge_check_pool(op, op->whole == 0U, scope);
 }
 
-static int edge_check_maximum(const union edge_any_operator *any, uint32_t arena_bytes)
+static int edge_check_maximum(const union edge_any_operator *any, const struct edge_scope *scope)
 {
     const struct edge_maximum_operator *op = &any->maximum;
     if (op->head.chunk != EDGE_NO_CHUNK) {
@@ -140,21 +171,21 @@ static int edge_check_maximum(const union edge_any_operator *any, uint32_t arena
     if (op->zero2 != 0U || op->zero4 != 0 || op->zero5 != 0 || op->low > op->high) {
         return EDGE_TABLE_RANGE;
     }
-    return edge_check_pool(&any->average, 1, arena_bytes); /* both begin alike */
+    return edge_check_pool(&any->average, 1, scope); /* both begin alike */
 }
 
-static int edge_check_map(const struct edge_map_operator *op, uint32_t arena_bytes, const struct edge_table_chunk *chunk)
+static int edge_check_map(const struct edge_map_operator *op, const struct edge_scope *scope)
 {
     if (op->n == 0U) {
         return EDGE_TABLE_RANGE;
     }
-    if (edge_outside(op->in, op->n, arena_bytes) || edge_outside(op->out, op->n, arena_bytes)) {
+    if (edge_outside(op->in, op->n, scope) || edge_outside(op->out, op->n, scope)) {
         return EDGE_TABLE_OUTSIDE;
     }
-    return edge_is_size(chunk, 256U) ? 0 : EDGE_TABLE_CHUNK;
+    return edge_is_size(scope, 256U) ? 0 : EDGE_TABLE_CHUNK;
 }
 
-static int edge_check_softmax(const struct edge_softmax_operator *op, uint32_t arena_bytes)
+static int edge_check_softmax(const struct edge_softmax_operator *op, const struct edge_scope *scope)
 {
     if (op->head.chunk != EDGE_NO_CHUNK) {
         return EDGE_TABLE_CHUNK;
@@ -164,11 +195,11 @@ static int edge_check_softmax(const struct edge_softmax_operator *op, uint32_t a
         return EDGE_TABLE_RANGE;
     }
     uint64_t bytes = (uint64_t)op->rows * op->n;
-    return edge_outside(op->in, bytes, arena_bytes) || edge_outside(op->out, bytes, arena_bytes) ? EDGE_TABLE_OUTSIDE : 0;
+    return edge_outside(op->in, bytes, scope) || edge_outside(op->out, bytes, scope) ? EDGE_TABLE_OUTSIDE : 0;
 }
 
 /* Whether `run` bytes at each place that four loops reach from `at` lie in the arena. */
-static int edge_loops_outside(const struct edge_move_operator *op, int to, uint32_t arena_bytes)
+static int edge_loops_outside(const struct edge_move_operator *op, int to, const struct edge_scope *scope)
 {
     int64_t low = to ? op->out : op->in;
     int64_t high = low + op->run;
@@ -177,28 +208,28 @@ static int edge_loops_outside(const struct edge_move_operator *op, int to, uint3
         low += reach < 0 ? reach : 0;
         high += reach > 0 ? reach : 0;
     }
-    return low < 0 || high > (int64_t)arena_bytes;
+    return low < 0 || high > (int64_t)scope->arena_bytes;
 }
 
-static int edge_check_move(const struct edge_move_operator *op, uint32_t arena_bytes, const struct edge_table_chunk *chunk)
+static int edge_check_move(const struct edge_move_operator *op, const struct edge_scope *scope)
 {
     uint64_t bytes = op->run; /* it writes no byte twice, and so no more of them than the arena has: no endless run */
-    for (int i = 0; i < 4 && bytes <= arena_bytes; i++) {
+    for (int i = 0; i < 4 && bytes <= scope->arena_bytes; i++) {
         bytes *= op->loop[i].count;
         if (op->loop[i].zero != 0U) {
             return EDGE_TABLE_RANGE;
         }
     }
-    if (bytes == 0U || bytes > arena_bytes) {
+    if (bytes == 0U || bytes > scope->arena_bytes) {
         return EDGE_TABLE_RANGE;
     }
-    if (edge_loops_outside(op, 0, arena_bytes) || edge_loops_outside(op, 1, arena_bytes)) {
+    if (edge_loops_outside(op, 0, scope) || edge_loops_outside(op, 1, scope)) {
         return EDGE_TABLE_OUTSIDE;
     }
-    return op->head.chunk == EDGE_NO_CHUNK || edge_is_size(chunk, 256U) ? 0 : EDGE_TABLE_CHUNK;
+    return op->head.chunk == EDGE_NO_CHUNK || edge_is_size(scope, 256U) ? 0 : EDGE_TABLE_CHUNK;
 }
 
-static int edge_check_fill(const struct edge_fill_operator *op, uint32_t arena_bytes)
+static int edge_check_fill(const struct edge_fill_operator *op, const struct edge_scope *scope)
 {
     if (op->head.chunk != EDGE_NO_CHUNK) {
         return EDGE_TABLE_CHUNK;
@@ -206,7 +237,7 @@ static int edge_check_fill(const struct edge_fill_operator *op, uint32_t arena_b
     if (op->n == 0U || op->zero != 0 || op->zero2 != 0 || op->zero3 != 0) {
         return EDGE_TABLE_RANGE;
     }
-    return edge_outside(op->out, op->n, arena_bytes) ? EDGE_TABLE_OUTSIDE : 0;
+    return edge_outside(op->out, op->n, scope) ? EDGE_TABLE_OUTSIDE : 0;
 }
 
 /* Bytes of each operator by its code. */
@@ -225,7 +256,7 @@ static const uint8_t edge_operator_bytes[] = {
     sizeof(struct edge_fill_operator),
 };
 
-int edge_operator_check(const union edge_any_operator *op, uint32_t arena_bytes, const struct edge_table_chunk *chunk)
+int edge_operator_check(const union edge_any_operator *op, const struct edge_scope *scope)
 {
     uint8_t code = op->head.code;
     if (code == 0U || code > EDGE_FILL || 4U * op->head.words != edge_operator_bytes[code]) {
@@ -234,24 +265,24 @@ int edge_operator_check(const union edge_any_operator *op, uint32_t arena_bytes,
     switch (code) {
     case EDGE_CONV:
     case EDGE_DEPTHWISE:
-        return edge_check_conv(&op->conv, arena_bytes, chunk);
+        return edge_check_conv(&op->conv, scope);
     case EDGE_DENSE:
-        return edge_check_dense(&op->dense, arena_bytes, chunk);
+        return edge_check_dense(&op->dense, scope);
     case EDGE_ADD:
-        return edge_check_add(op, arena_bytes, chunk);
+        return edge_check_add(op, scope);
     case EDGE_MUL:
-        return edge_check_mul(&op->mul, arena_bytes, chunk);
+        return edge_check_mul(&op->mul, scope);
     case EDGE_AVERAGE:
-        return edge_check_average(&op->average, arena_bytes, chunk);
+        return edge_check_average(&op->average, scope);
     case EDGE_MAXIMUM:
-        return edge_check_maximum(op, arena_bytes);
+        return edge_check_maximum(op, scope);
     case EDGE_MAP:
-        return edge_check_map(&op->map, arena_bytes, chunk);
+        return edge_check_map(&op->map, scope);
     case EDGE_SOFTMAX:
-        return edge_check_softmax(&op->softmax, arena_bytes);
+        return edge_check_softmax(&op->softmax, scope);
     case EDGE_MOVE:
-        return edge_check_move(&op->move, arena_bytes, chunk);
+        return edge_check_move(&op->move, scope);
     default:
-        return edge_check_fill(&op->fill, arena_bytes);
+        return edge_check_fill(&op->fill, scope);
     }
 }

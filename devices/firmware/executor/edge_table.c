@@ -102,7 +102,7 @@ static int edge_find_chunks(uint8_t *table, const struct edge_memory *memory, st
     return refusal->missing > 0U ? EDGE_TABLE_MISSING : 0;
 }
 
-static int edge_check_operators(uint8_t *table, struct edge_refusal *refusal)
+static int edge_check_operators(uint8_t *table, const struct edge_memory *memory, struct edge_refusal *refusal)
 {
     const struct edge_table *header = edge_header(table);
     uint32_t at = edge_operators_at(table);
@@ -112,14 +112,15 @@ static int edge_check_operators(uint8_t *table, struct edge_refusal *refusal)
         if (header->bytes - at < sizeof op->head || op->head.words == 0U || 4U * op->head.words > header->bytes - at) {
             return EDGE_TABLE_OPERATOR;
         }
-        const struct edge_table_chunk *chunk = NULL;
+        struct edge_scope scope = {header->arena_bytes, NULL, 0};
         if (op->head.chunk != EDGE_NO_CHUNK) {
             if (op->head.chunk >= header->chunks) {
                 return EDGE_TABLE_CHUNK;
             }
-            chunk = &edge_chunks(table)[op->head.chunk];
+            scope.data = edge_table_chunk(table, op->head.chunk, memory);
+            scope.bytes = edge_chunks(table)[op->head.chunk].bytes;
         }
-        int code = edge_operator_check(op, header->arena_bytes, chunk);
+        int code = edge_operator_check(op, &scope);
         if (code != 0) {
             return code;
         }
@@ -140,7 +141,7 @@ int edge_table_check(uint8_t *table, uint32_t bytes, const struct edge_memory *m
         code = edge_find_chunks(table, memory, refusal);
     }
     if (code == 0) {
-        code = edge_check_operators(table, refusal);
+        code = edge_check_operators(table, memory, refusal);
     }
     refusal->code = code;
     return code;

@@ -1,0 +1,59 @@
+"""The executor in C runs random programs in one arena as NumPy does with a buffer for each tensor, and refuses corrupt tables."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.devices.firmware.executor_bed import Case, answers, case_of, expected, fuzzed
+from tests.devices.firmware.host_build import built, sources
+from tests.devices.mcu.plans import plan_apart
+from tests.devices.mcu.random_programs import random_inputs, random_program
+
+SEEDS = range(200)
+
+
+@pytest.fixture(scope="module", params=["EDGE_DSP=0", "EDGE_DSP=1"])
+def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files = [*sources("kernels", "executor"), Path(__file__).with_name("executor_driver.c")]
+    return built(tmp_path_factory.mktemp("driver"), files, defines=[request.param])
+
+
+def test_random_programs_run_as_in_numpy(driver: Path, tmp_path: Path) -> None:
+    programs = [random_program(seed) for seed in SEEDS]
+    inputs = [random_inputs(program, seed) for seed, program in zip(SEEDS, programs, strict=True)]
+    plans = [plan_apart(program) for program in programs]
+    cases = [case_of(*each, in_flash=seed % 2 == 0) for seed, *each in zip(SEEDS, programs, plans, inputs, strict=True)]
+    for seed, program, plan, given, answer in zip(SEEDS, programs, plans, inputs, answers(driver, cases, tmp_path), strict=True):
+        assert answer.code == 0, (seed, answer)
+        for end, wanted in zip(program.outputs, expected(program, given), strict=True):
+            at = plan.offsets[end.buffer]
+            for arena in answer.arenas:
+                np.testing.assert_array_equal(arena[at : at + len(wanted)], wanted, f"seed {seed}, output {end.name}")
+        assert answer.touched() == plan.arena_bytes, seed
+
+
+def fuzz_cases() -> list[Case]:
+    """Small programs, in which every operator turns up."""
+    programs = [random_program(seed, most=6) for seed in range(30)]
+    return [
+        case_of(program, plan_apart(program), random_inputs(program, 0), in_flash=seed % 3 == 0) for seed, program in enumerate(programs)
+    ]
+
+
+def test_a_mutant_of_a_table_touches_nothing_outside(driver: Path, tmp_path: Path) -> None:
+    counts = np.array(fuzzed(driver, "fuzz", fuzz_cases(), tmp_path, seed=1, count=4000)).sum(axis=0)
+    assert counts.sum() == 120_000
+    assert (counts[[0, *range(2, 13)]] > 0).all(), "every answer of the check but that of alignment turns up"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_many_mutants_touch_nothing_outside(driver: Path, tmp_path: Path, seed: int) -> None:
+    fuzzed(driver, "fuzz", fuzz_cases(), tmp_path, seed=seed, count=20_000)
+
+
+def test_a_mutant_of_a_blob_is_refused_or_read_within(driver: Path, tmp_path: Path) -> None:
+    cases = [case for case in fuzz_cases() if case.ram]
+    counts = np.array(fuzzed(driver, "blobs", cases, tmp_path, seed=1, count=2000))
+    assert 0 < counts[:, 0].sum() < 2000 * len(cases)
