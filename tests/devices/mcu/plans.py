@@ -1,4 +1,4 @@
-"""The plan that needs no planner: a place of its own for every buffer and every scratch."""
+"""The plan that needs no planner: a place of its own for every buffer, behind one for scratch."""
 
 from devices.mcu.memory_plan import MemoryPlan
 from devices.mcu.packing import scratch_of
@@ -8,12 +8,15 @@ __all__ = ["plan_apart"]
 
 
 def plan_apart(program: Program) -> MemoryPlan:
-    """Buffers one behind the other, scratch behind them."""
-    offsets, at = [], 0
+    """Scratch at the begin of the arena, then buffers one behind the other."""
+    at = max((_aligned(scratch_of(operator)) for operator in program.operators), default=0)
+    offsets = []
     for buffer in program.buffers:
         offsets.append(at)
-        at += -(-buffer.nbytes // 4) * 4
-    scratch = [scratch_of(operator) for operator in program.operators]
-    ends = [offset + buffer.nbytes for offset, buffer in zip(offsets, program.buffers, strict=True)]
-    most = max([*ends, *(at + each for each in scratch if each)])
-    return MemoryPlan(tuple(range(len(program.operators))), tuple(offsets), tuple(at if each else 0 for each in scratch), most)
+        at += _aligned(buffer.nbytes)
+    count = len(program.operators)
+    return MemoryPlan(tuple(range(count)), tuple(offsets), (0,) * count, offsets[-1] + program.buffers[-1].nbytes)
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // 4) * 4
