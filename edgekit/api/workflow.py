@@ -68,7 +68,7 @@ def export(
     """Write a network as a file that edgekit can profile and cut.
 
     Args:
-        target: a torch.nn.Module, a function that returns one, PACKAGE.MODULE:FACTORY, or an .onnx file.
+        target: a torch.nn.Module, a function that returns one, PACKAGE.MODULE:FACTORY, or an .onnx or .tflite file.
         inputs: a shape such as ``(1, 3, 224, 224)``, ``"1x3x224x224"`` or ``"ids:int64:1x16"``, or an example tensor or array;
             of several inputs a list of these, or a dict by name. Without any, the network's ``input_shape`` is taken.
         pixels: images come as pixels in uint8, which the network turns into ``(pixel / 255 - mean) / std`` itself.
@@ -78,7 +78,7 @@ def export(
     Raises:
         GraphError: the network cannot be read, a shape of it is not fixed, or it does not run.
         FrameError: the data does not fit the network's inputs.
-        UsageError: torch is needed and not installed, the factory is not there, the inputs are none of
+        UsageError: torch or tflite is needed and not installed, the factory is not there, the inputs are none of
             these, or the output is the .onnx file itself.
     """
     given = inputs_of(inputs)
@@ -92,7 +92,8 @@ def export(
         if path.resolve() == Path(output).resolve():
             raise UsageError(f"{output} is the network to export, which would be lost; give another output, such as net.onnx")
         tell("preparing")
-        made = onnxio.normalise(path, {each.name: each.shape for each in given})
+        source = onnxio.from_tflite(path) if path.suffix == ".tflite" else path
+        made = onnxio.normalise(source, {each.name: each.shape for each in given})
     made = onnxio.with_pixels(made, mean, std) if pixels else made
     model = onnxio.load(made)
     _check_types(onnxio.read(model), given)

@@ -25,7 +25,9 @@ __all__ = ["export", "frames_line", "inspect", "quantize"]
 
 @command("export")
 def export(
-    network: Annotated[str, typer.Argument(help="PACKAGE.MODULE:FACTORY or FILE.py:FACTORY of a torch network, or an .onnx file.")],
+    network: Annotated[
+        str, typer.Argument(help="PACKAGE.MODULE:FACTORY or FILE.py:FACTORY of a torch network, or an .onnx or .tflite file.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the network.")],
     *,
     shapes: Shapes = None,

@@ -11,6 +11,7 @@ from edgekit.onnxio.normalise import normalise
 from edgekit.onnxio.onnx_graph import kernel_nodes, read
 from edgekit.onnxio.pixels import with_pixels
 from edgekit.onnxio.stage_model import cut
+from edgekit.onnxio.tflite import from_tflite
 from edgekit.onnxio.trial_frames import frames, reaching, refused, try_out
 from edgekit.onnxio.twin_cuts import paired
 from edgekit.onnxio.windows import window
@@ -25,6 +26,7 @@ __all__ = [
     "draft",
     "exposed",
     "frames",
+    "from_tflite",
     "kernel_nodes",
     "legal",
     "load",

@@ -133,6 +133,8 @@ def _check_text(graph: Any) -> None:
 def _looks_like(data: bytes) -> str:
     if not data:
         return "an empty file"
+    if data[4:8] == b"TFL3":
+        return "a .tflite file, which edgekit export takes under a name that ends in .tflite"
     if data[:2] == b"PK":
         return "a zip archive (a PyTorch checkpoint?)"
     if data[:7] == b"version" or data[:5] == b"<!DOC" or data[:5] == b"<html":
