@@ -34,9 +34,9 @@ def _silent(text: str) -> None:
     pass
 
 
-def plan(shell: Shell, machine: Machine) -> list[Outcome]:
+def plan(shell: Shell, machine: Machine, *, board: bool = False) -> list[Outcome]:
     """What is there already, and what set-up would change; nothing is changed."""
-    return setup(shell, machine, check_only=True)
+    return setup(shell, machine, check_only=True, board=board)
 
 
 def setup(
@@ -48,6 +48,7 @@ def setup(
     tell: Tell = _silent,
     pages: str | None = None,
     transports: tuple[Transport, ...] = (),
+    board: bool = False,
     restart: bool = False,
 ) -> list[Outcome]:
     """Make the machine ready; the outcome of each step, up to the first that failed.
@@ -56,8 +57,9 @@ def setup(
 
     ``pages``: HOST:PORT where monitors are to find the agent from now on; loopback alone, unless it was ever told.
     ``transports``: what is to carry links from now on, besides sockets and what was ever told.
+    ``board``: a microcontroller is plugged in there, whose line needs packages.
     """
-    site = Site(shell, machine, offline, tell, pages, transports, restart)
+    site = Site(shell, machine, offline, tell, pages, transports, restart, board)
     outcomes: list[Outcome] = []
     try:
         if reason := refusal(machine, OLDEST_PYTHON):

@@ -22,13 +22,16 @@ from devices.setup.wheels import Platform
 from edgekit.errors import DeviceError
 from edgekit.machine import Machine
 
-__all__ = ["NEWEST_PYTHON", "OLDEST_PYTHON", "Requirements", "choose", "jetpack_of", "platform_of", "refusal"]
+__all__ = ["BOARD_PACKAGES", "NEWEST_PYTHON", "OLDEST_PYTHON", "Requirements", "choose", "jetpack_of", "platform_of", "refusal"]
 
 OLDEST_PYTHON = (3, 10)
 NEWEST_PYTHON = (3, 14)
 OLDEST_GLIBC = (2, 27)
 ARCHITECTURES = ("aarch64", "x86_64")
 BASE = ("msgspec>=0.19", "numpy>=1.26")
+BOARD_PACKAGES = ("smp>=4.2", "pyserial>=3.5")
+"""For a microcontroller that is plugged in; nothing else is asked of its gateway."""
+
 JETPACK_INDEX = "https://pypi.jetson-ai-lab.io/jp6/cu126"
 BESIDE = "or install Python 3.11 beside it, which is taken when `python3.11` is on the PATH of a login over SSH"
 

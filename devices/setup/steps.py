@@ -7,7 +7,7 @@ from devices.setup.agent_file import agent_file
 from devices.setup.packages import install
 from devices.setup.paths import AGENT
 from devices.setup.remote import NotDone, tell_device
-from devices.setup.requirements import Requirements, choose, refusal
+from devices.setup.requirements import BOARD_PACKAGES, Requirements, choose, refusal
 from devices.shell import Shell
 from edgekit.errors import DeviceError
 from edgekit.machine import Machine
@@ -44,6 +44,8 @@ class Site(NamedTuple):
     """What is to carry links besides what did."""
     restart: bool = False
     """Whether stages that serve there may be interrupted."""
+    board: bool = False
+    """Whether a microcontroller is plugged in."""
 
 
 class Step(NamedTuple):
@@ -72,11 +74,12 @@ def _asked(found: Found) -> str:
 
 
 def _choices(site: Site, found: Found) -> tuple[Requirements, ...]:
-    """What to install, best first, with what transports need: those wanted, and those that were."""
+    """What to install, best first, with what transports and boards need: those wanted, and those that were."""
     before = _asked(found).split()
+    boards = BOARD_PACKAGES if site.board or set(BOARD_PACKAGES) <= set(before) else ()
     wanted = [tuple(brought.values()) for transport, brought in NEEDS.items() if transport in site.transports]
     kept = [tuple(brought.values()) for brought in NEEDS.values() if set(brought.values()) <= set(before)]
-    extra = tuple(dict.fromkeys(package for packages in (*kept, *wanted) for package in packages))
+    extra = tuple(dict.fromkeys(package for packages in (*kept, *wanted, boards) for package in packages))
     return tuple(choice._replace(packages=(*extra, *choice.packages)) for choice in choose(site.machine, _python(found)))
 
 
@@ -108,7 +111,7 @@ def _home(site: Site, found: Found) -> str | None:
 
 def _versions(site: Site, found: Found) -> str:
     there = (found["venv"] or {}).get("packages", {})
-    chosen = [name for name in ("onnxruntime", "onnxruntime-gpu", "numpy", "msgspec", "grpcio") if name in there]
+    chosen = [name for name in ("onnxruntime", "onnxruntime-gpu", "numpy", "msgspec", "grpcio", "smp", "pyserial") if name in there]
     return ", ".join(f"{name} {there[name]}" for name in chosen)
 
 

@@ -10,7 +10,7 @@ from devices import inventory
 from devices.descriptions import completed
 from edgekit.cluster import Cluster
 from edgekit.deploy.serve.deployment_record import only_deployed
-from edgekit.device import SUFFIX, Variant
+from edgekit.device import SUFFIX, Device, Variant
 from edgekit.errors import FormatError, UsageError
 from edgekit.files import convert, read, read_toml, write
 from edgekit.graph import Graph
@@ -153,16 +153,28 @@ def _written(path: Path) -> tuple[Cluster, set[str]]:
     )
     tables: list[dict[str, Any]] = raw["devices"]
     lacking = [table["name"] for table in tables if "address" not in table]
-    addresses = _addresses(lacking, path)
+    added = _added(lacking, path)
     own = {table["name"] for table in tables if "variant" in table}
-    found = cluster.devices
-    devices = (replace(each, address=addresses.get(each.name, each.address)) for each in found)
+    written = {table["name"]: table for table in tables}
+    devices = (_as_added(each, added.get(each.name), written[each.name]) for each in cluster.devices)
     return replace(cluster, devices=tuple(devices)), own
 
 
-def _addresses(names: list[str], path: Path) -> dict[str, str]:
-    """Where the devices are that were added by these names."""
-    added = {device.name: device.address for device in inventory.known()} if names else {}
+OF_BOARDS = ("port", "memory_bytes", "flash_bytes", "insn_per_s")
+"""What is known of a microcontroller since it was added."""
+
+
+def _as_added(device: Device, added: Device | None, written: Mapping[str, Any]) -> Device:
+    """A device with what is known since it was added, where the file says nothing."""
+    if added is None:
+        return device
+    known = {field: getattr(added, field) for field in OF_BOARDS if field not in written}
+    return replace(device, address=added.address, **known)
+
+
+def _added(names: list[str], path: Path) -> dict[str, Device]:
+    """The devices that were added by these names."""
+    added = {device.name: device for device in inventory.known()} if names else {}
     if missing := [name for name in names if name not in added]:
         name = missing[0]
         there = f"devices that were added: {', '.join(added)}" if added else "none was added yet"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -11,16 +12,19 @@ from devices.host_keys import fingerprint
 from devices.login import Ask, known, login, offered, trust
 from devices.setup.procedure import Outcome, remove, setup
 from devices.setup.shell_facts import machine_of
+from edgekit.api.microcontrollers import board_outcomes, with_board
 from edgekit.calibration import Calibration
 from edgekit.device import Device, Variant
 from edgekit.errors import DeviceError, UsageError
 from edgekit.machine import Machine
 from edgekit.progress import Tell, silent
 from edgekit.runtime.agent.pages import address_from
+from edgekit.runtime.board_facts import BoardFacts
 from edgekit.runtime.verbs import Engine, Transport
 
 __all__ = [
     "Board",
+    "DeviceFacts",
     "Engine",
     "Outcome",
     "add_device",
@@ -70,7 +74,7 @@ def calibrated(
 def add_device(
     device: Device, *, expected: str | None = None, confirm: Callable[[str], bool] | None = None, ask: Ask | None = None
 ) -> None:
-    """Know a device by name from now on, and its host by the key that it offers.
+    """Know a device by name from now on, and its host by the key that it offers; a board at a port of this machine has to answer.
 
     A key that is not known yet is trusted when its fingerprint is ``expected``, or when ``confirm`` says so.
 
@@ -78,8 +82,14 @@ def add_device(
         UsageError: it has another fingerprint than expected, nobody is there to confirm it, or it was not confirmed.
         DeviceError: the device cannot be reached, offers another key than it used to, or does not let us in.
     """
+    if device.board and not scheme_of(device).login:
+        inventory.add(with_board(device))
+        return
     if not scheme_of(device).login:
-        raise UsageError(f"expected an address such as ssh://pi@raspberrypi.local, got {device.address!r}; other devices need not be added")
+        raise UsageError(
+            f"expected an address such as ssh://pi@raspberrypi.local or serial:/dev/ttyACM0, got {device.address!r}; "
+            "other devices need not be added"
+        )
     key = offered(device, ask)
     if expected is not None and fingerprint(key) != expected:
         raise UsageError(f"{device.name} offers the key {fingerprint(key)}, not {expected}; find out who answers there before you go on")
@@ -94,16 +104,30 @@ def add_device(
     inventory.add(device)
 
 
-def device_facts(device: Device, ask: Ask | None = None) -> tuple[Machine, tuple[Engine, ...]]:
-    """The machine and its engines: none where it has not been set up."""
-    with login(device, ask) as shell:
-        machine = machine_of(shell)
+class DeviceFacts(NamedTuple):
+    """The machine and its engines, none where it has not been set up; the board that is plugged in there, or why none answers."""
+
+    machine: Machine
+    engines: tuple[Engine, ...]
+    board: BoardFacts | None = None
+    boardless: str = ""
+    held: str = ""
+
+
+def device_facts(device: Device, ask: Ask | None = None) -> DeviceFacts:
+    """What a device is."""
+    machine = None
+    if scheme_of(device).login:
+        with login(device, ask) as shell:
+            machine = machine_of(shell)
     try:
         with connect(device) as connection:
             reply = connection.facts()
     except DeviceError:
-        return machine, ()
-    return machine, reply.engines
+        if machine is None:
+            raise
+        return DeviceFacts(machine, ())
+    return DeviceFacts(machine or reply.machine, reply.engines, reply.board, reply.boardless, reply.held)
 
 
 def set_up(
@@ -127,11 +151,23 @@ def set_up(
     """
     if pages is not None:
         address_from(pages)
+    if not scheme_of(device).login:
+        return board_outcomes(device)
     with login(device, ask) as shell:
         tell("looking at the machine")
-        return setup(
-            shell, machine_of(shell), offline=offline, check_only=check_only, tell=tell, pages=pages, transports=transports, restart=restart
+        outcomes = setup(
+            shell,
+            machine_of(shell),
+            offline=offline,
+            check_only=check_only,
+            tell=tell,
+            pages=pages,
+            transports=transports,
+            board=device.board,
+            restart=restart,
         )
+    ready = all(outcome.state not in ("failed", "missing") for outcome in outcomes)
+    return [*outcomes, *(board_outcomes(device)[1:] if device.board and ready else ())]
 
 
 def remove_device(device: Device, ask: Ask | None = None, *, stop: bool = False) -> None:
@@ -140,8 +176,9 @@ def remove_device(device: Device, ask: Ask | None = None, *, stop: bool = False)
     Raises:
         DeviceError: stages serve there, the device cannot be reached, or something cannot be removed.
     """
-    with login(device, ask) as shell:
-        remove(shell, stop=stop)
+    if scheme_of(device).login:
+        with login(device, ask) as shell:
+            remove(shell, stop=stop)
     inventory.remove(device.name)
 
 

@@ -8,17 +8,17 @@ import typer
 
 from edgekit.cli.app import command, group
 from edgekit.cli.console import asked, mb, progress, table
-from edgekit.wording import counted
+from edgekit.wording import counted, kib
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edgekit.api.devices import Board, Engine, Outcome
+    from edgekit.api.devices import Board, DeviceFacts, Engine, Outcome
     from edgekit.machine import Machine
 
 __all__ = ["add", "calibrate", "check", "facts", "list_devices", "remove", "set_up"]
 
-devices = group("devices", "Add machines that are reached over SSH, set them up, look at them, remove them.")
+devices = group("devices", "Add machines over SSH and boards on serial lines, set them up, look at them, remove them.")
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Devices that were added; without a name, all of them.")]
 GOES_ON = "a device finishes the step that it has begun; run the same command again to do the rest"
@@ -28,16 +28,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 @command("add", devices)
 def add(
     name: Annotated[str, typer.Argument(help="A name for the device, used in all other commands.")],
-    address: Annotated[str, typer.Argument(help="ssh://USER@HOST[:PORT], or ssh://ALIAS from ~/.ssh/config.")],
+    address: Annotated[str, typer.Argument(help="ssh://USER@HOST[:PORT], ssh://ALIAS from ~/.ssh/config, or serial:PORT of a board here.")],
     fingerprint: Annotated[str | None, typer.Option(help="SHA256:… of its host key; then no question is asked.")] = None,
+    port: Annotated[str | None, typer.Option(help="A microcontroller is plugged in at this port of it, such as /dev/ttyACM0.")] = None,
 ) -> None:
-    """Add a device: remember its name, its address and its host key."""
+    """Add a device: remember its name, its address and its host key; of a board at serial:PORT, what it says of itself."""
     from edgekit.api import devices as api
     from edgekit.device import Device
 
-    api.add_device(Device(name, address), expected=fingerprint, confirm=_confirm(name, address), ask=asked())
-    print(f"{name} is {address}")
-    print(f"next: edgekit devices setup {name}")
+    device = Device(name, address, port=port)
+    api.add_device(device, expected=fingerprint, confirm=_confirm(name, address), ask=asked())
+    print(f"{name} is {address}{f', port {port}' if port else ''}")
+    print(f"next: edgekit devices {'facts' if device.scheme == 'serial' else 'setup'} {name}")
 
 
 @command("list", devices)
@@ -99,11 +101,33 @@ def facts(names: Names = None, json: Json = False) -> None:
             tell(device.name)
             found[device.name] = api.device_facts(device, asked())
     if json:
-        _print({name: {"machine": machine, "engines": engines} for name, (machine, engines) in found.items()})
+        _print({name: _as_json(each) for name, each in found.items()})
         return
-    for name, (machine, engines) in found.items():
-        rows = [*_facts(machine), *_engines(engines)]
+    for name, each in found.items():
+        rows = [*_board(each), *_facts(each.machine), *_engines(each.engines)]
         table(name, ["fact", "value"], [[key, value] for key, value in rows if value], words=2)
+
+
+def _as_json(found: "DeviceFacts") -> dict[str, object]:
+    board = {"board": found.board, "boardless": found.boardless} if found.board or found.boardless else {}
+    return {"machine": found.machine, "engines": found.engines, **board}
+
+
+def _board(found: "DeviceFacts") -> list[tuple[str, str]]:
+    """Rows of a microcontroller; those after them are of the machine that it is plugged into."""
+    if found.boardless:
+        return [("microcontroller", found.boardless)]
+    if (board := found.board) is None:
+        return []
+    counts = "cycles" if board.time == "cycles" else "instructions: it is emulated"
+    held = f"; its line is held by {found.held}" if found.held else ""
+    return [
+        ("microcontroller", f"{board.board} {board.uid} at {board.port}{held}"),
+        ("its core", f"{board.cpu} at {board.hz / 1e6:g} MHz, {board.isa} kernels; it counts {counts}"),
+        ("its RAM", f"{kib(board.pool_bytes)} for networks"),
+        ("its flash", f"{kib(board.flash_bytes)} for weights, {counted(board.chunks, 'chunk')} there"),
+        ("its firmware", f"{board.firmware}, ABI {board.abi}"),
+    ]
 
 
 def _engines(engines: "Sequence[Engine]") -> list[tuple[str, str]]:

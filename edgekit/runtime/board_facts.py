@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 
 from edgekit.device import Device
 from edgekit.quantity import Bytes, Count, Name, Rate
+from edgekit.wording import kib
 
 __all__ = ["PACKAGES", "BoardFacts", "BoardMemory", "BoardPort", "missing_packages", "port_of"]
 
@@ -80,6 +81,10 @@ class BoardFacts(Struct, frozen=True, kw_only=True):
     chunks: Count
     table: Count
     buf_bytes: Bytes
+
+    def __str__(self) -> str:
+        room = f"{kib(self.pool_bytes)} RAM for networks, {kib(self.flash_bytes)} flash for weights"
+        return f"{self.board} {self.uid}, {self.cpu} at {self.hz / 1e6:g} MHz, {room}, firmware {self.firmware}"
 
 
 class BoardMemory(Struct, frozen=True, kw_only=True):

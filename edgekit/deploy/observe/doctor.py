@@ -90,7 +90,7 @@ def _device(device: Device, connections: dict[str, Connection], stack: ExitStack
                 yield Finding(device.name, check, "ok", f"{machine.board or machine.processor or machine.architecture}, {machine.system}")
                 yield from _health(device.name, machine)
                 check = "set-up"
-                steps = plan(shell, machine)
+                steps = plan(shell, machine, board=device.board)
                 lacking = [step for step in steps if step.state not in ("ok", "warning")]
                 if lacking:
                     what = "; ".join(f"{step.step}: {step.text}" for step in lacking)
@@ -103,6 +103,10 @@ def _device(device: Device, connections: dict[str, Connection], stack: ExitStack
         connections[device.name] = stack.enter_context(connect(device))
         facts = connections[device.name].facts()
         yield Finding(device.name, check, "ok", f"edgekit {facts.version}, {', '.join(map(str, facts.engines)) or 'no engine'}")
+        if device.board:
+            held = f"; its line is held by {facts.held}" if facts.held else ""
+            state: Literal["ok", "failed"] = "failed" if facts.board is None else "ok"
+            yield Finding(device.name, "board", state, facts.boardless or f"{facts.board}{held}")
     except EdgekitError as error:
         yield Finding(device.name, check, "failed", str(error).removeprefix(f"{device.name}: "))
 
