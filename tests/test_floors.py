@@ -31,7 +31,7 @@ FLOORS = {
     "edgekit.runtime.serial_line": ("edgekit.runtime",),
     "devices": ("edgekit.runtime",),
     "devices.mcu": ("edgekit.runtime", "edgekit.onnxio", "devices"),
-    "edgekit.stages": ("edgekit.runtime", "edgekit.onnxio", "devices"),
+    "edgekit.stages": ("edgekit.runtime", "edgekit.onnxio", "devices", "devices.mcu"),
     "edgekit.export": ("edgekit.onnxio",),
     "edgekit.networks": ("edgekit.onnxio",),
     "edgekit.quantize": ("edgekit.onnxio",),

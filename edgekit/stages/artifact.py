@@ -60,7 +60,7 @@ def build(model: Model, graph: Graph, start: int, stop: int, variant: Variant, *
         GraphError: the network cannot be cut there, or the engine cannot run one of the units.
     """
     builder = builder_of(variant.engine)
-    for unit, reason in _refusals(graph, variant, range(start, stop)):
+    for unit, reason in _refusals(model, graph, variant, range(start, stop)):
         raise GraphError(f"units [{start}, {stop}) cannot run in {variant.engine}: unit {unit}, {reason}; cut elsewhere")
     onnx = cut(model, graph, start, stop, precision=variant.precision)
     if codecs is None:
@@ -81,18 +81,18 @@ def build(model: Model, graph: Graph, start: int, stop: int, variant: Variant, *
     return Artifact(variant.engine, data, digest_of(data), onnx, inputs, outputs)
 
 
-def _refusals(graph: Graph, variant: Variant, units: range) -> Iterator[tuple[int, str]]:
+def _refusals(model: Model, graph: Graph, variant: Variant, units: range) -> Iterator[tuple[int, str]]:
     """The units among these that the engine of a variant cannot run, each with the reason."""
     cannot_run = builder_of(variant.engine).cannot_run
     for unit in units if cannot_run else ():
-        if cannot_run and (reason := cannot_run(graph, unit, variant)):
+        if cannot_run and (reason := cannot_run(graph, unit, variant, model)):
             yield unit, reason
 
 
-def runnable(graph: Graph, variant: Variant) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, str], ...]]:
+def runnable(model: Model, graph: Graph, variant: Variant) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, str], ...]]:
     """The longest segments ``[start, stop)`` that the engine of a variant can run, and the units that are in none, with the reason."""
     count = len(graph.units)
-    refused = dict(_refusals(graph, variant, range(count)))
+    refused = dict(_refusals(model, graph, variant, range(count)))
     if not refused:
         return ((0, count),), ()
     places = (0, *graph.candidates, count)

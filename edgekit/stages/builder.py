@@ -15,6 +15,7 @@ from typing import NamedTuple
 from edgekit.device import Variant
 from edgekit.graph import Graph, Tensor
 from edgekit.memory_model import UNSTATED, MemoryModel
+from edgekit.onnxio import Model
 
 __all__ = ["Builder"]
 
@@ -24,14 +25,14 @@ class Builder(NamedTuple):
 
     Attributes:
         make: (segment as ONNX, variant, inputs, outputs) → the artifact that the engine opens.
-        cannot_run: (graph, unit, variant) → why the engine cannot run this unit; empty: it can.
+        cannot_run: (graph, unit, variant, model) → why the engine cannot run this unit; empty: it can.
         variants: (default, execution providers of the device, cores) → the variants that are worth a measurement.
         packages: what has to be installed on the device.
-        memory: (graph, variant) → what segments take of the device's memory where that was not measured.
+        memory: (graph, variant, model) → what segments take of the device's memory where that was not measured.
     """
 
     make: Callable[[bytes, Variant, tuple[Tensor, ...], tuple[Tensor, ...]], bytes] = lambda onnx, variant, inputs, outputs: onnx
-    cannot_run: Callable[[Graph, int, Variant], str] | None = None
+    cannot_run: Callable[[Graph, int, Variant, Model], str] | None = None
     variants: Callable[[Variant, Sequence[str], int], tuple[Variant, ...]] = lambda default, providers, cores: (default,)
     packages: tuple[str, ...] = ()
-    memory: Callable[[Graph, Variant], MemoryModel] = lambda graph, variant: UNSTATED
+    memory: Callable[[Graph, Variant, Model], MemoryModel] = lambda graph, variant, model: UNSTATED

@@ -40,4 +40,4 @@ def _variants(default: Variant, providers: Sequence[str], cores: int) -> tuple[V
     return tuple(found)
 
 
-BUILDER = Builder(variants=_variants, packages=("onnxruntime",), memory=lambda graph, variant: ONNXRUNTIME_MEMORY)
+BUILDER = Builder(variants=_variants, packages=("onnxruntime",), memory=lambda graph, variant, model: ONNXRUNTIME_MEMORY)

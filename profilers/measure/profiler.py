@@ -57,7 +57,7 @@ def profile_graph(
             graph, other, profile_graph(other, twin, connection, variant=variant, budget_s=budget_s, rate_per_s=rate_per_s, tell=tell)
         )
     variant = (variant or connection.device.variant).on(graph.precision)
-    spans, refused = runnable(graph, variant)
+    spans, refused = runnable(model, graph, variant)
     if not spans:
         unit, reason = refused[0]
         raise DeviceError(f"{connection.device.name}: engine {variant.engine} can run no unit of {graph.name}: unit {unit}, {reason}")
@@ -84,7 +84,7 @@ def profile_graph(
         library_bytes=max(burst.library_bytes for burst in kept),
         widened=sum(each.widened for each in passes),
         cannot_run=refused,
-        memory_model=builder_of(variant.engine).memory(graph, variant),
+        memory_model=builder_of(variant.engine).memory(graph, variant, model),
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgekit.device import Variant
 from edgekit.graph import Graph, Tensor
 from edgekit.memory_model import MemoryEquations
+from edgekit.onnxio import Model
 from edgekit.runtime.engine.engine import Arrays, Engine
 from edgekit.stages.builder import Builder
 
@@ -30,7 +31,7 @@ MEMORY = MemoryEquations(1, (), 0, 2, least_share=0.9, margin=0.5)
 OPERATORS = {"Conv": convolved, "Relu": lambda x: np.maximum(x, 0), "Add": np.add}
 
 
-def cannot_run(graph: Graph, unit: int, variant: Variant) -> str:
+def cannot_run(graph: Graph, unit: int, variant: Variant, model: Model) -> str:
     strange = [node.op for node in graph.unit_nodes(unit) if node.op not in OPERATORS]
     return f"NumPy has no {strange[0]}" if strange else ""
 
@@ -63,4 +64,4 @@ class Table:
 
 
 ENGINE = Engine(Table, lambda variant: "cpu")
-BUILDER = Builder(compiled, cannot_run, packages=("edgekit-numpy",), memory=lambda graph, variant: MEMORY)
+BUILDER = Builder(compiled, cannot_run, packages=("edgekit-numpy",), memory=lambda graph, variant, model: MEMORY)

@@ -101,15 +101,15 @@ def test_what_a_builder_raises_refuses_the_segment(in_tree: None, monkeypatch: p
 
 def test_the_longest_segments_that_an_engine_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     def without(*units: int) -> None:
-        builder = numpy_engine.BUILDER._replace(cannot_run=lambda graph, unit, variant: "no" if unit in units else "")
+        builder = numpy_engine.BUILDER._replace(cannot_run=lambda graph, unit, variant, model: "no" if unit in units else "")
         monkeypatch.setitem(BUILDERS, "numpy", builder)
 
     without()
-    assert runnable(NET.graph, NUMPY) == (((0, 5),), ())
+    assert runnable(NET.model, NET.graph, NUMPY) == (((0, 5),), ())
     without(2)
-    assert runnable(NET.graph, NUMPY) == (((0, 2), (3, 5)), ((2, "no"),))
+    assert runnable(NET.model, NET.graph, NUMPY) == (((0, 2), (3, 5)), ((2, "no"),))
     without(0, 1, 2, 3, 4)
-    assert runnable(NET.graph, NUMPY)[0] == ()
+    assert runnable(NET.model, NET.graph, NUMPY)[0] == ()
     with connect(SIMULATED.device("board")) as connection, pytest.raises(DeviceError, match="engine numpy can run no unit of net: unit 0"):
         monkeypatch.setitem(ENGINES, "numpy", numpy_engine.ENGINE)
         profiler.profile_graph(NET.graph, NET.model, connection)

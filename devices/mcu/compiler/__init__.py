@@ -1,5 +1,5 @@
 """Quantized ONNX → Program: the integer operators of a microcontroller."""
 
-from devices.mcu.compiler.segment import compile_segment
+from devices.mcu.compiler.segment import Part, compile_parts, compile_segment
 
-__all__ = ["compile_segment"]
+__all__ = ["Part", "compile_parts", "compile_segment"]

@@ -1,7 +1,7 @@
 """A Program while it is written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, NamedTuple, NoReturn
 
@@ -56,6 +56,19 @@ class Draft:
     scales: dict[str, tuple[float, int]] = field(default_factory=dict)
     copies: dict[tuple[int, bytes], int] = field(default_factory=dict)
     unsigned: set[str] = field(default_factory=set)
+
+    def copy(self) -> "Draft":
+        """The same draft, to be gone on with apart from this one."""
+        return replace(
+            self,
+            entries=dict(self.entries),
+            buffers=list(self.buffers),
+            operators=list(self.operators),
+            padded=dict(self.padded),
+            scales=dict(self.scales),
+            copies=dict(self.copies),
+            unsigned=set(self.unsigned),
+        )
 
     def buffer(self, name: str, nbytes: int) -> int:
         """The index of a new buffer."""
