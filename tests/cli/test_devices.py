@@ -66,7 +66,8 @@ def test_addresses_that_are_not_ssh_need_not_be_added(lab: Bed) -> None:
     done = edgekit_run("devices", "add", "here", "local:")
     assert (done.code, done.message) == (
         2,
-        "error: expected an address such as ssh://pi@raspberrypi.local or serial:/dev/ttyACM0, got 'local:'; other devices need not be added",
+        "error: expected an address such as ssh://pi@raspberrypi.local or serial:/dev/ttyACM0, got 'local:'; "
+        "other devices need not be added",
     )
 
 
