@@ -9,8 +9,11 @@ An engine without a builder gets each segment as ONNX. The run half of the same 
 ``edgekit.runtime.engine.engine``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.device import Variant
 from edgekit.graph import Graph, Tensor
@@ -18,6 +21,8 @@ from edgekit.memory_model import UNSTATED, MemoryModel
 from edgekit.onnxio import Model
 
 __all__ = ["Builder"]
+
+Arrays = Mapping[str, NDArray[np.generic]]
 
 
 class Builder(NamedTuple):
@@ -28,6 +33,8 @@ class Builder(NamedTuple):
         cannot_run: (graph, unit, variant, model) → why the engine cannot run this unit; empty: it can.
         variants: (default, execution providers of the device, cores) → the variants that are worth a measurement.
         packages: what has to be installed on the device.
+        reference: (segment as ONNX, inputs, outputs) → a function of a frame that computes what the engine has to, bit for bit; None:
+            onnxruntime computes it, and the engine may differ within tolerances.
         memory: (graph, variant, model) → what segments take of the device's memory where that was not measured.
     """
 
@@ -36,3 +43,4 @@ class Builder(NamedTuple):
     variants: Callable[[Variant, Sequence[str], int], tuple[Variant, ...]] = lambda default, providers, cores: (default,)
     packages: tuple[str, ...] = ()
     memory: Callable[[Graph, Variant, Model], MemoryModel] = lambda graph, variant, model: UNSTATED
+    reference: Callable[[bytes, tuple[Tensor, ...], tuple[Tensor, ...]], Callable[[Arrays], Arrays]] | None = None

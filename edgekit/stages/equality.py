@@ -98,7 +98,7 @@ def _difference(got: NDArray[np.generic], want: NDArray[np.generic], scale: Scal
     apart[np.isnan(apart)] = np.inf
     index = np.unravel_index(int(apart.argmax()), apart.shape)
     finite = np.abs(right[np.isfinite(right)])
-    magnitude = (max(scale.magnitude, float(finite.max(initial=0.0))) or 1.0) + scale.floor / tolerance
+    magnitude = (max(scale.magnitude, float(finite.max(initial=0.0))) or 1.0) + (scale.floor / tolerance if tolerance else 0.0)
     place = tuple(int(each) for each in index) if want.shape else ()
     worst = float(apart[index]) / magnitude
     return Comparison(False, worst, scale.tensor, place, float(left[index]), float(right[index]), magnitude)
@@ -118,5 +118,5 @@ def require(got: Arrays, want: Arrays, what: str, *, tolerance: float = TOLERANC
     raise PromiseError(
         f"{what}: expected the output of the unsplit run, {found.tensor}[{', '.join(map(str, found.place))}] is "
         f"{found.got:.6g}, not {found.want:.6g}: it differs by {found.worst:.2g} of its magnitude {found.magnitude:.3g} "
-        f"(at most {tolerance:g} is allowed); the device or its onnxruntime computes something else"
+        f"({f'at most {tolerance:g} is allowed' if tolerance else 'it has to be equal'}); the device or its engine computes something else"
     )
