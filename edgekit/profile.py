@@ -166,6 +166,10 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, dict=True, tag_fi
         """The row of units ``[start, stop)`` in the memory table; None where there is none."""
         return self._planned.get((start, stop))
 
+    def placed(self, start: int, stop: int) -> bool:
+        """Whether the planner of the engine has placed units ``[start, stop)``; every segment, where there is no such table."""
+        return not isinstance(self.memory_model, MemoryTable) or (start, stop) in self._planned
+
     def line_s(self, start: int, stop: int) -> float:
         """Seconds of a frame on the serial line of the stage of units ``[start, stop)``; 0 where it has no such line."""
         row = self.planned(start, stop)

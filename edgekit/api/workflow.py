@@ -242,7 +242,7 @@ def _profile_device(graph: Graph, model: Model, connection: Connection, asked: _
         each = profile_graph(
             graph, model, connection, variant=None, budget_s=asked.budget_s, rate_per_s=asked.rate_per_s, twin=network, tell=whole
         )
-        if asked.codecs:
+        if asked.codecs and not each.on_board:  # a board has none
             codecs("codecs")
             each = msgspec.structs.replace(each, codecs=made[0].codecs if made else time_codecs(connection, each.variant, asked.codecs))
         if asked.full:

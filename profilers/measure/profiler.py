@@ -7,13 +7,15 @@ from typing import NamedTuple
 import msgspec
 
 from devices.connection import Connection, KernelTime, Measured
-from edgekit.device import Variant
+from edgekit.device import MCU, Variant
 from edgekit.energy import Energy
 from edgekit.errors import DeviceError
 from edgekit.graph import Graph
+from edgekit.memory_model import MemoryModel
 from edgekit.onnxio import Model, kernel_nodes, read
 from edgekit.profile import Kernel, Profile
 from edgekit.progress import Tell, silent
+from edgekit.serial_line import SerialLine
 from edgekit.stages.artifact import build, runnable, upload
 from edgekit.stages.builders import builder_of
 from edgekit.stages.installed import require_engine
@@ -21,6 +23,7 @@ from profilers.map.kernels import map_kernels
 from profilers.map.twin_profile import as_units_of
 from profilers.map.widened_kernels import widened
 from profilers.measure import calm
+from profilers.measure.board_pass import board_pass, measured_line
 from profilers.measure.measured_conditions import conditions_of
 from profilers.measure.rounds import AGREE, LEAST_BURSTS, MOST_BURSTS, repeatability, usual
 from profilers.measure.segments import data_for, request_for, rests_at, summarize
@@ -46,6 +49,7 @@ def profile_graph(
     ``rate_per_s``: at which frames come in; None: one as soon as the one before is done.
     Where the engine cannot run some units, each segment between them is measured instead of the whole.
     ``twin``: the network in another precision, to be measured in the graph's stead.
+    A microcontroller counts what each operator takes; its serial line is measured too.
 
     Raises:
         DeviceError: the device began or ceased to be throttled meanwhile, or its clocks were set otherwise; or its engine can
@@ -63,7 +67,11 @@ def profile_graph(
         raise DeviceError(f"{connection.device.name}: engine {variant.engine} can run no unit of {graph.name}: unit {unit}, {reason}")
     require_engine(variant, connection)
     before = connection.facts()
-    passes = [_pass(graph, model, connection, variant, span, budget_s, rate_per_s, tell) for span in spans]
+    memory_model = builder_of(variant.engine).memory(graph, variant, model)
+    if variant.engine == MCU:
+        passes = [_board_pass(graph, model, connection, variant, span, tell) for span in spans]
+    else:
+        passes = [_pass(graph, model, connection, variant, span, budget_s, rate_per_s, tell) for span in spans]
     first, kept = passes[0], [burst for each in passes for burst in each.bursts]
     conditions = conditions_of(connection, before, connection.facts(), kept, variant)
     return Profile(
@@ -79,12 +87,13 @@ def profile_graph(
         first.bursts[0].base_bytes,
         connection.device.emulated,
         first.profiled_s if not refused else None,
+        line=_line(graph, model, connection, variant, spans[-1], memory_model, kept),
         badge=connection.device.badge,
         runs_on=kept[0].runs_on,
         library_bytes=max(burst.library_bytes for burst in kept),
         widened=sum(each.widened for each in passes),
         cannot_run=refused,
-        memory_model=builder_of(variant.engine).memory(graph, variant, model),
+        memory_model=memory_model,
     )
 
 
@@ -128,6 +137,27 @@ def _pass(
     profiled_s = statistics.median(timed.samples_s) if timed.samples_s else None
     spread = widened(graph, kernel_nodes(optimized)) if optimized else 0
     return _Pass(_counting(bursts, connection), kernels, folded, coverage, profiled_s, spread)
+
+
+def _board_pass(graph: Graph, model: Model, connection: Connection, variant: Variant, span: tuple[int, int], tell: Tell) -> _Pass:
+    """What a board counts in each operator of a segment, whose sum is what the segment takes."""
+    tell("operators", 0, 1)
+    found = board_pass(graph, model, connection, variant, span)
+    return _Pass([found.measured], found.kernels, 0, 1.0, None, 0)
+
+
+def _line(
+    graph: Graph,
+    model: Model,
+    connection: Connection,
+    variant: Variant,
+    span: tuple[int, int],
+    table: MemoryModel,
+    bursts: list[Measured],
+) -> SerialLine | None:
+    """The serial line of a board; None where there is none."""
+    known = [time for burst in bursts for time in burst.line]
+    return measured_line(graph, model, connection, variant, span, table, known) if variant.engine == MCU else None
 
 
 def _counting(bursts: list[Measured], connection: Connection) -> list[Measured]:

@@ -131,8 +131,14 @@ def measure_segments(
         profile = msgspec.structs.replace(profile, segments=(*(found[key] for key in sorted(found)), *others))
         keep(profile)
 
-    still = [key for key in ranges if key not in found and not profile.refusal(*key)]
+    still = [key for key in ranges if key not in found and not profile.refusal(*key) and profile.placed(*key)]
     told = prefixed(tell, "segments")
+    for done, key in enumerate(dict.fromkeys(still) if profile.on_board else ()):  # a board counts the same in every burst
+        told(f"{done + 1} of {len(still)}", done, len(still))
+        bursts[key] = [measured(graph.segment(*key), 0.0)]
+        settled(key, Settled((0,), 0.0))
+    if profile.on_board:
+        return profile
     steady = profile.emulated or bool(profile.longest.units)  # a sentinel is a range of units
     in_rounds(still, burst, None if steady else sentinel, settled, most_s=most_s, tell=told)
     return profile
