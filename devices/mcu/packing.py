@@ -5,7 +5,6 @@ A block holds biases, scales and weights. The zero point of the input is in the 
 kernels multiply with the numbers as they are; what lies outside an image counts as zero_in.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,9 @@ from edgekit.errors import GraphError
 __all__ = ["chunk_of", "scratch_of"]
 
 PAIR, LANES, PIXELS = 2, 4, 4
-SCALE = np.dtype([("m", "<i4"), ("shift", "<i2"), ("wide", "<u2")])
+SCALE = np.dtype([("m", "<i4"), ("shift", "<i4")])
+WIDE = 64
+"""Taken off the shift where a sum may reach 2^30, which the quick way of scaling does not bear."""
 Weights = NDArray[np.int8]
 
 
@@ -41,7 +42,9 @@ def scratch_of(operator: Operator) -> int:
     """Bytes of scratch that the kernel of an operator takes: edge_<op>_scratch of the firmware, in Python."""
     match operator:
         case Depthwise():
-            return math.prod(operator.weights.shape[1:3]) * 12
+            height, width = operator.weights.shape[1:3]
+            columns = (PIXELS - 1) * operator.stride[1] + (width - 1) * operator.dilation[1] + 1
+            return height * columns * 4
         case Conv():
             _, count, taken = _segments(operator).shape
             scratch: int = count * ((taken + 1) // 2) * PIXELS * 4
@@ -117,5 +120,5 @@ def _sums(operator: Conv | Dense) -> tuple[NDArray[np.int32], NDArray[Any]]:
             "its bias is too large for its scales: quantize this node again"
         )
     scales = np.zeros(len(weights), SCALE)
-    scales["m"], scales["shift"], scales["wide"] = operator.multiplier, operator.shift, most >= 2**30
+    scales["m"], scales["shift"] = operator.multiplier, operator.shift - np.where(most >= 2**30, WIDE, 0)
     return biases.astype(np.int32), scales

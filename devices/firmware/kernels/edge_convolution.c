@@ -56,7 +56,7 @@ static void conv_gather(const struct edge_conv *op, struct edge_segments segment
 }
 
 /* The outputs of one group at four pixels. */
-static const uint8_t *conv_multiply(const struct edge_conv *op, uint32_t words, const uint8_t *chunk,
+static __attribute__((noinline)) const uint8_t *conv_multiply(const struct edge_conv *op, uint32_t words, const uint8_t *chunk,
                                     int8_t *out, const struct edge_places *places) {
     const uint32_t *const x = op->scratch;
     const uint32_t channels = op->out_c / op->groups;
@@ -65,9 +65,7 @@ static const uint8_t *conv_multiply(const struct edge_conv *op, uint32_t words, 
         const struct edge_pair *const pair = (const void *)chunk;
         chunk += sizeof *pair + (size_t)words * 4;
         edge_multiply_4x2(x, (const void *)(pair + 1), words, pair->bias, acc);
-        edge_write4(acc, 1, &pair->scale[0], op->zero_out, out + c, places);
-        if (c + 1 < channels)
-            edge_write4(acc + 4, 1, &pair->scale[1], op->zero_out, out + c + 1, places);
+        edge_write_channels(acc, pair->scale, out + c, c + 1 < channels ? 2 : 1, places);
     }
     return chunk;
 }
@@ -86,13 +84,11 @@ void edge_conv_run(const struct edge_conv *op) {
     for (uint32_t row = 0; row < rows; ++row)
         for (uint32_t column = 0; column < columns; column += EDGE_PIXELS) {
             const uint32_t last = columns - column < EDGE_PIXELS ? columns - column - 1 : EDGE_PIXELS - 1;
-            struct edge_places places;
+            const struct edge_places places = edge_places_of(op->zero_out, last, op->out_c);
             const uint8_t *chunk = op->chunk;
-            for (uint32_t p = 0; p < EDGE_PIXELS; ++p)
-                places.at[p] = (p < last ? p : last) * op->out_c;
             for (uint32_t group = 0; group < op->groups; ++group) {
-                for (uint32_t p = 0; p < EDGE_PIXELS; ++p) {
-                    const uint32_t at = column + (p < last ? p : last);
+                for (uint32_t p = 0; p <= last; ++p) {
+                    const uint32_t at = column + p;
                     if (flat)
                         edge_spread(scratch + p, op->in + (size_t)at * op->in_c + (size_t)group * segments.bytes,
                                     segments.bytes);

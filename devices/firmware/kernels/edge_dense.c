@@ -24,7 +24,8 @@ void edge_dense_run(const struct edge_dense *op) {
             int32_t acc[2] = {pair->bias[0], pair->bias[1]};
             edge_multiply_1x2(in, op->in_n, (const void *)(pair + 1), acc);
             for (uint32_t i = 0; i < 2 && c + i < op->out_n; ++i) {
-                const int32_t x = edge_scaled(acc[i], pair->scale[i].m, pair->scale[i].shift);
+                const int32_t shift = pair->scale[i].shift;
+                const int32_t x = edge_scaled(acc[i], pair->scale[i].m, shift < -31 ? shift + 64 : shift);
                 out[c + i] = edge_number(x, op->zero_out, op->low, op->high);
             }
         }

@@ -24,32 +24,35 @@
 
 #if EDGE_DSP_NATIVE
 
-#define EDGE_DSP_2(name, text)                                     \
+#define EDGE_DSP_UNARY(name, text)                                     \
     static inline uint32_t edge_##name(uint32_t a) {               \
         uint32_t result;                                           \
         __asm__(text : "=r"(result) : "r"(a));                     \
         return result;                                             \
     }
-#define EDGE_DSP_3(name, result_type, a_type, text)                \
-    static inline result_type edge_##name(a_type a, a_type b) {    \
-        result_type result;                                        \
-        __asm__(text : "=r"(result) : "r"(a), "r"(b));             \
-        return result;                                             \
-    }
-#define EDGE_DSP_4(name, text)                                               \
+#define EDGE_DSP_SUM(name, text)                                               \
     static inline int32_t edge_##name(uint32_t a, uint32_t b, int32_t sum) { \
         __asm__(text : "=r"(sum) : "r"(a), "r"(b), "0"(sum));                \
         return sum;                                                          \
     }
 
-EDGE_DSP_2(sxtb16, "sxtb16 %0, %1")
-EDGE_DSP_2(sxtb16_ror8, "sxtb16 %0, %1, ror #8")
-EDGE_DSP_3(pkhbt, uint32_t, uint32_t, "pkhbt %0, %1, %2, lsl #16")
-EDGE_DSP_3(pkhtb, uint32_t, uint32_t, "pkhtb %0, %1, %2, asr #16")
-EDGE_DSP_3(smmulr, int32_t, int32_t, "smmulr %0, %1, %2")
-EDGE_DSP_4(smlad, "smlad %0, %1, %2, %0")
-EDGE_DSP_4(smlabb, "smlabb %0, %1, %2, %0")
-EDGE_DSP_4(smlatt, "smlatt %0, %1, %2, %0")
+EDGE_DSP_UNARY(sxtb16, "sxtb16 %0, %1")
+EDGE_DSP_UNARY(sxtb16_ror8, "sxtb16 %0, %1, ror #8")
+EDGE_DSP_SUM(smlad, "smlad %0, %1, %2, %0")
+EDGE_DSP_SUM(smlabb, "smlabb %0, %1, %2, %0")
+EDGE_DSP_SUM(smlatt, "smlatt %0, %1, %2, %0")
+
+static inline int32_t edge_smmulr(int32_t a, int32_t b) {
+    int32_t result;
+    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+}
+
+static inline int32_t edge_smmlar(int32_t a, int32_t b, int32_t sum) {
+    int32_t result;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
 
 static inline int32_t edge_ssat8(int32_t x) {
     __asm__("ssat %0, #8, %1" : "=r"(x) : "r"(x));
@@ -73,19 +76,14 @@ static inline uint32_t edge_sxtb16_ror8(uint32_t a) {
     return edge_sxtb16((a >> 8) | (a << 24));
 }
 
-/* The lower half of a, the lower half of b above it. */
-static inline uint32_t edge_pkhbt(uint32_t a, uint32_t b) {
-    return (a & 0xFFFF) | (b << 16);
-}
-
-/* The upper half of a, the upper half of b below it. */
-static inline uint32_t edge_pkhtb(uint32_t a, uint32_t b) {
-    return (a & 0xFFFF0000) | (b >> 16);
-}
-
 /* The upper half of a * b, rounded. */
 static inline int32_t edge_smmulr(int32_t a, int32_t b) {
     return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+}
+
+/* The same with a sum. */
+static inline int32_t edge_smmlar(int32_t a, int32_t b, int32_t sum) {
+    return (int32_t)((uint32_t)sum + (uint32_t)edge_smmulr(a, b));
 }
 
 static inline int32_t edge_smlabb(uint32_t a, uint32_t b, int32_t sum) {
