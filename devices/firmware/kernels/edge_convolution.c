@@ -18,15 +18,22 @@ size_t edge_conv_chunk_bytes(const struct edge_conv *op) {
     return bytes <= INT32_MAX ? (size_t)bytes : SIZE_MAX;
 }
 
-/* One row of the kernel, or one tap, where some of it lies outside the input. */
-static void conv_gather_border(const struct edge_conv *op, uint32_t *to, int32_t y, int32_t x, uint32_t k_x,
-                               uint32_t taps, uint32_t first_c, uint32_t bytes) {
-    const uint32_t c = op->groups == 1 ? op->in_c : bytes;
-    for (uint32_t i = 0; i < taps; ++i) {
-        const int32_t at = x + (int32_t)((k_x + i) * op->dilation_w);
-        const int inside = y >= 0 && y < op->in_h && at >= 0 && at < op->in_w;
+/* What four pixels read of one group. */
+struct edge_window {
+    struct edge_segments segments;
+    uint32_t taps; /* in a segment */
+    uint32_t first_c;
+    size_t step; /* words of a segment in scratch */
+};
+
+/* A segment that lies partly or wholly outside the input. */
+static void conv_gather_border(const struct edge_conv *op, const struct edge_window *window, uint32_t *to, int32_t y,
+                               int32_t x) {
+    const uint32_t bytes = window->segments.bytes, c = bytes / window->taps;
+    for (uint32_t i = 0; i < window->taps; ++i, ++x) {
+        const int inside = y >= 0 && y < op->in_h && x >= 0 && x < op->in_w;
         const int8_t *const from =
-            inside ? op->in + ((size_t)y * op->in_w + (size_t)at) * op->in_c + first_c : NULL;
+            inside ? op->in + ((size_t)y * op->in_w + (size_t)x) * op->in_c + window->first_c : NULL;
         if (inside && (c & 3) == 0)
             edge_spread(to + (size_t)i * c / 2 * EDGE_PIXELS, from, c);
         else
@@ -34,25 +41,21 @@ static void conv_gather_border(const struct edge_conv *op, uint32_t *to, int32_t
     }
 }
 
-/* The inputs of group `group` for the output at (row, column). */
-static void conv_gather(const struct edge_conv *op, struct edge_segments segments, uint32_t *to, uint32_t row,
-                        uint32_t column, uint32_t group) {
-    const int32_t y = (int32_t)(row * op->stride_h) - op->pad_top;
-    const int32_t x = (int32_t)(column * op->stride_w) - op->pad_left;
-    const uint32_t taps = segments.count == op->k_h ? op->k_w : 1;
-    const uint32_t across = op->k_w / taps, first_c = group * (op->in_c / op->groups);
-    const size_t step = (size_t)edge_segment_words(segments.bytes) * EDGE_PIXELS;
-    for (uint32_t k_y = 0; k_y < op->k_h; ++k_y) {
-        const int32_t at_y = y + (int32_t)(k_y * op->dilation_h);
-        for (uint32_t k_x = 0; k_x < across; ++k_x, to += step) {
-            const int32_t at_x = x + (int32_t)(k_x * op->dilation_w);
-            if (at_y >= 0 && at_y < op->in_h && at_x >= 0 && at_x + (int32_t)taps <= op->in_w)
-                edge_spread(to, op->in + ((size_t)at_y * op->in_w + (size_t)at_x) * op->in_c + first_c,
-                            segments.bytes);
+/* The inputs of the output pixel whose window begins at (y, x). */
+static void conv_gather(const struct edge_conv *op, const struct edge_window *window, uint32_t *to, int32_t y,
+                        int32_t x) {
+    const int32_t high = (op->k_h - 1) * op->dilation_h, wide = (op->k_w - 1) * op->dilation_w;
+    const int inside = y >= 0 && y + high < op->in_h && x >= 0 && x + wide < op->in_w;
+    const uint32_t across = op->k_w / window->taps;
+    for (uint32_t k_y = 0; k_y < op->k_h; ++k_y, y += op->dilation_h)
+        for (uint32_t k_x = 0; k_x < across; ++k_x, to += window->step) {
+            const int32_t at = x + (int32_t)(k_x * op->dilation_w);
+            if (inside)
+                edge_spread(to, op->in + ((size_t)y * op->in_w + (size_t)at) * op->in_c + window->first_c,
+                            window->segments.bytes);
             else
-                conv_gather_border(op, to, at_y, x, k_x, taps, first_c, segments.bytes);
+                conv_gather_border(op, window, to, y, at);
         }
-    }
 }
 
 /* The outputs of one group at four pixels. */
@@ -79,6 +82,8 @@ void edge_conv_run(const struct edge_conv *op) {
     const uint32_t rows = flat ? 1 : op->out_h;
     const uint32_t columns = flat ? (uint32_t)op->out_h * op->out_w : op->out_w;
     const uint32_t group_c = op->out_c / op->groups;
+    struct edge_window window = {segments, segments.count == op->k_h ? op->k_w : 1, 0,
+                                 (size_t)edge_segment_words(segments.bytes) * EDGE_PIXELS};
     uint32_t *const scratch = op->scratch;
     int8_t *out = op->out;
     for (uint32_t row = 0; row < rows; ++row)
@@ -87,14 +92,14 @@ void edge_conv_run(const struct edge_conv *op) {
             const struct edge_places places = edge_places_of(op->zero_out, last, op->out_c);
             const uint8_t *chunk = op->chunk;
             for (uint32_t group = 0; group < op->groups; ++group) {
-                for (uint32_t p = 0; p <= last; ++p) {
-                    const uint32_t at = column + p;
+                window.first_c = group * (op->in_c / op->groups);
+                for (uint32_t p = 0; p <= last; ++p)
                     if (flat)
-                        edge_spread(scratch + p, op->in + (size_t)at * op->in_c + (size_t)group * segments.bytes,
+                        edge_spread(scratch + p, op->in + (size_t)(column + p) * op->in_c + window.first_c,
                                     segments.bytes);
                     else
-                        conv_gather(op, segments, scratch + p, row, at, group);
-                }
+                        conv_gather(op, &window, scratch + p, (int32_t)(row * op->stride_h) - op->pad_top,
+                                    (int32_t)((column + p) * op->stride_w) - op->pad_left);
                 chunk = conv_multiply(op, words, chunk, out + (size_t)group * group_c, &places);
             }
             edge_clamp(out, (last + 1) * op->out_c, op->low, op->high);

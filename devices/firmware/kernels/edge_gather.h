@@ -41,18 +41,31 @@ static inline uint32_t edge_two(int16_t low, int16_t high) {
     return (uint32_t)(low & 0xFFFF) | (uint32_t)(high & 0xFFFF) << 16;
 }
 
-/* n bytes that lie together. */
-static inline void edge_spread(uint32_t *to, const int8_t *from, uint32_t n) {
-    for (; n >= 4; n -= 4, from += 4, to += 2 * EDGE_PIXELS) {
 #if EDGE_DSP
-        const uint32_t word = edge_load4(from);
-        to[0] = edge_sxtb16(word);
-        to[EDGE_PIXELS] = edge_sxtb16_ror8(word);
+#define EDGE_SPREAD(i)                                           \
+    do {                                                         \
+        const uint32_t word = edge_load4(from + 4 * (i));        \
+        to[8 * (i)] = edge_sxtb16(word);                         \
+        to[8 * (i) + EDGE_PIXELS] = edge_sxtb16_ror8(word);      \
+    } while (0)
 #else
-        to[0] = edge_two(from[0], from[2]);
-        to[EDGE_PIXELS] = edge_two(from[1], from[3]);
+#define EDGE_SPREAD(i)                                                             \
+    do {                                                                           \
+        to[8 * (i)] = edge_two(from[4 * (i)], from[4 * (i) + 2]);                  \
+        to[8 * (i) + EDGE_PIXELS] = edge_two(from[4 * (i) + 1], from[4 * (i) + 3]); \
+    } while (0)
 #endif
+
+/* n bytes that lie together. */
+static __attribute__((noinline)) void edge_spread(uint32_t *to, const int8_t *from, uint32_t n) {
+    for (; n >= 16; n -= 16, from += 16, to += 8 * EDGE_PIXELS) {
+        EDGE_SPREAD(0);
+        EDGE_SPREAD(1);
+        EDGE_SPREAD(2);
+        EDGE_SPREAD(3);
     }
+    for (; n >= 4; n -= 4, from += 4, to += 2 * EDGE_PIXELS)
+        EDGE_SPREAD(0);
     if (n >= 2) {
         to[0] = edge_two(from[0], from[1]);
         from += 2, to += EDGE_PIXELS;
@@ -62,7 +75,7 @@ static inline void edge_spread(uint32_t *to, const int8_t *from, uint32_t n) {
 }
 
 /* Numbers start .. start + n of a segment of `bytes`, one by one; from is NULL for n times zero. */
-static inline void edge_spread_part(uint32_t *to, uint32_t bytes, uint32_t start, uint32_t n,
+static __attribute__((noinline)) void edge_spread_part(uint32_t *to, uint32_t bytes, uint32_t start, uint32_t n,
                                     const int8_t *from, int8_t zero) {
     const uint32_t whole = bytes & ~(uint32_t)3;
     for (uint32_t i = 0; i < n; ++i) {
