@@ -44,7 +44,8 @@ def scratch_of(operator: Operator) -> int:
         case Depthwise():
             height, width = operator.weights.shape[1:3]
             columns = (PIXELS - 1) * operator.stride[1] + (width - 1) * operator.dilation[1] + 1
-            return height * columns * 4
+            strip: int = height * columns * 4
+            return strip
         case Conv():
             _, count, taken = _segments(operator).shape
             scratch: int = count * ((taken + 1) // 2) * PIXELS * 4
