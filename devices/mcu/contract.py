@@ -14,10 +14,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.mcu.packing import scratch_of
 from devices.mcu.program import Add, Average, Conv, Dense, Depthwise, Fill, Map, Maximum, Move, Mul, Operator, Softmax
 
-__all__ = ["distance", "needed", "read_buffers", "reads_first", "scratch_bytes", "written"]
+__all__ = ["distance", "needed", "read_buffers", "reads_first", "run_begins", "written"]
 
 PIXELS = 4
 """Output pixels of a step of a convolution."""
@@ -69,7 +68,7 @@ def written(operator: Operator) -> Offsets:
         case Softmax():
             return np.arange(1, operator.rows * operator.count + 1)
         case Move():
-            return _runs(operator.at_out, operator.counts, operator.steps_out) + operator.run
+            return run_begins(operator.at_out, operator.counts, operator.steps_out) + operator.run
         case Fill():
             raise ValueError(f"{operator.name} fills all of its output at once: it has no steps")
 
@@ -97,24 +96,19 @@ def needed(operator: Operator, buffer: int) -> Offsets | None:
             raise AssertionError("it reads nothing")
 
 
-def scratch_bytes(operator: Operator) -> int:
-    """Bytes that an operator needs besides its tensors while it runs; they overlap nothing."""
-    return scratch_of(operator)
-
-
-def _needed_by_move(move: Move) -> Offsets | None:
-    begins_in = _runs(move.at_in, move.counts, move.steps_in)
-    begins_out = _runs(move.at_out, move.counts, move.steps_out)
-    upwards = bool((np.diff(begins_out) >= move.run).all())
-    return _lowest_from(begins_in, int(begins_in.max()) + move.run) if upwards else None
-
-
-def _runs(at: int, counts: tuple[int, ...], steps: tuple[int, ...]) -> Offsets:
-    """Where each run begins, in the order of the loops."""
+def run_begins(at: int, counts: tuple[int, ...], steps: tuple[int, ...]) -> Offsets:
+    """Where each run of a Move begins in one of its buffers, in the order of its loops."""
     begins = np.array([at])
     for count, step in zip(counts, steps, strict=True):
         begins = (begins[:, None] + np.arange(count) * step).ravel()
     return begins
+
+
+def _needed_by_move(move: Move) -> Offsets | None:
+    begins_in = run_begins(move.at_in, move.counts, move.steps_in)
+    begins_out = run_begins(move.at_out, move.counts, move.steps_out)
+    upwards = bool((np.diff(begins_out) >= move.run).all())
+    return _lowest_from(begins_in, int(begins_in.max()) + move.run) if upwards else None
 
 
 def _lowest_from(begins: Offsets, end: int) -> Offsets:
