@@ -111,10 +111,28 @@ static void run_whole(const uint8_t *table, const struct edge_memory *memory)
     edge_run_rest(&run, NULL, NULL);
 }
 
+/* A table, an arena or a blob that begins at no multiple of 4 is refused before anything in it is read. */
+static void refused_at_odd_bases(const struct given *given)
+{
+    struct edge_refusal refusal;
+    int8_t *place = malloc(8);
+    for (int i = 1; i < 4; i++) {
+        struct edge_memory memory = {place + i, given->room, NULL, NULL};
+        int arena = edge_table_check(given->table.data, given->table.size, &memory, &refusal);
+        memory.arena = place;
+        int table = edge_table_check((uint8_t *)place + i, given->table.size, &memory, &refusal);
+        if (arena != EDGE_TABLE_ALIGNMENT || table != EDGE_TABLE_ALIGNMENT || edge_blob_check((uint8_t *)place + i, 64) != EDGE_BLOB_ALIGNMENT) {
+            exit(6);
+        }
+    }
+    free(place);
+}
+
 static void answered(struct given *given, FILE *to)
 {
     static const int fills[] = {0xA5, 0x5A};
     struct edge_refusal refusal;
+    refused_at_odd_bases(given);
     fenced(given->ram);
     fenced(given->flash);
     for (int i = 0; i < 2; i++) {

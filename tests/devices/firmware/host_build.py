@@ -11,7 +11,7 @@ __all__ = ["FIRMWARE", "STRICT", "built", "sources"]
 
 FIRMWARE = Path(__file__).parents[3] / "devices/firmware"
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror")
-SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+SANITIZED = ("-g1", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 
 
 def sources(*rooms: str) -> list[Path]:

@@ -1,16 +1,24 @@
 """The executor in C runs random programs in one arena as NumPy does with a buffer for each tensor, and refuses corrupt tables."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from tests.devices.firmware.executor_bed import Case, answers, case_of, expected, fuzzed
+from devices.mcu.compiler import compile_segment
+from devices.mcu.memory_plan import MemoryPlan
+from devices.mcu.planner import plan_memory
+from devices.mcu.program import Program
+from tests.devices.firmware.executor_bed import Answer, Case, answers, case_of, expected, fuzzed
 from tests.devices.firmware.host_build import built, sources
 from tests.devices.mcu.plans import plan_apart
 from tests.devices.mcu.random_programs import random_inputs, random_program
 
 SEEDS = range(200)
+DATA = Path(__file__).parents[4] / "shared/data/mcu"
+Bytes = NDArray[np.int8]
 
 
 @pytest.fixture(scope="module", params=["EDGE_DSP=0", "EDGE_DSP=1"])
@@ -19,18 +27,36 @@ def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return built(tmp_path_factory.mktemp("driver"), files, defines=[request.param])
 
 
-def test_random_programs_run_as_in_numpy(driver: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("planned", [plan_apart, plan_memory])
+def test_random_programs_run_as_in_numpy(driver: Path, tmp_path: Path, planned: Callable[[Program], MemoryPlan]) -> None:
     programs = [random_program(seed) for seed in SEEDS]
     inputs = [random_inputs(program, seed) for seed, program in zip(SEEDS, programs, strict=True)]
-    plans = [plan_apart(program) for program in programs]
+    plans = [planned(program) for program in programs]
     cases = [case_of(*each, in_flash=seed % 2 == 0) for seed, *each in zip(SEEDS, programs, plans, inputs, strict=True)]
     for seed, program, plan, given, answer in zip(SEEDS, programs, plans, inputs, answers(driver, cases, tmp_path), strict=True):
-        assert answer.code == 0, (seed, answer)
-        for end, wanted in zip(program.outputs, expected(program, given), strict=True):
-            at = plan.offsets[end.buffer]
-            for arena in answer.arenas:
-                np.testing.assert_array_equal(arena[at : at + len(wanted)], wanted, f"seed {seed}, output {end.name}")
-        assert answer.touched() == plan.arena_bytes, seed
+        assert_as_in_numpy(program, plan, given, answer, f"seed {seed}")
+
+
+@pytest.mark.parametrize("network", ["person_detect", "resnet8_quant"])
+def test_a_network_runs_as_in_numpy(driver: Path, tmp_path: Path, network: str) -> None:
+    path = DATA / f"{network}.onnx"
+    if not path.is_file():
+        pytest.skip(f"needs data {network}")
+    program = compile_segment(path.read_bytes())
+    plan = plan_memory(program)
+    inputs = [random_inputs(program, seed) for seed in range(3)]
+    for given, answer in zip(inputs, answers(driver, [case_of(program, plan, each) for each in inputs], tmp_path), strict=True):
+        assert_as_in_numpy(program, plan, given, answer, network)
+
+
+def assert_as_in_numpy(program: Program, plan: MemoryPlan, given: Sequence[Bytes], answer: Answer, name: str) -> None:
+    """Both runs leave the outputs of NumPy, whatever the arena was filled with, and touch what was planned to the last byte."""
+    assert answer.code == 0, (name, answer)
+    for end, wanted in zip(program.outputs, expected(program, given), strict=True):
+        at = plan.offsets[end.buffer]
+        for arena in answer.arenas:
+            np.testing.assert_array_equal(arena[at : at + len(wanted)], wanted, f"{name}, output {end.name}")
+    assert answer.touched() == plan.arena_bytes, name
 
 
 def fuzz_cases() -> list[Case]:
