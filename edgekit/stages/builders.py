@@ -2,16 +2,16 @@
 
 from importlib import metadata
 
-from edgekit.device import ONNXRUNTIME
+from edgekit.device import MCU, ONNXRUNTIME
 from edgekit.errors import UsageError
-from edgekit.stages import onnxruntime_builder
+from edgekit.stages import mcu_builder, onnxruntime_builder
 from edgekit.stages.builder import Builder
 
 __all__ = ["BUILDERS", "GROUP", "builder_of"]
 
 GROUP = "edgekit.builders"
 
-BUILDERS: dict[str, Builder] = {ONNXRUNTIME: onnxruntime_builder.BUILDER}
+BUILDERS: dict[str, Builder] = {ONNXRUNTIME: onnxruntime_builder.BUILDER, MCU: mcu_builder.BUILDER}
 """By the name of the engine; a program adds its own here."""
 
 

@@ -6,6 +6,7 @@ of the others compiles too.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 
@@ -51,18 +52,28 @@ def _refusal(model: Model, graph: Graph, precision: str, start: int, stop: int) 
     return ""
 
 
-def programs(model: Model, graph: Graph) -> Iterator[tuple[int, int, Program]]:
+def programs(model: Model, graph: Graph, precision: str) -> Iterator[tuple[int, int, Program]]:
     """Each segment that a microcontroller can run, as (start, stop, program): the program that its artifact is made of."""
-    reasons = refusals(model, graph, graph.precision)
-    places = places_of(graph, graph.precision)
+    reasons = refusals(model, graph, precision)
+    places = places_of(graph, precision)
     whole = network(model.serialized)
     for start in places[:-1]:
         stops = [stop for stop in places if stop > start and not any(reasons[start:stop])]
-        if stops:
+        if precision != graph.precision:
+            yield from _of_twin(model, graph, precision, start, stops)
+        elif stops:
             net, parts = _parts(whole, graph, start, stops)
             for stop, program in zip(stops, compile_parts(net, parts), strict=True):
                 if isinstance(program, Program):
                     yield start, stop, program
+
+
+def _of_twin(model: Model, graph: Graph, precision: str, start: int, stops: Sequence[int]) -> Iterator[tuple[int, int, Program]]:
+    """The same of segments that are taken from a twin of the network."""
+    for stop in stops:
+        segment = graph.segment(start, stop)
+        with suppress(GraphError):
+            yield start, stop, compile_segment(cut(model, graph, start, stop, precision=precision), segment.inputs, segment.outputs)
 
 
 def _parts(whole: Network, graph: Graph, start: int, stops: Sequence[int]) -> tuple[Network, list[Part]]:

@@ -38,7 +38,7 @@ def branched() -> Model:
 def test_each_program_is_that_of_its_segment_alone() -> None:
     for model in (branched(), load(network_bytes("resnet8_quant"))):
         graph = read(model)
-        found = list(programs(model, graph))
+        found = list(programs(model, graph, graph.precision))
         assert len(found) > 10
         for start, stop, program in found:
             segment = graph.segment(start, stop)
@@ -52,7 +52,7 @@ def test_a_unit_without_a_kernel_is_in_no_segment() -> None:
     reasons = refusals(model, graph, graph.precision)
     (refused,) = [unit for unit, reason in enumerate(reasons) if reason]
     assert reasons[refused].startswith("node CumSum_") and "has no kernel for this operator" in reasons[refused]
-    spans = {(start, stop) for start, stop, _ in programs(model, graph)}
+    spans = {(start, stop) for start, stop, _ in programs(model, graph, graph.precision)}
     assert not any(start <= refused < stop for start, stop in spans)
     places = places_of(graph, graph.precision)
     assert spans == {(a, b) for a in places for b in places if a < b and not a <= refused < b}
@@ -65,14 +65,14 @@ def test_a_float_network_is_refused_unit_by_unit() -> None:
     model = load(normalise(net.model({"x": ("float32", (1, 3, 5, 6))}, [(y, "float32")])))
     graph = read(model)
     assert all("quantize the network" in reason for reason in refusals(model, graph, graph.precision))
-    assert not list(programs(model, graph))
+    assert not list(programs(model, graph, graph.precision))
 
 
 @pytest.mark.parametrize("name", ["resnet8_quant"])
 def test_segments_one_after_the_other_give_the_bytes_of_the_whole(name: str) -> None:
     model = load(network_bytes(name))
     graph = read(model)
-    found = {(start, stop): program for start, stop, program in programs(model, graph)}
+    found = {(start, stop): program for start, stop, program in programs(model, graph, graph.precision)}
     count = len(graph.units)
     inputs = drawn(found[0, count])
     wanted = reference.run(found[0, count], inputs)

@@ -1,0 +1,46 @@
+"""The build half of a microcontroller: a segment is compiled, planned and packed into one artifact.
+
+ONNX ─compiler─▶ Program ─planner─▶ MemoryPlan ─assembly─▶ table, weights, ends
+"""
+
+from devices.mcu.assembly import assembled
+from devices.mcu.compiler import compile_segment
+from devices.mcu.planner import peak_of, plan_memory
+from devices.mcu.program_sizes import Packed, sizes_of
+from edgekit.device import Variant
+from edgekit.graph import Graph, Tensor
+from edgekit.mcu_artifact import encode
+from edgekit.memory_model import MemoryTable, SegmentBytes
+from edgekit.onnxio import Model
+from edgekit.stages.builder import Builder
+from edgekit.stages.mcu_segments import programs, refusals
+
+__all__ = ["BUILDER"]
+
+_TABLES: dict[tuple[str, tuple[int, ...], str], MemoryTable] = {}
+"""By the digest of the network, the order of its units and the precision."""
+
+
+def _made(onnx: bytes, variant: Variant, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> bytes:
+    program = compile_segment(onnx, inputs, outputs)
+    return encode(assembled(program, plan_memory(program)))
+
+
+def _cannot_run(graph: Graph, unit: int, variant: Variant, model: Model) -> str:
+    return refusals(model, graph, variant.precision)[unit]
+
+
+def _memory(graph: Graph, variant: Variant, model: Model) -> MemoryTable:
+    """A row for each segment that a board can run: arena and table lie in RAM, weights in flash where it has room for them."""
+    key = graph.digest, graph.order, variant.precision
+    if key not in _TABLES:
+        packed: dict[tuple[int, ...], Packed] = {}
+        rows = []
+        for start, stop, program in programs(model, graph, variant.precision):
+            table, blob = sizes_of(program, packed)
+            rows.append(SegmentBytes(start, stop, load_bytes=table, run_bytes=table + peak_of(program), flash_bytes=blob))
+        _TABLES[key] = MemoryTable(tuple(rows))
+    return _TABLES[key]
+
+
+BUILDER = Builder(_made, _cannot_run, packages=("smp", "pyserial"), memory=_memory)
