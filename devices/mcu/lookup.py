@@ -1,17 +1,18 @@
-"""Tables of 256 numbers, from int8 to int8, through which an element-wise operator works.
+"""Tables of 256 numbers for operators whose reference kernel in LiteRT is arithmetic of integers.
 
-A table's rounding is that of LiteRT's reference kernel of the operator, from whatever file the network comes:
+A table of any other function comes from its real values, rounded once. How the operators of a board round, beside others:
 
-    requantized, ReLU family   Q31 multiplier, rounds twice
-    leaky ReLU                 the same, with a multiplier for each side of zero
-    hard-swish                 its own integers of 16 bits, which round three times
-    sigmoid, tanh, GELU        float32, halves away from zero
+    operator                                board           LiteRT, BUILTIN_REF     onnxruntime
+    convolutions, add, mul, other scale     twice           the same                once, float32
+    fully connected                         twice           once: 1 off in 0.2 %    once, float32
+    mean, scale and zero kept               nearest         towards zero            once, float32
+    average pool, softmax, mean rescaled    as LiteRT       the same                once, float32
+    leaky ReLU                              twice           the same                once, float32
+    hard-swish                              three times     the same                once, float32
+    sigmoid, tanh, GELU                     once            the same                once, float32
 
-onnxruntime computes them all in float32 and rounds halves to even: it differs by at most 1.
+Where two of them differ, it is by 1 on the same input.
 """
-
-from collections.abc import Callable
-from math import erf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +20,13 @@ from numpy.typing import NDArray
 from devices.mcu.arithmetic import halved, multiplier_of, scaled
 from edgekit.errors import GraphError
 
-__all__ = ["Scales", "gelu", "hard_swish", "leaky", "of_values", "requantized", "sigmoid", "tanh"]
+__all__ = ["Scales", "hard_swish", "leaky"]
 
 Bytes = NDArray[np.int8]
-Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 NUMBERS = np.arange(-128, 128)
 # scale and zero of the input, scale and zero of the output
 Scales = tuple[float, int, float, int]
-
-
-def requantized(scales: Scales, low: int = -128, high: int = 127) -> Bytes:
-    """The same values with another scale and zero, clamped."""
-    scale_in, zero_in, scale_out, zero_out = scales
-    numbers = scaled(NUMBERS - zero_in, *multiplier_of(float(np.float32(scale_in)) / float(np.float32(scale_out))))
-    table: Bytes = np.clip(numbers + zero_out, low, high).astype(np.int8)
-    return table
 
 
 def leaky(scales: Scales, alpha: float) -> Bytes:
@@ -46,42 +38,6 @@ def leaky(scales: Scales, alpha: float) -> Bytes:
     numbers = np.where(x >= 0, above, below) + zero_out
     table: Bytes = np.clip(numbers, -128, 127).astype(np.int8)
     return table
-
-
-def of_values(scales: Scales, function: Callable[[Floats], Floats]) -> Bytes:
-    """Any function of values, in float32; halves away from zero."""
-    scale_in, zero_in, scale_out, zero_out = scales
-    values = function((NUMBERS - zero_in).astype(np.float32) * np.float32(scale_in))
-    ratios = np.asarray(values, np.float32) * (np.float32(1) / np.float32(scale_out))
-    rounded = np.copysign(np.floor(np.abs(ratios.astype(np.float64)) + 0.5), ratios)
-    table: Bytes = np.clip(rounded + zero_out, -128, 127).astype(np.int8)
-    return table
-
-
-def sigmoid(scales: Scales) -> Bytes:
-    """1 / (1 + exp(-x))."""
-    with np.errstate(over="ignore"):
-        return of_values(scales, lambda x: np.float32(1) / (np.float32(1) + np.exp(-x)))
-
-
-def tanh(scales: Scales) -> Bytes:
-    """The hyperbolic tangent."""
-    return of_values(scales, np.tanh)
-
-
-def gelu(scales: Scales, approximate: bool = False) -> Bytes:
-    """x · Φ(x) by the error function, or by its approximation through tanh (Hendrycks and Gimpel 2016, arXiv 1606.08415)."""
-    return of_values(scales, _gelu_by_tanh if approximate else _gelu_by_erf)
-
-
-def _gelu_by_erf(x: Floats) -> Floats:
-    share = np.array([erf(float(each) / 2**0.5) for each in x])
-    return np.asarray(x * 0.5 * (1 + share), np.float32)
-
-
-def _gelu_by_tanh(x: Floats) -> Floats:
-    x = x.astype(np.float64)
-    return np.asarray(0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3))), np.float32)
 
 
 def hard_swish(scales: Scales) -> Bytes:

@@ -70,11 +70,15 @@ class Outside:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Real values, one for each of the 256 numbers of a Placed; ``scaling`` where they are its dequantized numbers as they are."""
+    """Real values, one for each of the 256 numbers of a Placed; ``scaling`` where they are its dequantized numbers as they are.
+
+    ``exact`` makes the numbers of an output where the operator has arithmetic of integers.
+    """
 
     placed: Placed
     reals: Reals
     scaling: Scaling | None = None
+    exact: Callable[[Scaling], NDArray[np.int8]] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.mcu.arithmetic import multiplier_of, scaled
+from devices.mcu.compiler.draft import refuse
 from devices.mcu.compiler.entries import NUMBERS, Curve, Reals, Scaling
+from devices.mcu.lookup import hard_swish, leaky
+from edgekit.errors import GraphError
 from edgekit.onnxio.network import Operator as Node
 
-__all__ = ["BINARY", "UNARY", "table"]
+__all__ = ["BINARY", "UNARY", "exact_rule", "table"]
 
 _erf = np.vectorize(erf, otypes=[np.float64])
 
@@ -69,11 +72,30 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
 """Of two numbers, of which one is a constant, or a function of the same number as the other."""
 
 
+def exact_rule(node: Node, held: Scaling | None) -> Callable[[Scaling], NDArray[np.int8]] | None:
+    """The arithmetic of integers of an operator that has one, for an input with a scale and zero."""
+    alpha = _number(node, "alpha", 0.01)
+    if held is None or node.op not in ("HardSwish", "LeakyRelu") or alpha <= 0:
+        return None
+
+    def rule(out: Scaling) -> NDArray[np.int8]:
+        scales = (held.scale, held.zero, out.scale, out.zero)
+        try:
+            return hard_swish(scales) if node.op == "HardSwish" else leaky(scales, alpha)
+        except GraphError as error:
+            refuse(node, str(error))
+
+    return rule
+
+
 def table(curve: Curve, out: Scaling) -> NDArray[np.int8]:
     """The number of the output for each number of the input.
 
-    Another scale alone is arithmetic of integers, like that of every operator; all else is rounded once, halves to even.
+    Another scale alone is arithmetic of integers, like that of every operator, and so is what ``exact_rule`` knows; all else is
+    rounded once, halves to even.
     """
+    if curve.exact is not None:
+        return np.clip(curve.exact(out), out.low, out.high)
     if curve.scaling is not None:
         multiplier, shift = multiplier_of(curve.scaling.scale / out.scale)
         found = scaled(NUMBERS - curve.scaling.zero, multiplier, shift) + out.zero

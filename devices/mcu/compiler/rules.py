@@ -9,7 +9,7 @@ from devices.mcu.compiler.arrangements import concatenated, joined, views
 from devices.mcu.compiler.draft import Draft, refuse
 from devices.mcu.compiler.entries import Constant, Curve, Entry, Pending, Placed, dequantized, shape_of, viewed
 from devices.mcu.compiler.folding import affine, bounded, normalised
-from devices.mcu.compiler.functions import BINARY, UNARY
+from devices.mcu.compiler.functions import BINARY, UNARY, exact_rule
 from devices.mcu.compiler.integers import optional_bias
 from devices.mcu.compiler.linear import LINEAR, linear
 from devices.mcu.compiler.padding import padded
@@ -143,7 +143,7 @@ def _unary(draft: Draft, node: Node) -> Entry:
         case Constant():
             return Constant(np.asarray(UNARY[node.op](node, entry.values)))
         case Curve():
-            return Curve(entry.placed, UNARY[node.op](node, entry.reals))
+            return Curve(entry.placed, UNARY[node.op](node, entry.reals), exact=exact_rule(node, entry.scaling))
         case Pending() if node.op == "Relu":
             return bounded(entry, 0.0, np.inf)
         case _:
