@@ -2,13 +2,11 @@
 
 import random
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.firmwarebed import Board, HostBoard, host_firmware
+from tests.firmwarebed import Board, HostBoard
 from tests.small_table import BLOB, BYTES, OPERATORS, TABLE, beginning, expected
 
 HELLO, TABLE_PUT, WEIGHTS, COMMIT, IN, RUN, OUT, PROFILE, MEM = range(9)
@@ -17,17 +15,10 @@ BAD, BUSY, NO_ROOM, CRC, ABI, BAD_TABLE, NO_TABLE, NO_INPUT, OFFSET, OTHER_RUN =
 DONE = 2
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return host_firmware(tmp_path_factory.mktemp("host"))
-
-
 @pytest.fixture
-def bare(program: Path) -> Iterator[Board]:
+def bare(host: HostBoard) -> Board:
     """A board without a table."""
-    found = HostBoard(program)
-    yield Board(found)
-    found.close()
+    return Board(host)
 
 
 @pytest.fixture

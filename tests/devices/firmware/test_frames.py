@@ -2,26 +2,12 @@
 
 import base64
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import cbor2
 import pytest
 from smp import packet
 
-from tests.firmwarebed import Board, HostBoard, framed, host_firmware, message, unframed
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return host_firmware(tmp_path_factory.mktemp("host"))
-
-
-@pytest.fixture
-def host(program: Path) -> Iterator[HostBoard]:
-    found = HostBoard(program)
-    yield found
-    found.close()
+from tests.firmwarebed import Board, HostBoard, framed, message, unframed
 
 
 def echo(host: HostBoard, text: str) -> str:
