@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from edgekit.api.evaluation import Evaluated, evaluate, measure_losses
     from edgekit.api.evolving import evolved, trial_of
     from edgekit.api.fallbacks import fallbacks
-    from edgekit.api.firmwares import build_firmware, flash_command, flash_firmware, running_firmware
+    from edgekit.api.firmwares import build_firmware, flash_command, flash_firmware, next_commands, running_firmware
     from edgekit.api.memory_needs import needs
     from edgekit.api.pipelines import deploy, deploy_to_stay, roll_back, verify
     from edgekit.api.precisions import Quantized, quantize
@@ -124,6 +124,7 @@ __all__ = [
     "measure_losses",
     "named_device",
     "needs",
+    "next_commands",
     "partition",
     "perfetto",
     "pipeline_name",

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devices.mcu.blob import blob_of
 from devices.mcu.boards import Board, board
+from devices.mcu.compiler import compile_segment
 from devices.mcu.emulator import emulated
 from devices.mcu.firmware_image import Image, binary, image
 from edgekit.errors import DeviceError, UsageError
 
-__all__ = ["build_firmware", "flash_command", "flash_firmware", "running_firmware"]
+__all__ = ["build_firmware", "flash_command", "flash_firmware", "next_commands", "running_firmware"]
 
 FLASHED = {
     "pyocd": ("pyocd", "load", "--target", "{chip}", "{elf}"),
@@ -20,17 +22,37 @@ FLASHED = {
 """How each program writes the flash of a board."""
 
 
-def build_firmware(name: str, output: Path) -> Image:
+def build_firmware(name: str, output: Path, *, network: Path | None = None) -> Image:
     """Build the firmware of a board into a file; its map of addresses comes beside it.
+
+    ``network``: whose weights lie in its flash, so that tables of all of its segments find them there.
 
     Raises:
         UsageError: no such board, no compiler, or it does not fit.
+        GraphError: a node of the network cannot run on a microcontroller.
     """
-    built = image(board(name))
+    built = image(board(name), weights=b"" if network is None else _weights(network))
     output.parent.mkdir(parents=True, exist_ok=True)
     for suffix in (".elf", ".map"):
         shutil.copyfile(built.elf.with_suffix(suffix), output if suffix == ".elf" else output.with_suffix(suffix))
     return built._replace(elf=output)
+
+
+def _weights(network: Path) -> bytes:
+    if network.suffix != ".onnx":
+        raise UsageError(f"expected a quantized .onnx file, got {network}; for a .tflite file first: edgekit export {network}")
+    try:
+        return blob_of([compile_segment(network.read_bytes())])
+    except OSError as error:
+        raise UsageError(f"{network}: cannot be read ({error.strerror}); check the path") from error
+
+
+def next_commands(name: str, elf: Path) -> list[str]:
+    """What may be done with a firmware: flash it, or run it in an emulator."""
+    found = board(name)
+    port = " --port PORT" if found.tool == "stm32loader" else ""
+    flash = [f"edgekit firmware flash {elf} --board {name}{port}"] if found.tool else []
+    return flash + ([f"edgekit firmware run {elf} --emulate {name}"] if found.machine else [])
 
 
 def flash_command(name: str, elf: Path, port: str = "") -> list[str]:

@@ -24,19 +24,20 @@ KIB = 1024
 @command("build", firmware)
 def build(
     board: OnBoard,
+    network: Annotated[Path | None, typer.Argument(help="A quantized network (.onnx) whose weights lie in its flash.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write the firmware to (.elf).")] = Path("firmware.elf"),
 ) -> None:
-    """Build the firmware of a board."""
+    """Build the firmware of a board, with the weights of a network in its flash."""
     from edgekit import api
 
     with progress("building") as tell:
         tell(board)
-        built = api.build_firmware(board, output)
+        built = api.build_firmware(board, output, network=network)
     flash = f"{built.text_bytes / KIB:.1f} KiB code, {built.weights_bytes / KIB:.1f} KiB weights"
     print(f"{output} for {board}: {flash}, {built.flash_left_bytes / KIB:.1f} KiB of flash left")
     fixed = f"{(built.data_bytes + built.bss_bytes) / KIB:.1f} KiB data, {built.stack_bytes / KIB:.1f} KiB stack"
     print(f"RAM: {fixed}, {built.pool_bytes / KIB:.1f} KiB left for networks")
-    print(f"next: edgekit firmware flash --board {board} {output}; or edgekit firmware run --emulate {board} {output}")
+    print(f"next: {'; or '.join(api.next_commands(board, output))}")
 
 
 @command("flash", firmware)

@@ -9,6 +9,16 @@ import pytest
 from tests.cli.bed import edgekit_run, processes, started, until
 from tests.firmwarebed import needs_cross_compiler, needs_qemu, on_line
 
+DATA = Path(__file__).parents[3] / "shared" / "data" / "mcu"
+
+
+def network(name: str) -> Path:
+    """One of the networks for microcontrollers that are there to be measured."""
+    path = DATA / name
+    if not path.is_file():
+        pytest.skip(f"needs data {path}")
+    return path
+
 
 @needs_cross_compiler
 def test_build_writes_a_firmware_and_tells_its_sizes(tmp_path: Path) -> None:
@@ -17,7 +27,25 @@ def test_build_writes_a_firmware_and_tells_its_sizes(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert elf.read_bytes()[:4] == b"\x7fELF" and elf.with_suffix(".map").is_file()
     assert re.search(r"for netduinoplus2: \d+\.\d KiB code, 0.0 KiB weights, \d+\.\d KiB of flash left", done.out)
-    assert f"next: edgekit firmware flash --board netduinoplus2 {elf}" in done.out
+    ways = f"edgekit firmware flash {elf} --board netduinoplus2 --port PORT; or edgekit firmware run {elf} --emulate netduinoplus2"
+    assert f"next: {ways}\n" in done.out
+
+
+@needs_cross_compiler
+def test_build_puts_the_weights_of_a_network_into_flash(tmp_path: Path) -> None:
+    elf = tmp_path / "fw.elf"
+    done = edgekit_run("firmware", "build", network("resnet8_quant.onnx"), "--board", "netduinoplus2", "-o", elf)
+    assert done.code == 0, done.err
+    weights = re.search(r"code, (\d+\.\d) KiB weights", done.out)
+    assert weights is not None and 70 < float(weights[1]) < 90
+    assert b"EKW1" in elf.read_bytes()
+
+
+def test_build_says_what_to_do_with_other_files(tmp_path: Path) -> None:
+    done = edgekit_run("firmware", "build", tmp_path / "net.tflite", "--board", "netduinoplus2")
+    assert done.code == 2 and f"first: edgekit export {tmp_path / 'net.tflite'}" in done.message
+    done = edgekit_run("firmware", "build", tmp_path / "net.onnx", "--board", "netduinoplus2")
+    assert done.code == 2 and "net.onnx: cannot be read" in done.message
 
 
 def test_build_names_the_boards_there_are(tmp_path: Path) -> None:
