@@ -46,7 +46,8 @@ def request(draw: random.Random) -> bytes:
     if told and draw.random() < 0.2:
         key = draw.choice(list(told))
         told = told | {key: draw.choice([*ODD, b"bytes", "text", None, [1], {"a": [[[]]]}, -1, 1.5])}
-    return message(op, draw.choice([64] * 9 + [0]), command, told, draw.randrange(256))
+    group = 0 if draw.random() < 0.1 and command != RUN else 64  # where 5 is a reset, which would take the echo along
+    return message(op, group, command, told, draw.randrange(256))
 
 
 def spoiled(draw: random.Random, data: bytes) -> bytes:
