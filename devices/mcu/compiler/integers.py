@@ -138,7 +138,7 @@ def bytes_of(node: Node, name: str, constant: Constant) -> tuple[NDArray[np.int6
     if found.size == 0 or (scales != scales.ravel()[0]).any():
         refuse(node, f"expected one scale of the constant {name}, got one for each channel; quantize it per tensor")
     least, most = int(found.min()), int(found.max())
-    zero = 0 if least >= -128 and most <= 127 else -128 - least
-    if not -128 <= zero <= 127 or most + zero > 127:
+    zero = 0 if least >= -128 and most <= 127 else max(-128 - least, -128)
+    if zero > 127 or most + zero > 127:
         refuse(node, f"the constant {name} does not fit into int8; quantize it per tensor to int8 or uint8")
     return found + zero, Scaling(float(scales.ravel()[0]), zero)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from devices.mcu.compiler.arrangements import concatenated
 from devices.mcu.compiler.draft import Draft, refuse
 from devices.mcu.compiler.entries import Constant, Curve, Entry
-from devices.mcu.compiler.functions import UNARY
+from devices.mcu.compiler.functions import BINARY, UNARY
 from devices.mcu.compiler.pools import average, averaged_axes
 from devices.mcu.compiler.products import convolution, dense
 from devices.mcu.compiler.scales import activation, note_type, quantized, scaling, weight
@@ -82,12 +82,14 @@ def _either(draft: Draft, node: Node, index: int) -> Curve | Constant:
 
 def _combined(product: bool) -> "Rule":
     def rule(draft: Draft, node: Node) -> tuple[Entry, int, int]:
-        left, right = _either(draft, node, 0), _either(draft, node, 3)
+        left, right, name = _either(draft, node, 0), _either(draft, node, 3), node.inputs[3]
         if isinstance(left, Constant):
-            left, right = right, left
+            left, right, name = right, left, node.inputs[0]
         if isinstance(left, Constant):
             refuse(node, "both of its inputs are constants; export the network with constants folded")
-        return combined(draft, node, left, right, product), 6, 7
+        if isinstance(right, Constant) and right.numbers.size == 1 and right.numbers.ndim <= left.placed.places.ndim:
+            return Curve(left.placed, BINARY["Mul" if product else "Add"](left.reals, right.values.ravel()[0])), 6, 7
+        return combined(draft, node, left, right, product, name), 6, 7
 
     return rule
 

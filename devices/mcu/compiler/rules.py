@@ -128,8 +128,10 @@ def _binary(draft: Draft, node: Node) -> Entry:
         refuse(node, f"a microcontroller computes it of one tensor and a number, got shapes {shape_of(left)} and {shape_of(right)}")
     product = node.op == "Mul"
     if isinstance(left, Constant):
-        return combined(draft, node, draft.held(node, 1), left, product)
-    return combined(draft, node, draft.held(node, 0), right if isinstance(right, Constant) else draft.held(node, 1), product)
+        return combined(draft, node, draft.held(node, 1), left, product, node.inputs[0])
+    return combined(
+        draft, node, draft.held(node, 0), right if isinstance(right, Constant) else draft.held(node, 1), product, node.inputs[1]
+    )
 
 
 def _one(constant: Constant, other: Curve) -> bool:

@@ -24,8 +24,11 @@ class _Operands(NamedTuple):
     places: Places
 
 
-def combined(draft: Draft, node: Node, left: Curve, right: Curve | Constant, product: bool) -> Pending:
-    """left + right, or left · right, element by element; the smaller one is repeated along the axes that it lacks."""
+def combined(draft: Draft, node: Node, left: Curve, right: Curve | Constant, product: bool, name: str) -> Pending:
+    """left + right, or left · right, element by element; the smaller one is repeated along the axes that it lacks.
+
+    ``name``: what messages call the right one.
+    """
     shape = _shape(node, left, right)
     if isinstance(right, Curve) and shape_of(left) != shape and shape_of(right) == shape:
         left, right = right, left
@@ -33,7 +36,7 @@ def combined(draft: Draft, node: Node, left: Curve, right: Curve | Constant, pro
     def emit(out: Scaling, gain: Reals, offset: Reals) -> Placed:
         placed = contiguous(draft, node, Placed(left.placed.buffer, np.broadcast_to(left.placed.places, shape)))
         if isinstance(right, Constant):
-            found, operands = _with_constant(node, placed, right)
+            found, operands = _with_constant(node, placed, right, name)
         else:
             assert right.scaling is not None
             found, operands = right.scaling, _with_tensor(draft, node, placed, right)
@@ -54,8 +57,8 @@ def _shape(node: Node, left: Curve, right: Curve | Constant) -> tuple[int, ...]:
         refuse(node, f"expected shapes that fit each other, got {shapes[0]} and {shapes[1]}")
 
 
-def _with_constant(node: Node, placed: Placed, constant: Constant) -> tuple[Scaling, _Operands]:
-    found, scaling = bytes_of(node, node.inputs[-1], constant)
+def _with_constant(node: Node, placed: Placed, constant: Constant, name: str) -> tuple[Scaling, _Operands]:
+    found, scaling = bytes_of(node, name, constant)
     order = np.argsort(placed.places, axis=None)
     flat = np.broadcast_to(found, placed.places.shape).ravel()[order].astype(np.int8)
     count = _period(flat)

@@ -322,3 +322,19 @@ def test_scales_may_stand_in_constant_nodes_without_a_zero(scale: str) -> None:
     compared(
         net.model({"x": ("uint8" if scale == "QuantizeLinear" else "int8", SHAPE)}, [(y, "uint8" if scale == "QuantizeLinear" else "int8")])
     )
+
+
+@pytest.mark.parametrize("number", [0, 200])
+def test_a_constant_in_uint8_beyond_int8_is_moved_into_it(number: int) -> None:
+    net = Nodes()
+    numbers = net.weight(np.array([[[number]], [[255]], [[200]], [[number + 10]]], np.uint8))
+    constant = net.node("DequantizeLinear", numbers, net.weight(np.float32(0.01)))
+    assert kinds(one(net, net.node("Mul", net.dq("x", 0.03, 9), constant), 0.08)) == ["Mul"]
+
+
+def test_multipliers_above_one_are_exact() -> None:
+    net = Nodes()
+    made = net.node("Conv", net.dq("x", 0.5, 7), net.kernels(3, 4, 1, 1, scale=0.5))
+    one(net, made, 0.01, 0)
+    net = Nodes()
+    one(net, net.node("Mul", net.dq("x", 0.5, 7), net.dq("y", 0.5, 0)), 0.01, 0, **XY)
