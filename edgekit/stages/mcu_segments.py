@@ -1,7 +1,7 @@
 """The segments of a network as programs of a microcontroller, and the units that it cannot run.
 
-A unit is refused where it alone, or with those from which no cut parts it, does not compile. So
-nothing is folded over the border of two units, where a cut may lie, and whatever segment is taken
+A unit is refused where it alone, or with those from which no cut parts it, does not compile, or has
+numbers that a table cannot hold. So nothing is folded over the border of two units, where a cut may lie, and whatever segment is taken
 of the others compiles too.
 """
 
@@ -10,7 +10,9 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 
+from devices.mcu.assembly import assembled
 from devices.mcu.compiler import Part, compile_parts, compile_segment
+from devices.mcu.planner import plan_memory
 from devices.mcu.program import Program
 from edgekit.errors import GraphError
 from edgekit.graph import Graph
@@ -46,7 +48,8 @@ def refusals(model: Model, graph: Graph, precision: str) -> tuple[str, ...]:
 def _refusal(model: Model, graph: Graph, precision: str, start: int, stop: int) -> str:
     segment = graph.segment(start, stop)
     try:
-        compile_segment(cut(model, graph, start, stop, precision=precision), segment.inputs, segment.outputs)
+        program = compile_segment(cut(model, graph, start, stop, precision=precision), segment.inputs, segment.outputs)
+        assembled(program, plan_memory(program))
     except GraphError as error:
         return str(error)
     return ""

@@ -68,6 +68,14 @@ def test_a_float_network_is_refused_unit_by_unit() -> None:
     assert not list(programs(model, graph, graph.precision))
 
 
+def test_numbers_that_a_table_cannot_hold_refuse_the_unit() -> None:
+    net = Nodes()
+    y = net.q(net.node("Gemm", net.dq("x", 0.05, 7), net.kernels(70000, 2, axis=1)), 0.09, -11)
+    model = load(normalise(net.model({"x": ("int8", (1, 70000))}, [(y, "int8")])))
+    (reason,) = refusals(model, read(model), "int8")
+    assert "Gemm" in reason and "70000" in reason
+
+
 @pytest.mark.parametrize("name", ["resnet8_quant"])
 def test_segments_one_after_the_other_give_the_bytes_of_the_whole(name: str) -> None:
     model = load(network_bytes(name))

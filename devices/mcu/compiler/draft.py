@@ -24,6 +24,7 @@ __all__ = [
     "mapped",
     "order_of",
     "placed_in_order",
+    "planar",
     "refuse",
     "text",
     "whole",
@@ -120,6 +121,13 @@ class Draft:
 def refuse(node: Node, reason: str) -> NoReturn:
     """Say that a node cannot run on a microcontroller."""
     raise GraphError(f"node {node.name} ({node.op}): {reason}")
+
+
+def planar(node: Node, places: Places) -> Places:
+    """An image of one or two axes, declared N C W or N C H W, as N C H W with one frame."""
+    if places.ndim not in (3, 4) or places.shape[0] != 1:
+        refuse(node, f"expected one frame of 3 or 4 axes, N C W or N C H W, got shape {places.shape}")
+    return places if places.ndim == 4 else places[:, :, None, :]
 
 
 def _float_reason(name: str, entry: Entry) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from devices.mcu.arithmetic import multiplier_of
-from devices.mcu.compiler.draft import Draft, arranged, refuse, text
+from devices.mcu.compiler.draft import Draft, arranged, planar, refuse, text
 from devices.mcu.compiler.entries import Curve, Pending, Placed, Places, Reals, Scaling
 from devices.mcu.compiler.padding import unpadded
 from devices.mcu.compiler.sliding_windows import Window, integers, window
@@ -20,7 +20,7 @@ __all__ = ["average", "averaged_axes", "maximum", "maximum_of_axes"]
 class _Frame(NamedTuple):
     """A pool: its input as height, width and channels; the shape of what it makes, and the axes in which that lies."""
 
-    planar: Placed
+    image: Placed
     extent: Shape
     over: Window
     made: tuple[int, ...]
@@ -58,16 +58,14 @@ def maximum_of_axes(draft: Draft, node: Node, placed: Placed, axes: Sequence[int
 
 def _windows(node: Node, placed: Placed, border: tuple[int, int, int, int]) -> _Frame:
     places = placed.places
-    if places.ndim not in (3, 4):
-        refuse(node, f"expected an input of 3 or 4 axes, got shape {places.shape}")
-    planar = places if places.ndim == 4 else places[:, :, None, :]
-    extent = (planar.shape[2], planar.shape[3], planar.shape[1])
+    image = planar(node, places)
+    extent = (image.shape[2], image.shape[3], image.shape[1])
     sides = integers(node, "kernel_shape", (1, 1))
     over = window(node, extent, (sides[0], sides[1]) if len(sides) == 2 else (1, sides[0]), places.ndim - 2, border)
     if over.dilation != (1, 1):
         refuse(node, f"expected a pool without dilation, got {over.dilation}")
     made = (1, extent[2], *(over.outputs if places.ndim == 4 else over.outputs[1:]))
-    return _Frame(Placed(placed.buffer, planar.transpose(0, 2, 3, 1)), extent, over, made, (0, *range(2, len(made)), 1))
+    return _Frame(Placed(placed.buffer, image.transpose(0, 2, 3, 1)), extent, over, made, (0, *range(2, len(made)), 1))
 
 
 def _keep_inside(node: Node, at: _Frame) -> None:
@@ -87,12 +85,12 @@ def _whole_axes(node: Node, places: Places, axes: Sequence[int], keep: bool, buf
         refuse(node, f"expected one or two axes of up to 255 elements to reduce, got {tuple(places.shape[axis] for axis in gone)}")
     sides = [1] * (2 - len(gone)) + [places.shape[axis] for axis in gone]
     channels = prod(places.shape[axis] for axis in kept)
-    planar = places.transpose([*gone, *kept]).reshape(1, *sides, channels)
+    image = places.transpose([*gone, *kept]).reshape(1, *sides, channels)
     every = {axis % places.ndim for axis in axes}
     made = [1 if axis in every else size for axis, size in enumerate(places.shape) if keep or axis not in every]
     over = Window((sides[0], sides[1]), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1))
     extent = (sides[0], sides[1], channels)
-    return _Frame(Placed(buffer, planar), extent, over, tuple(made), tuple(range(len(made))))
+    return _Frame(Placed(buffer, image), extent, over, tuple(made), tuple(range(len(made))))
 
 
 def _averaged(draft: Draft, node: Node, held: Curve, at: _Frame, counted: bool) -> Pending:
@@ -100,7 +98,7 @@ def _averaged(draft: Draft, node: Node, held: Curve, at: _Frame, counted: bool) 
     assert scaling is not None
 
     def emit(out: Scaling, gain: Reals, offset: Reals) -> Placed:
-        source = arranged(draft, node, at.planar, (0, 1, 2, 3))
+        source = arranged(draft, node, at.image, (0, 1, 2, 3))
         target = draft.new(node.outputs[0], at.made, at.axes)
         same = np.float32(scaling.scale) == np.float32(out.scale) and scaling.zero == out.zero
         counts = range(1, prod(at.over.kernel) + 1)
@@ -127,7 +125,7 @@ def _averaged(draft: Draft, node: Node, held: Curve, at: _Frame, counted: bool) 
 
 
 def _largest(draft: Draft, node: Node, at: _Frame) -> Placed:
-    source = arranged(draft, node, at.planar, (0, 1, 2, 3))
+    source = arranged(draft, node, at.image, (0, 1, 2, 3))
     target = draft.new(node.outputs[0], at.made, at.axes)
     made = Maximum(
         name=node.name,

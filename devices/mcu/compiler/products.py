@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from devices.mcu.compiler.draft import Draft, arranged, refuse
+from devices.mcu.compiler.draft import Draft, arranged, planar, refuse
 from devices.mcu.compiler.entries import Constant, Curve, Pending, Placed, Places, Reals, Scaling
 from devices.mcu.compiler.integers import Numbers, Weights, numbers, weights
 from devices.mcu.compiler.padding import unpadded
@@ -28,8 +28,8 @@ class _Geometry(NamedTuple):
 def convolution(draft: Draft, node: Node, held: Curve, kernels: Constant, bias: Constant | None, name: str) -> Pending:
     """A Conv over one or two axes: declared N C H W or N C W. ``name``: what messages call the weights."""
     shape = held.placed.places.shape
-    if len(shape) not in (3, 4) or kernels.numbers.ndim != len(shape):
-        refuse(node, f"expected an input of 3 or 4 axes and weights of as many, got {shape} and {kernels.numbers.shape}")
+    if kernels.numbers.ndim != len(shape):
+        refuse(node, f"expected weights of {len(shape)} axes, as many as the input has, got shape {kernels.numbers.shape}")
     given = weights(node, name, kernels)
     flat = given.numbers if len(shape) == 4 else given.numbers[:, :, None, :]
     given = Weights(flat.transpose(0, 2, 3, 1), given.scales)
@@ -38,13 +38,13 @@ def convolution(draft: Draft, node: Node, held: Curve, kernels: Constant, bias: 
     if given.numbers.shape[3] * groups != shape[1] or given.numbers.shape[0] % groups:
         refuse(node, f"expected weights for {shape[1]} channels in {groups} groups, got shape {kernels.numbers.shape}")
     inner, border = unpadded(draft, held)
-    planar = inner.placed.places if len(shape) == 4 else inner.placed.places[:, :, None, :]
-    extent = (planar.shape[2], planar.shape[3], planar.shape[1])
+    image = planar(node, inner.placed.places)
+    extent = (image.shape[2], image.shape[3], image.shape[1])
     over = window(node, extent, (given.numbers.shape[1], given.numbers.shape[2]), len(shape) - 2, border)
     made = (1, given.numbers.shape[0], *(over.outputs if len(shape) == 4 else over.outputs[1:]))
 
     def emit(out: Scaling, gain: Reals, offset: Reals) -> Placed:
-        source = arranged(draft, node, replace(inner.placed, places=planar), (0, 2, 3, 1))
+        source = arranged(draft, node, replace(inner.placed, places=image), (0, 2, 3, 1))
         assert inner.scaling is not None
         parts = numbers(node, inner.scaling, given, bias, out, gain, offset)
         target = draft.new(node.outputs[0], made, (0, *range(2, len(made)), 1))

@@ -124,3 +124,11 @@ def test_shapes_that_do_not_fit_are_both_named() -> None:
     y = net.q(net.node("Add", net.dq("x", 0.1, 0), net.dq("y", 0.1, 0)), 0.1, 0)
     found = refusal(net, y, inputs={"x": ("int8", SHAPE), "y": ("int8", (1, 3, 5, 6))})
     assert "expected shapes that fit each other, got (1, 4, 5, 6) and (1, 3, 5, 6)" in found
+
+
+def test_an_image_of_several_frames_within_is_refused() -> None:
+    net = Nodes()
+    frames = net.node("Reshape", net.dq("x", 0.1, 0), net.weight(np.array([2, 2, 5, 6])))
+    y = net.q(net.node("Conv", frames, net.kernels(2, 2, 3, 3)), 0.1, 0)
+    assert "expected one frame of 3 or 4 axes, N C W or N C H W, got shape (2, 2, 5, 6)" in refusal(net, y)
+    assert "expected one frame" in refusal(net, net.node("MaxPool", frames, kernel_shape=[2, 2]), "float32")
