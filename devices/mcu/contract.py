@@ -123,12 +123,11 @@ def _window_begins(operator: Windowed) -> Offsets:
     if _is_flat(operator):
         in_height, in_width = 1, in_height * in_width
     rows, columns = _lowest_taps(operator, 0, height, in_height), _lowest_taps(operator, 1, width, in_width)
-    begins = (rows[:, None] * in_width + columns) * channels
-    end = in_height * in_width * channels
-    begins[(rows[:, None] >= in_height) | (columns >= in_width)] = end
-    short = _steps_in_row(operator) * _pixels(operator) - width
-    padded = np.pad(begins, ((0, 0), (0, short)), constant_values=end)
-    lowest: Offsets = padded.reshape(-1, _pixels(operator)).min(axis=1)
+    end, steps = in_height * in_width * channels, _steps_in_row(operator)
+    begins = np.full((height, steps * _pixels(operator)), end)
+    inside = (rows < in_height)[:, None] & (columns < in_width)
+    begins[:, :width] = np.where(inside, (rows[:, None] * in_width + columns) * channels, end)
+    lowest: Offsets = begins.reshape(-1, _pixels(operator)).min(axis=1)
     return lowest
 
 

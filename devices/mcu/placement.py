@@ -86,7 +86,7 @@ def _top(items: list[Item], offsets: list[int]) -> int:
 
 
 def _pairs(items: list[Item], overlaps: dict[tuple[int, int], int]) -> list[Pair]:
-    """Every two items that are alive together, an input before its output."""
+    """Every two items that are alive together, those first that lift most."""
     found = []
     for i, one in enumerate(items):
         for j in range(i):
@@ -94,7 +94,7 @@ def _pairs(items: list[Item], overlaps: dict[tuple[int, int], int]) -> list[Pair
                 a, b = (i, j) if (j, i) in overlaps else (j, i)
                 apart = overlaps.get((b, a), items[a].nbytes)
                 found.append(Pair(a, b, aligned(apart), aligned(items[b].nbytes)))
-    return found
+    return sorted(found, key=lambda pair: -min(pair.above, pair.below))
 
 
 def _neighbours(count: int, pairs: list[Pair]) -> Neighbours:
@@ -147,12 +147,12 @@ def _fit(items: list[Item], pairs: list[Pair], neighbours: Neighbours, height: i
 
 
 def _collision(search: _Search, pairs: list[Pair]) -> int | None:
-    """The open pair of most bytes that collides where all lie as low as they may."""
-    low, found, most = search.low, None, -1
+    """The first open pair that collides where all lie as low as they may."""
+    low, chosen = search.low, search.chosen
     for index, (a, b, above, below) in enumerate(pairs):
-        if not search.chosen[index] and low[a] - below < low[b] < low[a] + above and min(above, below) > most:
-            found, most = index, min(above, below)
-    return found
+        if not chosen[index] and low[a] - below < low[b] < low[a] + above:
+            return index
+    return None
 
 
 def _branches(search: _Search, pair: Pair, index: int, neighbours: Neighbours) -> list[_Search]:
