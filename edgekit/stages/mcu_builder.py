@@ -13,6 +13,7 @@ from edgekit.mcu_artifact import encode
 from edgekit.memory_model import MemoryTable, SegmentBytes
 from edgekit.onnxio import Model
 from edgekit.stages.builder import Builder
+from edgekit.stages.mcu_reference import reference
 from edgekit.stages.mcu_segments import programs, refusals
 
 __all__ = ["BUILDER"]
@@ -43,4 +44,4 @@ def _memory(graph: Graph, variant: Variant, model: Model) -> MemoryTable:
     return _TABLES[key]
 
 
-BUILDER = Builder(_made, _cannot_run, packages=("smp", "pyserial"), memory=_memory)
+BUILDER = Builder(_made, _cannot_run, packages=("smp", "pyserial"), memory=_memory, reference=reference)
