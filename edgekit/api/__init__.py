@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from edgekit.api.evaluation import Evaluated, evaluate, measure_losses
     from edgekit.api.evolving import evolved, trial_of
     from edgekit.api.fallbacks import fallbacks
+    from edgekit.api.firmware_fits import BoardFit, known_boards, network_fits
     from edgekit.api.firmwares import build_firmware, flash_command, flash_firmware, next_commands, running_firmware
     from edgekit.api.memory_needs import needs
     from edgekit.api.pipelines import deploy, deploy_to_stay, roll_back, verify
@@ -66,6 +67,7 @@ if TYPE_CHECKING:  # each is imported when it is first used
 __all__ = [
     "HERE",
     "Bench",
+    "BoardFit",
     "Chaos",
     "Evaluated",
     "Event",
@@ -119,11 +121,13 @@ __all__ = [
     "keep_survey",
     "keep_tunings",
     "kernels_csv",
+    "known_boards",
     "learn",
     "load",
     "measure_losses",
     "named_device",
     "needs",
+    "network_fits",
     "next_commands",
     "partition",
     "perfetto",

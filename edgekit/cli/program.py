@@ -21,6 +21,7 @@ def main() -> None:
     threading.Thread(target=_insist, args=(delivered(),), name="signals", daemon=True).start()
     import edgekit.cli.auto
     import edgekit.cli.bench
+    import edgekit.cli.board_fits
     import edgekit.cli.chaos
     import edgekit.cli.cluster
     import edgekit.cli.devices

@@ -12,6 +12,7 @@ import typer.testing
 
 import edgekit.cli.auto
 import edgekit.cli.bench
+import edgekit.cli.board_fits
 import edgekit.cli.chaos
 import edgekit.cli.cluster
 import edgekit.cli.devices

@@ -1,0 +1,45 @@
+"""``edgekit firmware boards`` and ``edgekit firmware check``, typed."""
+
+from pathlib import Path
+
+import pytest
+
+from devices.mcu.boards import boards
+from tests.cli.bed import edgekit_run
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "mcu"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs data mcu")
+
+
+def test_boards_are_listed_with_their_memories() -> None:
+    outcome = edgekit_run("firmware", "boards")
+    assert outcome.code == 0 and all(name in outcome.out for name in boards())
+    assert "128 KiB" in outcome.out and "edgekit firmware check" in outcome.out
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["resnet8_quant.onnx", "resnet8_quant.tflite", "person_detect.tflite"])
+def test_a_network_is_checked_against_every_board(name: str) -> None:
+    outcome = edgekit_run("firmware", "check", str(DATA / name))
+    assert outcome.code == 0, outcome.err
+    assert all(f"{board} " in outcome.out for board in boards())
+    assert "most memory is taken while" in outcome.out and "alive" in outcome.out
+
+
+@needs_data
+def test_a_network_that_is_too_large_is_told_what_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    from msgspec.structs import replace
+
+    from edgekit.api import firmware_fits
+
+    small = {"tiny": replace(boards()["netduinoplus2"], name="tiny", ram_bytes=36_000, flash_bytes=90_000)}
+    monkeypatch.setattr(firmware_fits, "boards", lambda: small)
+    outcome = edgekit_run("firmware", "check", str(DATA / "resnet8_quant.onnx"))
+    assert outcome.code == 1
+    assert "bytes of RAM are missing and" in outcome.out and "bytes of flash are missing" in outcome.out
+    assert "cut before unit" in outcome.out
+
+
+def test_an_unknown_board_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    outcome = edgekit_run("firmware", "check", str(tmp_path / "net.onnx"), "--board", "arduino")
+    assert outcome.code == 2 and "there are mps2-an385" in outcome.err
