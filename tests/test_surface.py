@@ -167,5 +167,13 @@ def test_what_stock_devices_are_described_by_is_in_the_wheel(wheel: list[str]) -
     assert {f"devices/boards/{path.name}" for path in (ROOT / "devices/boards").glob("*.toml")} <= set(wheel)
 
 
+def test_the_sources_of_the_firmware_are_in_the_wheel(wheel: list[str]) -> None:
+    sources = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "devices/firmware").rglob("*") if path.suffix in (".c", ".h", ".ld", ".toml")
+    }
+    assert {Path(name).suffix for name in sources} == {".c", ".h", ".ld", ".toml"}
+    assert sources <= set(wheel)
+
+
 def test_the_licence_travels_with_the_wheel(wheel: list[str]) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in wheel)

@@ -4,9 +4,10 @@ import random
 import zlib
 from typing import Any
 
+import cbor2
 import pytest
 
-from tests.firmwarebed import Board, HostBoard
+from tests.firmwarebed import Board, HostBoard, framed, message, unframed
 from tests.small_table import BLOB, BYTES, OPERATORS, TABLE, beginning, expected
 
 HELLO, TABLE_PUT, WEIGHTS, COMMIT, IN, RUN, OUT, PROFILE, MEM = range(9)
@@ -77,6 +78,19 @@ def test_a_run_of_the_same_number_runs_once(ready: Board) -> None:
     for _ in range(3):
         assert run(ready, 5)["state"] == DONE
     assert output(ready, 5) == expected(INPUT)
+
+
+def test_while_it_runs_a_board_answers_few_requests(ready: Board) -> None:
+    give(ready, INPUT, 1)
+    told = {"n": 1, "from": 0, "to": OPERATORS}
+    asked = [(WRITE, RUN, told, 64), (READ, MEM, {}, 64), (READ, HELLO, {}, 64), (WRITE, 0, {"d": "x"}, 0), (WRITE, RUN, told, 64)]
+    asked += [(WRITE, RUN, told | {"n": 2}, 64), (WRITE, TABLE_PUT, {"off": 0, "data": b"", **beginning(BLOB)}, 64)]
+    ready.line.send(b"".join(framed(message(op, group, command, fields)) for op, command, fields, group in asked))
+    answers = [unframed(ready.line.line) for _ in asked]
+    first, memory, hello, echo, again, other, table = [cbor2.loads(answer[8:]) for answer in answers if answer is not None]
+    assert first["state"] == again["state"] == 1 and hello["board"] == "host" and echo == {"r": "x"}
+    assert refused(memory, BUSY) and refused(other, BUSY) and refused(table, BUSY)
+    assert run(ready, 1)["state"] == DONE and output(ready, 1) == expected(INPUT)
 
 
 def test_an_input_that_is_sent_again_after_its_run_is_not_written(ready: Board) -> None:
