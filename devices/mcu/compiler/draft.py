@@ -16,6 +16,7 @@ from edgekit.onnxio.network import Attribute
 from edgekit.onnxio.network import Operator as Node
 
 __all__ = [
+    "QUANTIZE",
     "Draft",
     "Padded",
     "arranged",
@@ -29,6 +30,10 @@ __all__ = [
     "text",
     "whole",
 ]
+
+
+QUANTIZE = "quantize the network first: edgekit quantize net.onnx --data frames.npz -o net8.onnx"
+"""What to do with what is in float."""
 
 
 class Padded(NamedTuple):
@@ -131,14 +136,13 @@ def planar(node: Node, places: Places) -> Places:
 
 
 def _float_reason(name: str, entry: Entry) -> str:
-    quantize = "quantize the network first, for example: edgekit quantize net.onnx"
     match entry:
         case Outside():
-            return f"it reads {name} in float, expected int8 behind a QuantizeLinear; {quantize}"
+            return f"it reads {name} in float, expected int8 behind a QuantizeLinear; {QUANTIZE}"
         case Pending():
-            return f"it reads {name}, which node {entry.node} makes in float, expected a QuantizeLinear in between; {quantize}"
+            return f"it reads {name}, which node {entry.node} makes in float, expected a QuantizeLinear in between; {QUANTIZE}"
         case Curve():
-            return f"it reads {name}, a function in float, expected a QuantizeLinear in between; {quantize}"
+            return f"it reads {name}, a function in float, expected a QuantizeLinear in between; {QUANTIZE}"
         case Placed():
             return f"it reads {name} in int8 without its scale, expected a DequantizeLinear in between"
         case _:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.mcu.arithmetic import multiplier_of
-from devices.mcu.compiler.draft import Draft, refuse
+from devices.mcu.compiler.draft import QUANTIZE, Draft, refuse
 from devices.mcu.compiler.entries import Constant, Reals, Scaling
 from devices.mcu.program import Bytes, Words
 from edgekit.errors import GraphError
@@ -56,7 +56,7 @@ def _gridded(node: Node, name: str, values: NDArray[Any]) -> Constant:
     else:
         each = [_grid(row) for row in flat]
         if any(scale is None for scale in each):
-            refuse(node, f"{name} is in float, expected int8; quantize the network first, for example: edgekit quantize net.onnx")
+            refuse(node, f"{name} is in float, expected int8; {QUANTIZE}")
         scales = np.array(each, np.float64)
     shaped = np.broadcast_to(scales.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
     return Constant(np.rint(values / shaped).astype(np.int64), shaped)

@@ -6,7 +6,7 @@ from typing import NoReturn
 import numpy as np
 
 from devices.mcu.compiler.axes import output_axes
-from devices.mcu.compiler.draft import Draft, copied, order_of
+from devices.mcu.compiler.draft import QUANTIZE, Draft, copied, order_of
 from devices.mcu.compiler.entries import Constant, Curve, Outside, Pending, Placed
 from devices.mcu.program import End
 from edgekit.errors import GraphError
@@ -46,7 +46,7 @@ def scaled_end(draft: Draft, end: End) -> End:
     if end.dtype != "float32":
         return end
     if end.name not in draft.scales:
-        raise GraphError(f"input {end.name} is in float and nothing quantizes it; quantize the network first: edgekit quantize net.onnx")
+        raise GraphError(f"input {end.name} is in float and nothing quantizes it; {QUANTIZE}")
     scale, zero = draft.scales[end.name]
     return end._replace(scale=scale, zero=zero)
 
@@ -80,4 +80,4 @@ def _refuse_output(name: str, entry: Pending | Outside | Constant | None) -> NoR
             what = f"output {name} is a constant, expected a tensor that the network computes"
         case _:
             what = f"output {name} is in float as it comes in, expected a tensor in int8"
-    raise GraphError(f"{what}; quantize the network first, for example: edgekit quantize net.onnx")
+    raise GraphError(f"{what}; {QUANTIZE}")
