@@ -5,8 +5,10 @@ ONNX ─compiler─▶ Program ─planner─▶ MemoryPlan ─assembly─▶ tab
 
 from devices.mcu.assembly import assembled
 from devices.mcu.compiler import compile_segment
-from devices.mcu.planner import peak_of, plan_memory
-from devices.mcu.program_sizes import Packed, sizes_of
+from devices.mcu.memory_peak import memory_peak
+from devices.mcu.planner import plan_memory
+from devices.mcu.program import Program
+from devices.mcu.program_sizes import Packed, Sizes, sizes_of
 from edgekit.device import Variant
 from edgekit.graph import Graph, Tensor
 from edgekit.mcu_artifact import encode
@@ -36,12 +38,25 @@ def _memory(graph: Graph, variant: Variant, model: Model) -> MemoryTable:
     key = graph.digest, graph.order, variant.precision
     if key not in _TABLES:
         packed: dict[tuple[int, ...], Packed] = {}
-        rows = []
-        for start, stop, program in programs(model, graph, variant.precision):
-            table, blob = sizes_of(program, packed)
-            rows.append(SegmentBytes(start, stop, load_bytes=table, run_bytes=table + peak_of(program), flash_bytes=blob))
+        found = programs(model, graph, variant.precision)
+        rows = (_row(start, stop, program, sizes_of(program, packed)) for start, stop, program in found)
         _TABLES[key] = MemoryTable(tuple(rows))
     return _TABLES[key]
+
+
+def _row(start: int, stop: int, program: Program, sizes: Sizes) -> SegmentBytes:
+    plan = plan_memory(program)
+    came, went = (sum(program.buffers[end.buffer].nbytes for end in ends) for ends in (program.inputs, program.outputs))
+    return SegmentBytes(
+        start,
+        stop,
+        load_bytes=sizes.table,
+        run_bytes=sizes.table + plan.arena_bytes,
+        flash_bytes=sizes.blob,
+        in_bytes=came,
+        out_bytes=went,
+        peak=memory_peak(program, plan).operator or "",
+    )
 
 
 BUILDER = Builder(_made, _cannot_run, packages=("smp", "pyserial"), memory=_memory, reference=reference)

@@ -45,6 +45,8 @@ def test_the_rows_of_memory_are_those_of_the_artifacts() -> None:
         found = decode(build(model, graph, row.start, row.stop, BOARD).data)
         assert row.run_bytes == found.arena_bytes + len(found.table)
         assert (row.load_bytes, row.flash_bytes) == (len(found.table), len(found.blob))
+        assert (row.in_bytes, row.out_bytes) == tuple(sum(end.nbytes for end in ends) for ends in (found.inputs, found.outputs))
+        assert row.peak in {"", *(each.name for each in found.operators)}  # empty: while the inputs arrive
 
 
 def test_a_unit_that_a_board_lacks_is_told_before_anything_runs() -> None:
