@@ -1,13 +1,16 @@
 """A table on boards in QEMU: its results, its instructions, its memory, and a reset in the middle."""
 
 import random
+import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from devices.mcu.boards import board
+from devices.mcu import firmware_image
+from devices.mcu.boards import FIRMWARE, board
 from devices.mcu.emulator import emulated
 from devices.mcu.firmware_image import image
 from tests.firmwarebed import Board, needs_qemu, on_line
@@ -94,3 +97,26 @@ def test_every_run_takes_the_same_instructions() -> None:
             frame(line, INPUT, number)
             counts.append(instructions(line))
     assert counts[1] == pytest.approx(counts[0], rel=0.005) and counts[2] == pytest.approx(counts[0], rel=0.005)
+
+
+POKE = """
+    if (byte == 0x7F) {
+        volatile uintptr_t nothing = 8;
+        *(volatile uint32_t *)nothing = 0;
+    }
+"""
+
+
+@needs_qemu
+def test_a_write_through_a_null_pointer_resets_the_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(FIRMWARE, tmp_path / "firmware")
+    main = tmp_path / "firmware/agent/main.c"
+    begin = "    count_boot();\n"
+    assert begin in main.read_text()
+    main.write_text(main.read_text().replace(begin, begin + POKE))
+    monkeypatch.setattr(firmware_image, "FIRMWARE", tmp_path / "firmware")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with running("mps2-an386") as line:
+        before = line.ask(READ, HELLO)["boot"]
+        line.line.send(b"\x7f")
+        assert line.ask(READ, HELLO, attempts=5)["boot"] != before
