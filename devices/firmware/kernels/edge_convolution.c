@@ -95,6 +95,11 @@ void edge_conv_run(const struct edge_conv *op) {
             const uint8_t *chunk = op->chunk;
             for (uint32_t group = 0; group < op->groups; ++group) {
                 window.first_c = group * (op->in_c / op->groups);
+                if (flat && last == 0) {
+                    chunk = edge_multiply_row(op->in + (size_t)column * op->in_c + window.first_c, segments.bytes,
+                                              chunk, out + (size_t)group * group_c, group_c, &places);
+                    continue;
+                }
                 for (uint32_t p = 0; p <= last; ++p)
                     if (flat)
                         edge_spread(scratch + p, op->in + (size_t)(column + p) * op->in_c + window.first_c,

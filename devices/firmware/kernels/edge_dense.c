@@ -13,21 +13,24 @@ size_t edge_dense_chunk_bytes(const struct edge_dense *op) {
     return bytes <= INT32_MAX ? (size_t)bytes : SIZE_MAX;
 }
 
+const uint8_t *edge_multiply_row(const int8_t *in, uint32_t n, const uint8_t *chunk, int8_t *out, uint32_t made,
+                                 const struct edge_places *places) {
+    const size_t block = sizeof(struct edge_pair) + (size_t)(n + 1) / 2 * 4;
+    int32_t acc[8] = {0};
+    for (uint32_t c = 0; c < made; c += 2, chunk += block) {
+        const struct edge_pair *const pair = (const void *)chunk;
+        edge_multiply_1x2(in, n, (const void *)(pair + 1), pair->bias, acc);
+        edge_write_channels(acc, pair->scale, out + c, c + 1 < made ? 2 : 1, places);
+    }
+    return chunk;
+}
+
 void edge_dense_run(const struct edge_dense *op) {
-    const size_t block = sizeof(struct edge_pair) + (size_t)(op->in_n + 1u) / 2 * 4;
+    const struct edge_places places = edge_places_of(op->zero_out, 0, 0);
     const int8_t *in = op->in;
     int8_t *out = op->out;
     for (uint32_t row = 0; row < op->rows; ++row, in += op->in_n, out += op->out_n) {
-        const uint8_t *chunk = op->chunk;
-        for (uint32_t c = 0; c < op->out_n; c += 2, chunk += block) {
-            const struct edge_pair *const pair = (const void *)chunk;
-            int32_t acc[2] = {pair->bias[0], pair->bias[1]};
-            edge_multiply_1x2(in, op->in_n, (const void *)(pair + 1), acc);
-            for (uint32_t i = 0; i < 2 && c + i < op->out_n; ++i) {
-                const int32_t shift = pair->scale[i].shift;
-                const int32_t x = edge_scaled(acc[i], pair->scale[i].m, shift < -31 ? shift + 64 : shift);
-                out[c + i] = edge_number(x, op->zero_out, op->low, op->high);
-            }
-        }
+        edge_multiply_row(in, op->in_n, op->chunk, out, op->out_n, &places);
+        edge_clamp(out, op->out_n, op->low, op->high);
     }
 }

@@ -17,6 +17,10 @@ struct edge_pair {
     struct edge_scale scale[2];
 };
 
+/* The `made` outputs of n numbers that lie together, and where the blocks after them begin. */
+const uint8_t *edge_multiply_row(const int8_t *in, uint32_t n, const uint8_t *chunk, int8_t *out, uint32_t made,
+                                 const struct edge_places *places);
+
 #if EDGE_DSP_NATIVE
 
 #define EDGE_WORD(pixels_01, pixels_23)      \
@@ -100,9 +104,10 @@ static inline void edge_multiply_4x2(const uint32_t *x, const uint32_t *w, uint3
 
 #endif
 
-/* Products of n bytes at x with one block's weights. */
-static inline void edge_multiply_1x2(const int8_t *x, uint32_t n, const uint32_t *w, int32_t acc[2]) {
-    int32_t a = acc[0], b = acc[1];
+/* acc[0]: the first channel of one pixel of n bytes at x, acc[4]: the second. */
+static inline void edge_multiply_1x2(const int8_t *x, uint32_t n, const uint32_t *w,
+                                                        const int32_t bias[2], int32_t *acc) {
+    int32_t a = bias[0], b = bias[1];
 #if EDGE_DSP
     for (; n >= 4; n -= 4, x += 4, w += 2) {
         const uint32_t word = edge_load4(x), even = edge_sxtb16(word), odd = edge_sxtb16_ror8(word);
@@ -123,7 +128,7 @@ static inline void edge_multiply_1x2(const int8_t *x, uint32_t n, const uint32_t
         a = edge_sum(a, x[0] * weight[0]);
         b = edge_sum(b, x[0] * weight[1]);
     }
-    acc[0] = a, acc[1] = b;
+    acc[0] = a, acc[4] = b;
 }
 
 #endif

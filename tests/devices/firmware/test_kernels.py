@@ -131,6 +131,25 @@ def test_every_clamp_holds_with_either_sign_of_zero(check: Check) -> None:
     )
 
 
+def added(seed: int, **fields: Any) -> Drawn:
+    draw = np.random.default_rng(seed)
+    numbers = [draw.integers(-128, 128, 41).astype(np.int8) for _ in range(3)]
+    count = {"count": 41, "other_count": 41 if seed % 2 else 5, "low": -128, "high": 100 if seed % 3 else 127}
+    return p.Add(name="add", input=0, other=1, output=2, **count, **fields), numbers
+
+
+def test_sums_are_right_with_either_operand_exact_and_any_zero(check: Check) -> None:
+    exact, scaled = (2**30, 0), (1500000001, -2)
+    kinds = [
+        {"multipliers": (a[0], b[0], 1300000000), "shifts": (a[1] - less, b[1] - less, out), "zeros": zeros}
+        for a, b in ((exact, scaled), (scaled, exact), (exact, exact), (scaled, scaled))
+        for less in (0, 3, 19)
+        for out in (-19, -17, 0)
+        for zeros in ((-128, 127, -128), (127, -128, 127), (3, -7, 0))
+    ]
+    check(all_apart([added(seed, **each) for seed, each in enumerate(kinds)]))
+
+
 def softmax_of(rows: int, count: int, real_shift: int) -> tuple[p.Softmax, list[NDArray[np.int8]]]:
     draw = np.random.default_rng(rows * count)
     operator = p.Softmax(name="s", input=0, output=1, rows=rows, count=count, multiplier=2**30 + 12345, shift=real_shift, least=-250)
