@@ -86,8 +86,7 @@ void edge_conv_run(const struct edge_conv *op) {
                                  (size_t)edge_segment_words(segments.bytes) * EDGE_PIXELS};
     uint32_t *const scratch = op->scratch;
     int8_t *out = op->out;
-    if (columns < EDGE_PIXELS) /* products of pixels that are missing are formed, too, of whatever lies there */
-        memset(scratch + (size_t)(words - 1) * EDGE_PIXELS, 0, EDGE_PIXELS * sizeof *scratch);
+    memset(scratch, 0, edge_conv_scratch(op)); /* a row may have fewer than four pixels */
     for (uint32_t row = 0; row < rows; ++row)
         for (uint32_t column = 0; column < columns; column += EDGE_PIXELS) {
             const uint32_t last = columns - column < EDGE_PIXELS ? columns - column - 1 : EDGE_PIXELS - 1;

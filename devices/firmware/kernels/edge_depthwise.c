@@ -143,6 +143,7 @@ static void depthwise_pixels(const struct edge_conv *op, uint32_t row, uint32_t 
 
 void edge_depthwise_run(const struct edge_conv *op) {
     int8_t *out = op->out;
+    memset(op->scratch, 0, edge_depthwise_scratch(op)); /* touched to its end, wherever the borders are */
     for (uint32_t row = 0; row < op->out_h; ++row)
         for (uint32_t column = 0; column < op->out_w; column += PIXELS) {
             const uint32_t last = op->out_w - column < PIXELS ? op->out_w - column - 1 : PIXELS - 1;
