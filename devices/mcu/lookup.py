@@ -11,7 +11,7 @@ A table of any other function comes from its real values, rounded once. How the 
     hard-swish                              three times     the same                once, float32
     sigmoid, tanh, GELU                     once            the same                once, float32
 
-Where two of them differ, it is by 1 on the same input.
+Where two of them differ, it is by 1 on the same input. TFLite Micro rounds fully connected operators twice, too.
 """
 
 import numpy as np

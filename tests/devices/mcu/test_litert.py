@@ -77,6 +77,19 @@ def test_resnet8_equals_litert_but_where_that_rounds_once() -> None:
     assert share < 0.05
 
 
+@pytest.mark.parametrize("name", ["person_detect", "resnet8_quant"])
+def test_a_network_equals_tflite_micro(name: str) -> None:
+    micro = pytest.importorskip("tflite_micro.runtime", reason="needs package tflite-micro")
+    file = network(name)
+    program, oracle, random = compiled(file), micro.Interpreter.from_bytes(file), np.random.default_rng(3)
+    for _ in range(5):
+        frame = random.integers(-128, 128, program.inputs[0].shape, np.int8)
+        oracle.set_input(frame, 0)
+        oracle.invoke()
+        (mine,) = reference.run(program, {program.inputs[0].name: frame}).values()
+        assert mine.tolist() == oracle.get_output(0).tolist()
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["person_detect", "resnet8_quant"])
 def test_a_hundred_frames_equal_litert_but_for_dense(name: str) -> None:
