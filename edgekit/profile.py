@@ -28,8 +28,7 @@ class Kernel(Struct, frozen=True, forbid_unknown_fields=True):
     """One kernel of the optimised graph, with the units whose nodes it claims; spanning when more than one.
 
     ``shares`` says how its time divides among them, evenly where it is empty. ``provider`` is the execution provider that
-    ran it, empty where the device did not tell. A microcontroller counts ``ticks``; ``ram_bytes`` are alive there while the kernel
-    runs, and ``flash_bytes`` are its weights.
+    ran it, empty where the device did not tell. A microcontroller counts ``ticks``.
     """
 
     name: Name
@@ -39,8 +38,6 @@ class Kernel(Struct, frozen=True, forbid_unknown_fields=True):
     shares: tuple[float, ...] = ()
     provider: str = ""
     ticks: Ticks | None = None
-    ram_bytes: Bytes | None = None
-    flash_bytes: Bytes | None = None
 
 
 class SegmentTime(Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from edgekit.cli.console import mb, ms, table
+from edgekit.wording import kib
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -43,10 +44,27 @@ def print_profiles(graph: "Graph", found: "Iterable[Profile]") -> None:
             print(f"{name}: {STOLEN_HINT}")
         if one.compute_units:
             print(f"{name}: {one.compute_units}")
+        if one.on_board:
+            _print_board(one)
         for sentence in one.barred:
             print(sentence)
         if one.energy is not None:
             print(f"{name}: {energy_line(one.energy)}")
+
+
+def _print_board(profile: "Profile") -> None:
+    """What a microcontroller counted in each operator, the memory of its unit alone, and what its line takes."""
+    rows = []
+    for kernel in profile.kernels:
+        row = profile.planned(kernel.units[0], kernel.units[-1] + 1) if kernel.units else None
+        memory = ["-", "-"] if row is None else [kib(max(row.load_bytes, row.run_bytes)), kib(row.flash_bytes)]
+        rows.append([kernel.name, kernel.op, str(kernel.ticks or "-"), ms(kernel.seconds), " ".join(map(str, kernel.units)), *memory])
+    title = f"{profile.device}, {profile.variant}: operators; RAM and flash are those of the unit alone"
+    table(title, ["operator", "type", "ticks", "time", "unit", "RAM", "flash"], rows, words=2)
+    if profile.line is not None:
+        line = profile.line
+        rates = f"{line.in_s_per_byte * 1e6:.3g} µs for each byte in, {line.out_s_per_byte * 1e6:.3g} µs for each byte out"
+        print(f"{profile.device}: serial line {ms(line.latency_s)} for each frame, {rates}")
 
 
 def _rows(found: "Iterable[Profile]") -> list[list[str]]:

@@ -57,9 +57,12 @@ def profile_graph(
     """
     if twin is not None:
         other, twin = read(twin), replace(twin, frames=model.frames)
-        return as_units_of(
-            graph, other, profile_graph(other, twin, connection, variant=variant, budget_s=budget_s, rate_per_s=rate_per_s, tell=tell)
-        )
+        made = profile_graph(other, twin, connection, variant=variant, budget_s=budget_s, rate_per_s=rate_per_s, tell=tell)
+        found = as_units_of(graph, other, made)
+        if not found.on_board:
+            return found
+        table = builder_of(found.variant.engine).memory(graph, found.variant, model)  # of the segments that the plan has
+        return msgspec.structs.replace(found, memory_model=table, cannot_run=runnable(model, graph, found.variant)[1])
     variant = (variant or connection.device.variant).on(graph.precision)
     spans, refused = runnable(model, graph, variant)
     if not spans:
