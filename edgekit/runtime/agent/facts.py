@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -66,6 +65,8 @@ def ask_board(board: BoardPort) -> BoardFacts:
 
 
 def _engine_of_boards() -> tuple[Engine, ...]:
+    from importlib import metadata  # an agent without a board is small without it
+
     return () if missing_packages() else (Engine(MCU, f"smp {metadata.version('smp')}"),)
 
 

@@ -11,7 +11,6 @@ import stat
 import termios
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import serial
 
@@ -85,7 +84,7 @@ class SerialPort:
                 fcntl.ioctl(self._port.fd, termios.TIOCNXCL)  # outlasts us where others hold it
             self._port.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "SerialPort":
         return self
 
     def __exit__(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import cbor2
 from smp.header import OP, Flag, Header, Version
@@ -64,6 +64,9 @@ class RefusedRequest(DeviceError):
         super().__init__(message)
         self.rc = rc
         self.told = told
+
+
+Own = TypeVar("Own", bound="SmpLine")
 
 
 class _Request(NamedTuple):
@@ -140,7 +143,7 @@ class SmpLine:
     def close(self) -> None:
         self.port.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self: Own) -> Own:
         return self
 
     def __exit__(
