@@ -79,7 +79,7 @@ def test_resnet8_equals_litert_but_where_that_rounds_once() -> None:
 
 @pytest.mark.parametrize("name", ["person_detect", "resnet8_quant"])
 def test_a_network_equals_tflite_micro(name: str) -> None:
-    micro = pytest.importorskip("tflite_micro.runtime", reason="needs package tflite-micro")
+    micro = pytest.importorskip("tflite_micro", reason="needs package tflite-micro").runtime
     file = network(name)
     program, oracle, random = compiled(file), micro.Interpreter.from_bytes(file), np.random.default_rng(3)
     for _ in range(5):
