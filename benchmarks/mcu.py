@@ -13,6 +13,8 @@ serial line as in a pipeline. The board paints its arena with two patterns, so t
 Instructions are counted by QEMU and are the same in every run; they are no cycles. Those of an operator are divided by its
 multiplications, or by its outputs (in brackets) where it has none.
 
+What other tools take for the same files: benchmarks/mcu_peers.py.
+
 Exit code 1 where an output differs, another byte is touched than planned, or the arena is more than 5 % above the bound.
 """
 
