@@ -15,6 +15,7 @@ from edgekit.api.display import showing
 from edgekit.cluster import Cluster
 from edgekit.codec import CODECS, Codec
 from edgekit.costs import Costs, nouns
+from edgekit.device import MCU, OF_FP32
 from edgekit.errors import GraphError, PlanError, UsageError
 from edgekit.files import read, write_bytes
 from edgekit.front import ANYHOW, Front, Question
@@ -230,13 +231,14 @@ class _Asked(NamedTuple):
 
 
 def _profile_device(graph: Graph, model: Model, connection: Connection, asked: _Asked, tell: Tell, keep: Keep) -> tuple[Profile, ...]:
-    """The profiles of a device, of the network itself and of each twin."""
+    """The profiles of a device, of the network itself and of each twin; of a microcontroller those of twins alone, if there are any."""
     from profilers.measure.codec_times import time_codecs
     from profilers.measure.profiler import profile_graph, with_energy
     from profilers.measure.segments import ends, measure_segments
 
     made: list[Profile] = []
-    networks = (None, *model.twins.values())
+    twins = tuple(model.twins.values())
+    networks = twins if twins and connection.device.variant.engine == MCU and graph.precision in OF_FP32 else (None, *twins)
     for network, turn in zip(networks, in_turn(tell, [1.0] * len(networks)), strict=True):
         whole, codecs, full, energy = in_turn(turn, asked.sizes_s(graph))
         each = profile_graph(
