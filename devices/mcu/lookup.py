@@ -5,7 +5,7 @@ A table of any other function comes from its real values, rounded once. How the 
     operator                                board           LiteRT, BUILTIN_REF     onnxruntime
     convolutions, add, mul, other scale     twice           the same                once, float32
     fully connected                         twice           once: 1 off in 0.2 %    once, float32
-    mean, scale and zero kept               nearest         towards zero            once, float32
+    mean, scale and zero kept               nearest         1 off in 5 %, not known  once, float32
     average pool, softmax, mean rescaled    as LiteRT       the same                once, float32
     leaky ReLU                              twice           the same                once, float32
     hard-swish                              three times     the same                once, float32
