@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # each is imported when it is first used
     from edgekit.api.clusters import HERE, cluster_name, keep_survey, keep_tunings, pipeline_name, read_cluster
     from edgekit.api.demo import demo
     from edgekit.api.evaluation import Evaluated, evaluate, measure_losses
-    from edgekit.api.evolving import evolved, trial_of
+    from edgekit.api.evolution import evolved, trial_of
     from edgekit.api.fallbacks import fallbacks
     from edgekit.api.firmware_fits import BoardFit, known_boards, network_fits
     from edgekit.api.firmwares import build_firmware, flash_command, flash_firmware, next_commands, running_firmware

@@ -290,7 +290,7 @@ def partition(
         return solve(graph, cluster, found, objectives=objectives, question=question)
 
     if measure and model is not None:
-        from edgekit.api.measuring import measure_front
+        from edgekit.api.measured_front import measure_front
 
         return measure_front(graph, model, cluster, profiles, search, doubt_s, tell, keep, most_s=most_s)
     tell("searching for the front")

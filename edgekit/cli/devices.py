@@ -29,6 +29,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 def add(
     name: Annotated[str, typer.Argument(help="A name for the device, used in all other commands.")],
     address: Annotated[str, typer.Argument(help="ssh://USER@HOST[:PORT], ssh://ALIAS from ~/.ssh/config, or serial:PORT of a board here.")],
+    *,
     fingerprint: Annotated[str | None, typer.Option(help="SHA256:… of its host key; then no question is asked.")] = None,
     port: Annotated[str | None, typer.Option(help="A microcontroller is plugged in at this port of it, such as /dev/ttyACM0.")] = None,
 ) -> None:

@@ -12,8 +12,8 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.clusters import read_cluster
+from edgekit.cli.codec_losses import measure_losses
 from edgekit.cli.console import mb, progress, table
-from edgekit.cli.losing import measure_losses
 from edgekit.cli.options import Data, Shapes, Twins
 
 if TYPE_CHECKING:

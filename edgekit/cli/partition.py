@@ -8,9 +8,9 @@ import typer
 
 from edgekit.cli.app import command
 from edgekit.cli.clusters import linked_cluster
+from edgekit.cli.codec_losses import print_judged, read_losses
 from edgekit.cli.console import ms, progress, table
 from edgekit.cli.fronts import legend, print_front
-from edgekit.cli.losing import print_judged, read_losses
 from edgekit.cli.options import ClusterFile, OptionalClusterFile, Twins
 from edgekit.cli.settings_notes import settings_notes
 from edgekit.objectives import USUAL

@@ -33,7 +33,7 @@ def main() -> None:
     import edgekit.cli.pipeline
     import edgekit.cli.stop
     import edgekit.cli.survey
-    import edgekit.cli.tuning
+    import edgekit.cli.tune
     import edgekit.cli.watching  # noqa: F401  # importing them registers their commands
 
     app()

@@ -36,7 +36,7 @@ def _concatenation(nodes: Nodes, operator: FlatOperator) -> None:
     axis = operator.options.Axis() % rank
     read = nodes.numbers if nodes.same_scale(operator) else nodes.reals
     inputs = [read(operator, position, first) for position in range(len(operator.inputs))]
-    nodes.write(operator, "Concat", inputs, first, axis=FIRST.index(axis) if first else axis)
+    nodes.write(operator, "Concat", inputs, first=first, axis=FIRST.index(axis) if first else axis)
 
 
 def _pad(nodes: Nodes, operator: FlatOperator) -> None:
@@ -51,7 +51,7 @@ def _pad(nodes: Nodes, operator: FlatOperator) -> None:
     border = nodes.constant(np.asarray(fill, tensor.dtype).reshape(()), "border")
     if len(operator.inputs) > 2 and not nodes.same_scale(operator):
         refuse(operator, "expected a border with the scale of the tensor")
-    nodes.moved(operator, "Pad", [pads, border], first)
+    nodes.moved(operator, "Pad", [pads, border], first=first)
 
 
 def _split(nodes: Nodes, operator: FlatOperator) -> None:
@@ -73,7 +73,7 @@ def _sliced(
     """A part of an input: starts, ends, axes and steps."""
     names = [nodes.constant(np.array(each, np.int64), "slice") for each in bounds]
     read = nodes.numbers if nodes.same_scale(operator) else nodes.reals
-    nodes.write(operator, "Slice", [read(operator, source), *names], False, output)
+    nodes.write(operator, "Slice", [read(operator, source), *names], first=False, output=output)
 
 
 def _slice(nodes: Nodes, operator: FlatOperator) -> None:
@@ -99,7 +99,7 @@ def _strided_slice(nodes: Nodes, operator: FlatOperator) -> None:
     names = [nodes.constant(np.array(each, np.int64), "slice") for each in (starts, stops, axes, steps)]
     made = nodes.add("Slice", [read(operator, 0), *names])
     wanted = nodes.constant(np.array(nodes.file.tensors[operator.outputs[0]].shape, np.int64), "shape")
-    nodes.write(operator, "Reshape", [made, wanted], False)
+    nodes.write(operator, "Reshape", [made, wanted], first=False)
 
 
 MOVES: dict[str, Callable[[Nodes, FlatOperator], None]] = {

@@ -130,7 +130,7 @@ class Nodes:
         scales, zeros = tensor.scales, tensor.zeros.astype(tensor.dtype)
         return self.constant(scales if each else scales[0], "scale"), self.constant(zeros if each else zeros[0], "zero")
 
-    def finish(self, operator: FlatOperator, values: str, first: bool = False, output: int = 0) -> None:
+    def finish(self, operator: FlatOperator, values: str, *, first: bool = False, output: int = 0) -> None:
         """Write real values as an output of an operator."""
         index = operator.outputs[output]
         tensor, name = self.file.tensors[index], self._claimed(index, first)
@@ -150,14 +150,14 @@ class Nodes:
         told = {(each.dtype, *each.scales.tolist(), *each.zeros.tolist()) for each in tensors if each.dtype in TYPES}
         return len(told) == 1
 
-    def write(self, operator: FlatOperator, op: str, inputs: Sequence[str], first: bool, output: int = 0, **attributes: Any) -> None:
+    def write(self, operator: FlatOperator, op: str, inputs: Sequence[str], *, first: bool, output: int = 0, **attributes: Any) -> None:
         """The last node of an operator that moves numbers, or real values where scales differ."""
         if self.same_scale(operator):
             self.add(op, inputs, self._claimed(operator.outputs[output], first), **attributes)
         else:
-            self.finish(operator, self.add(op, inputs, **attributes), first, output)
+            self.finish(operator, self.add(op, inputs, **attributes), first=first, output=output)
 
-    def moved(self, operator: FlatOperator, op: str, others: Sequence[str] = (), first: bool = False, **attributes: Any) -> None:
+    def moved(self, operator: FlatOperator, op: str, others: Sequence[str] = (), *, first: bool = False, **attributes: Any) -> None:
         """An operator that moves the numbers of its first input."""
         read = self.numbers if self.same_scale(operator) else self.reals
-        self.write(operator, op, [read(operator, 0, first), *others], first, **attributes)
+        self.write(operator, op, [read(operator, 0, first), *others], first=first, **attributes)

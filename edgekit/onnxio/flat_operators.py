@@ -90,7 +90,7 @@ def _convolved(nodes: Nodes, operator: FlatOperator, weights: str, kernel: tuple
     window = _window(operator, shape, kernel, dilation)
     inputs = [nodes.reals(operator, 0, True), weights, *_bias(nodes, operator)]
     made = nodes.add("Conv", inputs, kernel_shape=kernel, dilations=dilation, group=groups, **window)
-    nodes.finish(operator, _activated(nodes, operator, made, _fused(operator)), True)
+    nodes.finish(operator, _activated(nodes, operator, made, _fused(operator)), first=True)
 
 
 def _dense(nodes: Nodes, operator: FlatOperator) -> None:
@@ -121,7 +121,7 @@ def _binary(op: str) -> Callable[[Nodes, FlatOperator], None]:
         first = whole and any(nodes.is_first(operator, position) for position in (0, 1))
         inputs = [nodes.reals(operator, position, first) for position in (0, 1)]
         made = nodes.add(op, inputs)
-        nodes.finish(operator, _activated(nodes, operator, made, _fused(operator)), first)
+        nodes.finish(operator, _activated(nodes, operator, made, _fused(operator)), first=first)
 
     return convert
 
@@ -133,7 +133,7 @@ def _pool(op: str) -> Callable[[Nodes, FlatOperator], None]:
         window = _window(operator, shape, kernel, (1, 1))
         source = nodes.reals(operator, 0, True)
         made = nodes.add(op, [source], kernel_shape=kernel, **window)
-        nodes.finish(operator, _activated(nodes, operator, made, _fused(operator)), True)
+        nodes.finish(operator, _activated(nodes, operator, made, _fused(operator)), first=True)
 
     return convert
 
@@ -149,7 +149,7 @@ def _reduced(op: str) -> Callable[[Nodes, FlatOperator], None]:
         told = sorted(FIRST.index(axis) for axis in axes) if first else axes
         inputs = [nodes.reals(operator, 0, first), nodes.constant(np.array(told), "axes")]
         made = nodes.add(op, inputs, keepdims=int(keep))
-        nodes.finish(operator, made, first and keep)
+        nodes.finish(operator, made, first=first and keep)
 
     return convert
 
@@ -159,7 +159,7 @@ def _unary(op: str, **attributes: Any) -> Callable[[Nodes, FlatOperator], None]:
         first = nodes.is_first(operator)
         source = nodes.reals(operator, 0, first)
         made = nodes.add(op, [source], **attributes)
-        nodes.finish(operator, made, first)
+        nodes.finish(operator, made, first=first)
 
     return convert
 
@@ -177,7 +177,7 @@ def _clipped(kind: int) -> Callable[[Nodes, FlatOperator], None]:
     def convert(nodes: Nodes, operator: FlatOperator) -> None:
         first = nodes.is_first(operator)
         values = nodes.reals(operator, 0, first)
-        nodes.finish(operator, _activated(nodes, operator, values, kind), first)
+        nodes.finish(operator, _activated(nodes, operator, values, kind), first=first)
 
     return convert
 

@@ -24,7 +24,7 @@ import edgekit.cli.partition
 import edgekit.cli.pipeline
 import edgekit.cli.stop
 import edgekit.cli.survey
-import edgekit.cli.tuning
+import edgekit.cli.tune
 import edgekit.cli.watching  # noqa: F401  # importing them registers their commands
 from edgekit.cli.app import app
 
