@@ -21,7 +21,7 @@ def _integers(nodes: Nodes, operator: FlatOperator, position: int) -> list[int]:
 def _reshape(nodes: Nodes, operator: FlatOperator) -> None:
     """RESHAPE, SQUEEZE, EXPAND_DIMS: the shape of the output is known."""
     shape = nodes.file.tensors[operator.outputs[0]].shape
-    nodes.moved(operator, "Reshape", [nodes.constant(np.array(shape, np.int64), "shape")])
+    nodes.moved(operator, "Reshape", others=[nodes.constant(np.array(shape, np.int64), "shape")])
 
 
 def _transpose(nodes: Nodes, operator: FlatOperator) -> None:
@@ -51,7 +51,7 @@ def _pad(nodes: Nodes, operator: FlatOperator) -> None:
     border = nodes.constant(np.asarray(fill, tensor.dtype).reshape(()), "border")
     if len(operator.inputs) > 2 and not nodes.same_scale(operator):
         refuse(operator, "expected a border with the scale of the tensor")
-    nodes.moved(operator, "Pad", [pads, border], first=first)
+    nodes.moved(operator, "Pad", others=[pads, border], first=first)
 
 
 def _split(nodes: Nodes, operator: FlatOperator) -> None:

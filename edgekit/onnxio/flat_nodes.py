@@ -157,7 +157,7 @@ class Nodes:
         else:
             self.finish(operator, self.add(op, inputs, **attributes), first=first, output=output)
 
-    def moved(self, operator: FlatOperator, op: str, others: Sequence[str] = (), *, first: bool = False, **attributes: Any) -> None:
+    def moved(self, operator: FlatOperator, op: str, *, others: Sequence[str] = (), first: bool = False, **attributes: Any) -> None:
         """An operator that moves the numbers of its first input."""
         read = self.numbers if self.same_scale(operator) else self.reals
         self.write(operator, op, [read(operator, 0, first), *others], first=first, **attributes)
