@@ -8,11 +8,14 @@ edgekit.errors.UsageError: pi: no way to reach 'telnet:pi'; addresses begin with
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from devices.connection import Connection, NotSetUp
 from edgekit.device import Device
 from edgekit.errors import UsageError
+from edgekit.imports import postpone
+
+if TYPE_CHECKING:
+    from devices.connection import Connection, NotSetUp
 
 __all__ = ["SCHEMES", "Connection", "NotSetUp", "Scheme", "agent_runs", "connect", "scheme_of"]
 
@@ -27,7 +30,7 @@ class Scheme(NamedTuple):
         login: one logs in to their machines over SSH, where they are set up.
     """
 
-    connect: Callable[[Device, Path | None], Connection]
+    connect: "Callable[[Device, Path | None], Connection]"
     find: Callable[[Device, Path], bool] | None = None
     login: bool = False
 
@@ -37,7 +40,7 @@ class Scheme(NamedTuple):
         return self.find is not None
 
 
-def _local(device: Device, home: Path | None) -> Connection:
+def _local(device: Device, home: Path | None) -> "Connection":
     from devices.local import connect
 
     return connect(device, home)
@@ -49,19 +52,19 @@ def _find_local(device: Device, home: Path) -> bool:
     return find(device, home)
 
 
-def _sim(device: Device, home: Path | None) -> Connection:
+def _sim(device: Device, home: Path | None) -> "Connection":
     from devices.sim import connect
 
     return connect(device, home)
 
 
-def _ssh(device: Device, home: Path | None) -> Connection:
+def _ssh(device: Device, home: Path | None) -> "Connection":
     from devices.ssh import connect
 
     return connect(device, home)
 
 
-def _serial(device: Device, home: Path | None) -> Connection:
+def _serial(device: Device, home: Path | None) -> "Connection":
     from devices.serial import connect
 
     return connect(device, home)
@@ -97,9 +100,12 @@ def agent_runs(device: Device, home: Path) -> bool | None:
     return None if find is None else find(device, home)
 
 
-def connect(device: Device, home: Path | None = None) -> Connection:
+def connect(device: Device, home: Path | None = None) -> "Connection":
     """Open a Connection to a device by the scheme of its address.
 
     ``home``: where agents that stay keep their files; None for agents that end with the connection.
     """
     return scheme_of(device).connect(device, home)
+
+
+postpone(__name__)

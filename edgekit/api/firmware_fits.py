@@ -56,7 +56,7 @@ def network_fits(path: str | Path, name: str | None = None) -> tuple[BoardFit, .
     """
     wanted = known_boards() if name is None else (board(name),)
     source = onnxio.from_tflite(path) if str(path).endswith(".tflite") else path
-    model = onnxio.load(onnxio.normalise(source, {}))
+    model = onnxio.load(onnxio.normalise(source, runs=False))
     graph = onnxio.read(model)
     segments = _Segments(model, graph)
     return tuple(_fit(segments, each) for each in wanted)

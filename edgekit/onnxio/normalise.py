@@ -24,7 +24,7 @@ from edgekit.onnxio.weight_bytes import SMALL, Payloads, join, split
 __all__ = ["normalise"]
 
 
-def normalise(source: str | Path | bytes, inputs: Mapping[str | None, tuple[int, ...]] | None = None) -> bytes:
+def normalise(source: str | Path | bytes, inputs: Mapping[str | None, tuple[int, ...]] | None = None, *, runs: bool = True) -> bytes:
     """Bring a network into the form that edgekit reads; what it computes stays the same.
 
     One self-contained file: external data embedded, local functions inlined, weights taken off the inputs, large Constant
@@ -34,6 +34,7 @@ def normalise(source: str | Path | bytes, inputs: Mapping[str | None, tuple[int,
 
     Args:
         inputs: shapes of inputs that the model leaves open; the key None means its only input.
+        runs: onnxruntime has to load it; False: it is opened there only where a shape cannot be inferred.
 
     Raises:
         GraphError: not an ONNX model, an operator that this onnxruntime lacks, an open or contradictory input shape,
@@ -52,7 +53,7 @@ def normalise(source: str | Path | bytes, inputs: Mapping[str | None, tuple[int,
     payloads = _renamed(payloads, make_names_safe(proto.graph))
     _lift_constants(proto.graph, payloads)
     _copy_dequantizers(proto.graph)
-    settle(proto, payloads)
+    settle(proto, payloads, runs=runs)
     _drop_unused(proto)
     _order_by_unit(proto.graph)
     _tidy(proto)

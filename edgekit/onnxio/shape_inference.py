@@ -15,10 +15,12 @@ from edgekit.onnxio.weight_bytes import SMALL, Payloads
 __all__ = ["settle"]
 
 
-def settle(proto: Any, payloads: Payloads) -> None:
+def settle(proto: Any, payloads: Payloads, *, runs: bool = True) -> None:
     """Describe every tensor of the graph; ``Shape`` and ``Size`` of a fixed shape become constants.
 
     What follows from the data (behind a NonZero, say) is left without a shape: one run proves nothing about the next.
+
+    ``runs``: onnxruntime has to load the model, also where all shapes can be inferred.
 
     Raises:
         GraphError: onnxruntime does not load the model.
@@ -39,7 +41,8 @@ def settle(proto: Any, payloads: Payloads) -> None:
         types, inner = _infer(proto, learned)
         if _fold(graph, types):
             continue
-        types = _ask(proto, payloads, types, inner)
+        if runs or any(fixed_shape(types.get(name)) is None for name in _made(proto)):
+            types = _ask(proto, payloads, types, inner)
         if not _fold(graph, types):
             break
         learned = types
@@ -83,13 +86,18 @@ def _infer(proto: Any, learned: dict[str, Any]) -> tuple[dict[str, Any], set[str
         found = light.graph  # what is wrong with the model, onnxruntime says better
     types = {value.name: value.type for value in (*found.value_info, *found.output) if value.type.WhichOneof("value")}
     inner = (value for graph in all_graphs(found) if graph is not found for value in (*graph.value_info, *graph.output))
-    made = [name for node in proto.graph.node for name in node.output if name]
-    return {name: types[name] for name in made if name in types}, {value.name for value in inner if fixed_shape(value.type) is not None}
+    return {name: types[name] for name in _made(proto) if name in types}, {
+        value.name for value in inner if fixed_shape(value.type) is not None
+    }
+
+
+def _made(proto: Any) -> list[str]:
+    return [name for node in proto.graph.node for name in node.output if name]
 
 
 def _ask(proto: Any, payloads: Payloads, types: dict[str, Any], inner: set[str]) -> dict[str, Any]:
     """Complete the types with what onnxruntime infers and, for shapes that no data can change, what it does."""
-    made = [name for node in proto.graph.node for name in node.output if name]
+    made = _made(proto)
     described = describe(proto, payloads, [name for name in made if fixed_shape(types.get(name)) is None])
     types = {name: _better(types.get(name), described.get(name)) for name in made}
     open_ = [name for name, kind in types.items() if fixed_shape(kind) is None and (kind is None or kind.HasField("tensor_type"))]

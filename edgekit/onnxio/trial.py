@@ -55,7 +55,7 @@ def observe(proto: Any, payloads: Payloads, names: Sequence[str], types: Mapping
     A tensor is left out where its rank differed, or where the model refuses such inputs.
     """
     shapes: dict[str, tuple[int | None, ...]] = {}
-    bounds = bounds_of(proto, types)
+    bounds = bounds_of(proto, types) if names else {}
     for first in range(0, len(names), _CHUNK):
         chunk = list(names[first : first + _CHUNK])
         session = opened(proto, payloads, chunk)

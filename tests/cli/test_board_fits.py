@@ -1,11 +1,13 @@
 """``edgekit firmware boards`` and ``edgekit firmware check``, typed."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from devices.mcu.boards import boards
-from tests.cli.bed import edgekit_run
+from tests.cli.bed import ROOT, edgekit_run
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "mcu"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs data mcu")
@@ -43,3 +45,15 @@ def test_a_network_that_is_too_large_is_told_what_would_fit(monkeypatch: pytest.
 def test_an_unknown_board_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     outcome = edgekit_run("firmware", "check", str(tmp_path / "net.onnx"), "--board", "arduino")
     assert outcome.code == 2 and "there are mps2-an385" in outcome.err
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["person_detect.onnx", "person_detect.tflite"])
+def test_a_check_imports_no_runtime_and_no_connection(name: str, tmp_path: Path) -> None:
+    script = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); from edgekit.cli import main; main()"
+    command = [sys.executable, "-c", script, "firmware", "check", str(DATA / name)]
+    env = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    loaded = set(done.stderr.split())
+    assert done.returncode == 0 and {"onnx", "numpy"} <= loaded
+    assert not loaded & {"onnxruntime", "torch", "scipy", "paramiko", "matplotlib", "devices.connection", "edgekit.runtime.verbs"}

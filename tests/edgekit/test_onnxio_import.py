@@ -513,3 +513,9 @@ def test_import_keeps_what_the_network_computes() -> None:
     proto = model(text.replace("9}>", "9}, int64[2] sizes = {1, 2}>"))
     feeds = {"x": np.random.default_rng(0).standard_normal((2, 3), dtype=np.float32), "z": np.ones((2, 3), np.float32)}
     assert worst_difference(run(proto, feeds), run(onnxio.normalise(proto.SerializeToString()), feeds)) == 0
+
+
+def test_a_network_that_need_not_run_is_not_opened_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    once = imported("net (float[1,3,8,8] x) => (float[1,4,6,6] y) <float[4,3,3,3] w> { a = Conv(x, w)  y = Relu(a) }")
+    monkeypatch.setattr("edgekit.onnxio.trial.opened", lambda *_: pytest.fail("onnxruntime was opened"))
+    assert onnxio.normalise(once, runs=False) == once
