@@ -177,6 +177,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "maximum 3×3, same": lambda: pool("MAX_POOL_2D", (1, 7, 6, 3), (3, 3), (2, 2), SAME),
     "maximum 2×2, relu": lambda: pool("MAX_POOL_2D", (1, 6, 6, 2), (2, 2), (2, 2), VALID, RELU),
     "mean": lambda: mean((1, 5, 4, 6), (1, 2), False),
+    "mean of one axis": lambda: mean((1, 5, 4, 6), (1,), True),
     "mean, kept, rescaled": lambda: mean((1, 5, 4, 6), (1, 2), True, 0.031, 12),
     "softmax": lambda: softmax((1, 10), 0.09),
     "softmax of two": lambda: softmax((1, 2), 0.0047),

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgekit.errors import GraphError
 
-__all__ = ["clamp_range", "doubled", "halved", "multiplier_of", "scaled"]
+__all__ = ["clamp_range", "doubled", "halved", "mean_multiplier", "multiplier_of", "scaled"]
 
 Integers = NDArray[np.int64]
 LEAST, MOST = -(2**31), 2**31 - 1
@@ -64,6 +64,19 @@ def multiplier_of(real: float) -> tuple[int, int]:
     if shift > 30:
         raise GraphError(f"expected scales whose ratio is below 2^30, got {real:g}; quantize the network again")
     return (multiplier, shift) if shift >= -31 else (0, 0)
+
+
+def mean_multiplier(real: float, count: int) -> tuple[int, int]:
+    """Multiplier and shift of a sum of ``count`` numbers, for their mean times ``real``; what the division leaves is cut off.
+
+    The multiplier is in [2^29, 2^31): TensorFlow Lite's reference kernel of MEAN does not bring it back to 2^30, and rounds by it.
+
+    >>> mean_multiplier(1.0, 3)
+    (715827882, 0)
+    """
+    multiplier, shift = multiplier_of(real)
+    fraction = min(count.bit_length() - 1, 31 + shift)
+    return (multiplier << fraction) // count, shift - fraction
 
 
 def clamp_range(least: float, most: float, scale: float, zero: int) -> tuple[int, int]:

@@ -5,13 +5,14 @@ A table of any other function comes from its real values, rounded once. How the 
     operator                                board           LiteRT, BUILTIN_REF     onnxruntime
     convolutions, add, mul, other scale     twice           the same                once, float32
     fully connected                         twice           once: 1 off in 0.2 %    once, float32
-    mean, scale and zero kept               nearest         1 off in 5 %, not known  once, float32
-    average pool, softmax, mean rescaled    as LiteRT       the same                once, float32
+    mean                                    twice           the same                once, float32
+    average pool, softmax                   as LiteRT       the same                once, float32
     leaky ReLU                              twice           the same                once, float32
     hard-swish                              three times     the same                once, float32
     sigmoid, tanh, GELU                     once            the same                once, float32
 
-Where two of them differ, it is by 1 on the same input. TFLite Micro rounds fully connected operators twice, too.
+The multiplier of a mean has the count in it, and what the division leaves is cut off. Where two of them differ, it is by 1 on the
+same input. TFLite Micro rounds fully connected operators twice, too.
 """
 
 import numpy as np

@@ -10,9 +10,14 @@ static int edge_outside(uint32_t at, uint64_t bytes, const struct edge_scope *sc
     return at > scope->arena_bytes || bytes > scope->arena_bytes - at;
 }
 
+static int edge_is_scale(int32_t m, int32_t s, int32_t least)
+{
+    return (m == 0 || m >= least) && s >= -31 && s <= 30;
+}
+
 static int edge_is_multiplier(int32_t m, int32_t s)
 {
-    return (m == 0 || m >= 0x40000000) && s >= -31 && s <= 30;
+    return edge_is_scale(m, s, 0x40000000);
 }
 
 static int edge_is_size(const struct edge_scope *scope, uint64_t bytes)
@@ -154,7 +159,7 @@ static int edge_check_average(const struct edge_average_operator *op, const stru
             return EDGE_TABLE_CHUNK;
         }
         for (uint32_t i = 0; i < most; i++) {
-            if (!edge_is_multiplier(scales[2U * i], scales[2U * i + 1U])) {
+            if (!edge_is_scale(scales[2U * i], scales[2U * i + 1U], 0x20000000)) {
                 return EDGE_TABLE_CHUNK;
             }
         }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from devices.mcu.arithmetic import multiplier_of
+from devices.mcu.arithmetic import mean_multiplier, multiplier_of
 from devices.mcu.compiler.draft import Draft, arranged, planar, refuse, text
 from devices.mcu.compiler.entries import Curve, Pending, Placed, Places, Reals, Scaling
 from devices.mcu.compiler.padding import unpadded
@@ -100,8 +100,6 @@ def _averaged(draft: Draft, node: Node, held: Curve, at: _Frame, counted: bool) 
     def emit(out: Scaling, gain: Reals, offset: Reals) -> Placed:
         source = arranged(draft, node, at.image, (0, 1, 2, 3))
         target = draft.new(node.outputs[0], at.made, at.axes)
-        same = np.float32(scaling.scale) == np.float32(out.scale) and scaling.zero == out.zero
-        counts = range(1, prod(at.over.kernel) + 1)
         made = Average(
             name=node.name,
             input=source,
@@ -112,7 +110,7 @@ def _averaged(draft: Draft, node: Node, held: Curve, at: _Frame, counted: bool) 
             stride=at.over.stride,
             pads=(at.over.pads[0], at.over.pads[1]),
             whole=counted and any(at.over.pads),
-            scales=None if same else tuple(multiplier_of(scaling.scale / (out.scale * count)) for count in counts),
+            scales=_scales(node, scaling, out, prod(at.over.kernel)),
             zero_in=scaling.zero,
             zero_out=out.zero,
             low=out.low,
@@ -122,6 +120,15 @@ def _averaged(draft: Draft, node: Node, held: Curve, at: _Frame, counted: bool) 
         return target
 
     return Pending(node=node.name, shape=at.made, emit=emit)
+
+
+def _scales(node: Node, before: Scaling, after: Scaling, most: int) -> tuple[tuple[int, int], ...] | None:
+    """Of each number of elements, as LiteRT's reference kernels have them: that of MEAN scales always."""
+    if node.op == "ReduceMean":
+        return tuple(mean_multiplier(before.scale / after.scale, count) for count in range(1, most + 1))
+    if np.float32(before.scale) == np.float32(after.scale) and before.zero == after.zero:
+        return None
+    return tuple(multiplier_of(before.scale / (after.scale * count)) for count in range(1, most + 1))
 
 
 def _largest(draft: Draft, node: Node, at: _Frame) -> Placed:

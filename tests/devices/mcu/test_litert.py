@@ -17,7 +17,6 @@ pytest.importorskip("tflite", reason="needs package tflite")
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "mcu"
 ROUNDS_ONCE = {"dense", "dense, a scale for each output", "dense of three rows"}
-OTHERWISE = {"mean"}
 
 
 def compiled(file: bytes) -> Program:
@@ -36,7 +35,7 @@ def differences(file: bytes, count: int) -> tuple[int, float]:
     return int(every.max()), float((every > 0).mean())
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in ROUNDS_ONCE | OTHERWISE])
+@pytest.mark.parametrize("name", [name for name in CASES if name not in ROUNDS_ONCE])
 def test_an_operator_equals_that_of_litert(name: str) -> None:
     assert differences(CASES[name](), 12) == (0, 0.0)
 
@@ -46,11 +45,6 @@ def test_a_dense_operator_that_litert_rounds_once_is_one_off(name: str) -> None:
     most, share = differences(CASES[name](), 100)
     assert most <= 1
     assert share < 0.01
-
-
-@pytest.mark.parametrize("name", sorted(OTHERWISE))
-def test_a_mean_that_keeps_its_scale_is_one_off_at_most(name: str) -> None:
-    assert differences(CASES[name](), 12)[0] <= 1
 
 
 @cache
