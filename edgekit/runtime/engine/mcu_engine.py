@@ -96,10 +96,11 @@ class McuModel:
                 return
             except (LostBoard, RefusedRequest) as error:
                 self._line.close()
-                lost_s = time.monotonic() if lost_s is None else lost_s
+                if lost_s is None:
+                    lost_s = time.monotonic()
+                    say_seldom(f"{error}; looking for the board", level="warning")
                 if time.monotonic() > lost_s + RECOVER_S:
                     raise EngineLost(str(error)) from error
-                say_seldom(f"{error}; looking for the board", level="warning")
                 time.sleep(AGAIN_S)
 
     def line_times(self) -> tuple[LineTime, ...]:

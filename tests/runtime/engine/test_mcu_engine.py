@@ -122,6 +122,8 @@ def test_a_board_that_comes_back_at_another_port_goes_on(port: Path) -> None:
 
 
 def test_a_board_that_stays_away_is_a_lost_stage(port: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(mcu_engine, "say_seldom", lambda text, **_: told.append(text))
     monkeypatch.setattr(mcu_engine, "RECOVER_S", 0.3)
     with at(port) as board:
         model = at_board(port)
@@ -130,6 +132,7 @@ def test_a_board_that_stays_away_is_a_lost_stage(port: Path, monkeypatch: pytest
         port.unlink()
         with pytest.raises(EngineLost, match="there is none; is it plugged in"):
             run(model)
+    assert len([text for text in told if text.endswith("; looking for the board")]) == 1  # however often it is looked for
 
 
 def test_another_process_does_not_take_the_last_run_for_its_own(port: Path) -> None:
