@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from tests.devices.mcu.onnx_networks import Nodes
 from tests.firmwarebed import needs_qemu
 from tests.sshbed import bed
 
-FRAMES = 12
+FRAMES, MANY = 12, 200
 RATE = 250e6
 
 
@@ -45,25 +46,26 @@ def small() -> Network:
     model = load(normalise(net.model({"x": ("int8", (1, 3, 8, 8))}, [(at, "int8")])))
     graph, draw = read(model), np.random.default_rng(5)
     (entry,) = graph.cuts[0].tensors
-    frames = [{entry.name: draw.integers(-128, 128, entry.shape).astype(np.int8)} for _ in range(FRAMES)]
+    frames = [{entry.name: draw.integers(-128, 128, entry.shape).astype(np.int8)} for _ in range(MANY)]
     return Network(graph, model, frames)
 
 
-def right(net: Network, mcu: Device, disturb: dict[int, Callable[[], None]]) -> None:
-    """Stream all frames through the board and this machine; each has its one result, in order and bit-equal with the composed run."""
-    cluster = Cluster((mcu, Device("near")), (Link(ANY, ANY, 1e-4, 1e8),))
-    count = len(net.graph.units)
-    plan = chain(net.graph, (Stage(0, 2, ("mcu",), mcu.variant), Stage(2, count, ("near",), Variant("int8"))))
+def right(net: Network, mcu: Device, *others: Device, count: int = FRAMES, disturb: dict[int, Callable[[], None]]) -> None:
+    """Stream frames through the board and other devices, a unit each; each has its one result, in order and bit-equal."""
+    cluster = Cluster((mcu, *others), (Link(ANY, ANY, 1e-4, 1e8),))
+    cuts = [*range(len(net.graph.units) - len(others), len(net.graph.units) + 1)]
+    rest = (Stage(*span, (each.name,), Variant("int8")) for span, each in zip(pairwise(cuts), others, strict=True))
+    plan = chain(net.graph, (Stage(0, cuts[0], (mcu.name,), mcu.variant), *rest))
     composed = Composed(part(plan, net.graph, net.model, cluster, "reference"))
     with deploy(plan, net.graph, net.model, cluster) as pipeline, pipeline.client() as client:
         assert pipeline.equality is not None and pipeline.equality.bit_equal
         seen = []
-        for result in client.stream(net.frames, window=3):
+        for result in client.stream(net.frames[:count], window=3):
             disturb.get(result.frame, lambda: None)()
             want = composed.run(net.frames[result.frame])
             assert all(np.array_equal(value, want[name]) for name, value in result.value().items())
             seen.append(result.frame)
-    assert seen == list(range(FRAMES))
+    assert seen == list(range(count))
 
 
 @needs_qemu
@@ -71,7 +73,7 @@ def test_a_board_that_is_reset_and_cut_off_loses_no_frame() -> None:
     net, found = small(), board("mps2-an386")
     with cabled(found, image(found).elf) as running:
         mcu = Device("mcu", f"serial:{running.port}", insn_per_s=RATE)
-        right(net, mcu, {3: running.reset, 7: lambda: running.cut(1.0)})
+        right(net, mcu, Device("near"), disturb={3: running.reset, 7: lambda: running.cut(1.0)})
 
 
 @needs_qemu
@@ -80,5 +82,17 @@ def test_a_board_behind_an_ssh_gateway_is_bit_equal_through_a_reset(tmp_path: Pa
     elf = image(found).elf
     with bed(tmp_path, monkeypatch) as lab, cabled(found, elf) as running:
         gate = lab.board("gate")
-        right(net, Device("mcu", gate.address, port=running.port, insn_per_s=RATE), {3: running.reset})
+        mcu = Device("mcu", gate.address, port=running.port, insn_per_s=RATE)
+        right(net, mcu, Device("near"), disturb={3: running.reset})
         assert not [line for line in gate.processes() if "stage.process" in line]
+
+
+@needs_qemu
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+def test_two_hundred_frames_pass_a_board_this_machine_and_one_over_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, found = small(), board("mps2-an386")
+    elf = image(found).elf
+    with bed(tmp_path, monkeypatch) as lab, cabled(found, elf) as running:
+        mcu, far = Device("mcu", f"serial:{running.port}", insn_per_s=RATE), lab.board("far").device()
+        right(net, mcu, Device("near"), far, count=MANY, disturb={66: running.reset, 133: lambda: running.cut(5.0)})

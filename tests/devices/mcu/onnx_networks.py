@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
@@ -26,6 +27,14 @@ def network_bytes(name: str) -> bytes:
     if not path.exists():
         pytest.skip(f"needs data {path.name}")
     return normalise(path)
+
+
+def exposed(model: bytes, names: Sequence[str]) -> bytes:
+    """A network with some of its tensors as outputs beside its own."""
+    found = onnx.shape_inference.infer_shapes(onnx.load_from_string(model))
+    known = {each.name: each for each in found.graph.value_info}
+    found.graph.output.extend(known[name] for name in names)
+    return bytes(found.SerializeToString())
 
 
 class Nodes:
