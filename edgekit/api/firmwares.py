@@ -40,7 +40,7 @@ def build_firmware(name: str, output: Path, *, network: Path | None = None) -> I
 
 def _weights(network: Path) -> bytes:
     if network.suffix != ".onnx":
-        raise UsageError(f"expected a quantized .onnx file, got {network}; for a .tflite file first: edgekit export {network}")
+        raise UsageError(f"expected a quantized .onnx file, got {network}; for a .tflite file first: edgekit export {network} -o net.onnx")
     try:
         return blob_of([compile_segment(network.read_bytes())])
     except OSError as error:

@@ -52,9 +52,17 @@ def check(
             print(f"{each.board.name}: {_remedy(each)}")
     if any(each.fits for each in found):
         fitting = next(each.board.name for each in found if each.fits)
-        print(f"next: edgekit firmware build --board {fitting}; RAM and flash count the firmware, its stack and its buffers")
+        print("RAM and flash count the firmware, its stack and its buffers")
+        print(f"next: {_next_commands(network, fitting)}")
     else:
         raise typer.Exit(1)
+
+
+def _next_commands(network: Path, board: str) -> str:
+    """What builds a firmware with the weights; a .tflite file is written as ONNX before."""
+    onnx = network.with_suffix(".onnx")
+    export = f"edgekit export {network} -o {onnx}, then " if onnx != network else ""
+    return f"{export}edgekit firmware build {onnx} --board {board}"
 
 
 def _row(fit: "BoardFit") -> list[str]:

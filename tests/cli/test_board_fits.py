@@ -26,6 +26,9 @@ def test_a_network_is_checked_against_every_board(name: str) -> None:
     assert outcome.code == 0, outcome.err
     assert all(f"{board} " in outcome.out for board in boards())
     assert "most memory is taken while" in outcome.out and "alive" in outcome.out
+    onnx = (DATA / name).with_suffix(".onnx")
+    assert f"edgekit firmware build {onnx} --board" in outcome.out
+    assert (f"edgekit export {DATA / name} -o {onnx}, then" in outcome.out) == name.endswith(".tflite")
 
 
 @needs_data
