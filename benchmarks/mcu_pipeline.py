@@ -1,6 +1,6 @@
 """Claim: a microcontroller is a stage like any other: no frame is lost, comes twice or wrong, and its cost is predicted.
 
-    python benchmarks/mcu_pipeline.py [MODEL.onnx] [--cut 8,12] [--frames 200] [--window 4]
+    python benchmarks/mcu_pipeline.py [MODEL.onnx] [--cut 8,12] [--frames 200] [--window 4] [--insn-per-s 25e6]
 
 A board in QEMU computes the head of the network, a device of this machine its middle, and a machine over SSH (a network namespace with
 its own sshd) its tail. Each frame has other numbers, and its result is compared, bit for bit, with the stages one after the other in
@@ -79,6 +79,7 @@ def main() -> int:
     parser.add_argument("--cut", default="8,12", help="units before which the network is cut")
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--window", type=int, default=4)
+    parser.add_argument("--insn-per-s", type=float, default=board(BOARD).insn_per_s, help="less than the emulator here keeps up with")
     arguments = parser.parse_args()
     cuts = [int(each) for each in arguments.cut.split(",")]
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
@@ -86,7 +87,7 @@ def main() -> int:
         api.export(_exposed(arguments.model, cuts[0], Path(folder)), net)
         elf = image(board(BOARD), weights=blob_of([compile_segment(net.read_bytes())])).elf
         with bed(Path(folder), patch) as lab, cabled(board(BOARD), elf) as mcu:
-            devices = (Device("mcu", f"serial:{mcu.port}", insn_per_s=board(BOARD).insn_per_s), Device("near"), lab.board("far").device())
+            devices = (Device("mcu", f"serial:{mcu.port}", insn_per_s=arguments.insn_per_s), Device("near"), lab.board("far").device())
             bench = planned(net, devices, cuts)
             tally = streamed(bench, mcu, arguments.frames, arguments.window)
     found = summary(bench, tally, arguments.frames)
