@@ -3,9 +3,16 @@
     python benchmarks/mcu_peers.py MODEL... [--json]
 
 TFLite Micro (.tflite only) tells its arena by ``print_allocations`` of its package, which runs on this machine: the head
-holds activations and scratch, the tail structures, with pointers of 64 bits. emx-onnx-cgen writes C, which is compiled for
-a Cortex-M4 at -O2 and run once in QEMU: its stack is that of the generated function, its instructions QEMU's count.
-Figures of TFLite Micro on a Cortex-M4 with CMSIS-NN are quoted from one measurement on mps2-an386; nothing here repeats it.
+holds activations and scratch, the tail structures, with pointers of 64 bits. Figures of it on a Cortex-M4 with CMSIS-NN are
+quoted from one measurement on mps2-an386; nothing here repeats it.
+
+emx-onnx-cgen writes C from ONNX, which is compiled for a Cortex-M4 with its floating-point unit at -O3 (in this C that takes up
+to half of the instructions of -O2) and run once in QEMU: its stack is that of the generated function, its instructions QEMU's
+count. Its C of a network in QDQ form computes in float, that of QLinearConv in integers: it gets the network as it is and as
+onnxruntime fuses it, so that it is seen at its best in either column.
+
+Every tool gets one input, byte i is (37 i + 11) mod 251 - 125; ``off`` is the largest difference of its outputs from those of
+edgekit's reference in NumPy. What a tool refuses is told with its reason.
 """
 
 import argparse
@@ -14,20 +21,26 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from devices.mcu.compiler import compile_segment
+from devices.mcu.reference import run
+from edgekit.errors import EdgekitError
 from edgekit.onnxio import from_tflite, normalise
 
-__all__ = ["Peer", "emx", "main", "peers", "quoted", "tflite_micro"]
+__all__ = ["QUOTED", "Peer", "emx", "main", "pattern", "peers", "quoted", "tflite_micro"]
+
+Numbers = NDArray[np.int8]
 
 COMPILER = "arm-none-eabi-gcc"
-FLAGS = ("-mcpu=cortex-m4", "-mthumb", "-O2", "-std=gnu11", "-ffunction-sections", "-w")
+FLAGS = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-O3", "-std=gnu11", "-ffunction-sections", "-w")
 QEMU = (
     "qemu-system-arm", "-M", "mps2-an386", "-display", "none", "-monitor", "none", "-serial", "null",
     "-semihosting-config", "enable=on,target=native", "-icount", "shift=6,align=off,sleep=off",
@@ -35,15 +48,19 @@ QEMU = (
 TICKS = 1.6
 """Of the 25 MHz timer for each instruction of 64 ns."""
 
+ARENA = 16 << 20
+"""What TFLite Micro may take of this machine."""
+
 ALLOCATIONS = """
 import sys
 import numpy
 from tflite_micro import runtime
-made = runtime.Interpreter.from_file(sys.argv[1])
-about = made.get_input_details(0)
-made.set_input(numpy.zeros(about["shape"], about["dtype"]), 0)
+made = runtime.Interpreter.from_file(sys.argv[1], arena_size=int(sys.argv[2]))
+shape = made.get_input_details(0)["shape"]
+made.set_input(numpy.fromfile("input", numpy.int8).reshape(shape), 0)
 made.invoke()
 made.print_allocations()
+made.get_output(0).tofile("output")
 """
 SCRIPT = """
 ENTRY(start)
@@ -99,7 +116,10 @@ class Peer:
     weights_bytes: int | None
     instructions: int | None
     off: int | None
-    """The largest difference of its outputs from onnxruntime's."""
+    """The largest difference of its outputs from the reference's."""
+
+    refused: str = ""
+    """Why there is nothing to tell."""
 
 
 QUOTED = {"person_detect": (82_308, 23_040_000), "resnet8_quant": (54_996, 29_730_000)}
@@ -107,9 +127,53 @@ QUOTED = {"person_detect": (82_308, 23_040_000), "resnet8_quant": (54_996, 29_73
 
 
 def peers(model: Path) -> list[Peer]:
-    """Every tool that takes a file."""
-    micro = [tflite_micro(model)] if model.suffix == ".tflite" else []
-    return [*quoted(model), *micro, emx(model)]
+    """Every tool; what one refuses is a row with the reason."""
+    wanted = _wanted(model)
+    tools: dict[str, Callable[[Path, Numbers | None], Peer]] = {
+        "TFLite Micro": tflite_micro,
+        "emx-onnx-cgen": partial(emx, fused=False),
+        "emx-onnx-cgen, fused": partial(emx, fused=True),
+    }
+    rows = quoted(model)
+    for name, tool in tools.items():
+        try:
+            rows.append(tool(model, wanted))
+        except subprocess.CalledProcessError as error:
+            told = error.stderr if isinstance(error.stderr, str) else (error.stderr or b"").decode(errors="replace")
+            rows.append(_refusal(model, name, (told.strip().splitlines() or [str(error)])[-1]))
+        except Exception as error:  # whatever a tool does not take
+            rows.append(_refusal(model, name, (str(error).strip().splitlines() or [repr(error)])[-1]))
+    return rows
+
+
+def _refusal(model: Path, tool: str, reason: str) -> Peer:
+    return Peer(model.name, tool, None, None, None, None, None, None, None, refused=reason)
+
+
+def pattern(count: int) -> Numbers:
+    """The input of every tool."""
+    return ((np.arange(count) * 37 + 11) % 251 - 125).astype(np.int8)
+
+
+def _onnx(model: Path) -> bytes:
+    return normalise(from_tflite(model)) if model.suffix == ".tflite" else model.read_bytes()
+
+
+def _wanted(model: Path) -> Numbers | None:
+    """The output of the reference, in the shape of the network; None where it has none, or several ends or other types."""
+    try:
+        program = compile_segment(_onnx(model))
+    except EdgekitError:
+        return None
+    if len(program.inputs) != 1 or len(program.outputs) != 1 or {program.inputs[0].dtype, program.outputs[0].dtype} != {"int8"}:
+        return None
+    (end,) = program.inputs
+    (found,) = run(program, {end.name: pattern(int(np.prod(end.shape))).reshape(end.shape)}).values()
+    return np.asarray(found).ravel()
+
+
+def _off(output: Numbers, wanted: Numbers | None) -> int | None:
+    return None if wanted is None else int(np.abs(wanted.astype(int) - output.astype(int)).max())
 
 
 def quoted(model: Path) -> list[Peer]:
@@ -121,30 +185,45 @@ def quoted(model: Path) -> list[Peer]:
     return [Peer(model.name, told, arena, None, None, None, None, instructions, None)]
 
 
-def tflite_micro(model: Path) -> Peer:
+def tflite_micro(model: Path, wanted: Numbers | None = None) -> Peer:
     """The arena of TFLite Micro on this machine."""
-    done = subprocess.run([sys.executable, "-c", ALLOCATIONS, str(model)], capture_output=True, text=True, check=True, timeout=300)
-    told = done.stdout + done.stderr
-    found = {part: int(re.findall(rf"Arena allocation {part} (\d+) bytes", told)[-1]) for part in ("head", "tail")}
-    return Peer(model.name, "TFLite Micro, x86-64", found["head"], found["tail"], None, None, model.stat().st_size, None, None)
-
-
-def emx(model: Path) -> Peer:
-    """The C that emx-onnx-cgen writes, on an emulated Cortex-M4."""
-    onnx = normalise(from_tflite(model)) if model.suffix == ".tflite" else model.read_bytes()
-    stream = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-    ends = (stream.get_inputs()[0], stream.get_outputs()[0])
+    if model.suffix != ".tflite":
+        raise ValueError("it reads .tflite only")
+    stream = onnxruntime.InferenceSession(_onnx(model), providers=["CPUExecutionProvider"])
+    count = int(np.prod(stream.get_inputs()[0].shape))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "net.onnx").write_bytes(onnx)
+        pattern(count).tofile(folder / "input")
+        line = [sys.executable, "-c", ALLOCATIONS, str(model.resolve()), str(ARENA)]
+        done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=True, timeout=300)
+        output = np.fromfile(folder / "output", np.int8)
+    told = done.stdout + done.stderr
+    found = {part: int(re.findall(rf"Arena allocation {part} (\d+) bytes", told)[-1]) for part in ("head", "tail")}
+    size = model.stat().st_size
+    return Peer(model.name, "TFLite Micro, x86-64", found["head"], found["tail"], None, None, size, None, _off(output, wanted))
+
+
+def emx(model: Path, wanted: Numbers | None = None, *, fused: bool = False) -> Peer:
+    """The C that emx-onnx-cgen writes, on an emulated Cortex-M4; ``fused``: of the network as onnxruntime fuses it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        onnx = _onnx(model)
+        (folder / "net.onnx").write_bytes(_fused(onnx, folder) if fused else onnx)
         source = _generated(folder)
-        stack, sizes = _compiled(folder, source)
+        stack, (code, weights) = _compiled(folder, source)
         instructions, output = _run(folder)
-    values = ((np.arange(np.prod(ends[0].shape)) * 37 + 11) % 251 - 125).astype(np.int8).reshape(ends[0].shape)
-    wanted = np.asarray(stream.run(None, {ends[0].name: values})[0]).ravel()
-    off = int(np.abs(wanted.astype(int) - output.astype(int)).max())
-    code, weights = sizes
-    return Peer(model.name, "emx-onnx-cgen, -O2", stack, 0, None, code, weights, instructions, off)
+    tool = f"emx-onnx-cgen, -O3{', fused by onnxruntime' if fused else ''}"
+    return Peer(model.name, tool, stack, 0, None, code, weights, instructions, _off(output, wanted))
+
+
+def _fused(onnx: bytes, folder: Path) -> bytes:
+    """The network with operators on integers where onnxruntime has one for a group in QDQ form."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(folder / "fused.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    return (folder / "fused.onnx").read_bytes()
 
 
 def _generated(folder: Path) -> str:
@@ -167,7 +246,7 @@ def _generated(folder: Path) -> str:
         r"^void model\(const int8_t \w+\[restrict (\d+)\]([\[\]\d]*), int8_t \w+\[restrict (\d+)\]([\[\]\d]*)\) \{", source, re.M
     )
     if found is None:
-        raise SystemExit("expected one int8 input and one int8 output in the C of emx-onnx-cgen, got others")
+        raise ValueError("expected one int8 input and one int8 output in its C, got others")
     shapes = [f"[{found[1]}]{found[2]}", f"[{found[3]}]{found[4]}"]
     sizes = [int(np.prod([int(each) for each in re.findall(r"\d+", shape)])) for shape in shapes]
     header = f"static int8_t input{shapes[0]}, output{shapes[1]};\n#define BYTES_IN {sizes[0]}\n#define BYTES_OUT {sizes[1]}\n"
@@ -209,8 +288,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     for peer in rows:
         print(f"{peer.model}: {peer.tool}")
-        told = {name: value for name, value in asdict(peer).items() if name not in ("model", "tool") and value is not None}
-        print("  " + ", ".join(f"{name} {value:,}" for name, value in told.items()))
+        told = {name: value for name, value in asdict(peer).items() if name not in ("model", "tool", "refused") and value is not None}
+        print("  " + (peer.refused or ", ".join(f"{name} {value:,}" for name, value in told.items())))
     return 0
 
 
