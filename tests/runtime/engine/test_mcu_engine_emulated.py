@@ -85,7 +85,7 @@ def noisy_line(monkeypatch: pytest.MonkeyPatch, every: int) -> None:
 
 
 @needs_qemu
-@pytest.mark.parametrize("runs", [5, pytest.param(300, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("runs", [5, pytest.param(300, marks=[pytest.mark.nightly, pytest.mark.timeout(1800)])])
 def test_no_tensor_is_wrong_over_a_noisy_line(an386: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: int) -> None:
     noisy_line(monkeypatch, every=1000)
     made = OnBoard(random_program(4), tmp_path, an386.port)
