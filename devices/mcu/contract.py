@@ -10,11 +10,13 @@ An operator works in steps s = 0, 1, …, n - 1:
 """
 
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.mcu.program import Add, Average, Conv, Dense, Depthwise, Fill, Map, Maximum, Move, Mul, Operator, Softmax
+from devices.mcu.program import Add, Average, Conv, Dense, Depthwise, Fill, Map, Maximum, Move, Mul, Operator, Pair, Shape, Softmax
 
 __all__ = ["distance", "needed", "read_buffers", "reads_first", "run_begins", "written"]
 
@@ -22,7 +24,18 @@ PIXELS = 4
 """Output pixels of a step of a convolution."""
 
 Offsets = NDArray[np.int64]
-Windowed = Conv | Average | Maximum
+
+
+class _Windows(NamedTuple):
+    """How windows move over an image, ``pixels`` of the output at a step."""
+
+    pixels: int
+    in_shape: Shape
+    out_shape: Shape
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    pads: Pair
 
 
 def read_buffers(operator: Operator) -> tuple[int, ...]:
@@ -41,6 +54,8 @@ def distance(operator: Operator, buffer: int) -> int | None:
     Zero: both may begin at one byte. Negative: the output may begin that many bytes after the input does, as it does not need what
     lies before. None: they may share no byte.
     """
+    if isinstance(operator, Conv | Average | Maximum) and buffer == operator.input:
+        return _window_distance(_windows(operator))
     needs = needed(operator, buffer)
     if needs is None:
         return None
@@ -57,9 +72,7 @@ def written(operator: Operator) -> Offsets:
     """W(s) of each step."""
     match operator:
         case Conv() | Average() | Maximum():
-            height, width, channels = _output_grid(operator)
-            ends = np.minimum((np.arange(_steps_in_row(operator)) + 1) * _pixels(operator), width)
-            return ((np.arange(height)[:, None] * width + ends) * channels).reshape(-1)
+            return _window_ends(_windows(operator))
         case Dense():
             made = operator.weights.shape[0]
             return np.arange(made, operator.rows * made + 1, made)
@@ -79,7 +92,7 @@ def needed(operator: Operator, buffer: int) -> Offsets | None:
         raise ValueError(f"{operator.name} reads buffers {read_buffers(operator)}, not {buffer}")
     match operator:
         case Conv() | Average() | Maximum():
-            return _lowest_from(_window_begins(operator), math.prod(operator.in_shape))
+            return _window_needs(_windows(operator))
         case Dense():
             taken = operator.weights.shape[1]
             return np.arange(0, operator.rows * taken + 1, taken)
@@ -116,48 +129,61 @@ def _lowest_from(begins: Offsets, end: int) -> Offsets:
     return np.minimum.accumulate(np.append(begins, end)[::-1])[::-1]
 
 
-def _window_begins(operator: Windowed) -> Offsets:
+@lru_cache(maxsize=1024)
+def _window_distance(windows: _Windows) -> int:
+    return int((_window_ends(windows) - _window_needs(windows)[:-1]).max())
+
+
+def _window_ends(windows: _Windows) -> Offsets:
+    height, width, channels = windows.out_shape
+    ends = np.minimum((np.arange(_steps_in_row(windows)) + 1) * windows.pixels, width)
+    return ((np.arange(height)[:, None] * width + ends) * channels).reshape(-1)
+
+
+def _window_needs(windows: _Windows) -> Offsets:
+    return _lowest_from(_window_begins(windows), math.prod(windows.in_shape))
+
+
+def _window_begins(windows: _Windows) -> Offsets:
     """The lowest byte that each step reads alone; the end of the input where it reads only padding."""
-    height, width, _ = _output_grid(operator)
-    in_height, in_width, channels = operator.in_shape
-    if _is_flat(operator):
-        in_height, in_width = 1, in_height * in_width
-    rows, columns = _lowest_taps(operator, 0, height, in_height), _lowest_taps(operator, 1, width, in_width)
-    end, steps = in_height * in_width * channels, _steps_in_row(operator)
-    begins = np.full((height, steps * _pixels(operator)), end)
+    height, width, _ = windows.out_shape
+    in_height, in_width, channels = windows.in_shape
+    rows, columns = _lowest_taps(windows, 0, height, in_height), _lowest_taps(windows, 1, width, in_width)
+    end, steps = in_height * in_width * channels, _steps_in_row(windows)
+    begins = np.full((height, steps * windows.pixels), end)
     inside = (rows < in_height)[:, None] & (columns < in_width)
     begins[:, :width] = np.where(inside, (rows[:, None] * in_width + columns) * channels, end)
-    lowest: Offsets = begins.reshape(-1, _pixels(operator)).min(axis=1)
+    lowest: Offsets = begins.reshape(-1, windows.pixels).min(axis=1)
     return lowest
 
 
-def _lowest_taps(operator: Windowed, axis: int, count: int, size: int) -> Offsets:
+def _lowest_taps(windows: _Windows, axis: int, count: int, size: int) -> Offsets:
     """The lowest row (axis 0) or column that each of ``count`` windows reads; ``size`` where none lies inside."""
-    kernel = operator.weights.shape[1 + axis] if isinstance(operator, Conv) else operator.kernel[axis]
-    dilation = operator.dilation[axis] if isinstance(operator, Conv) else 1
-    corners = np.arange(count) * operator.stride[axis] - operator.pads[axis]
+    kernel, dilation = windows.kernel[axis], windows.dilation[axis]
+    corners = np.arange(count) * windows.stride[axis] - windows.pads[axis]
     outside = np.maximum(0, -(corners // dilation))
     return np.where(outside < kernel, np.minimum(corners + outside * dilation, size), size)
 
 
-def _output_grid(operator: Windowed) -> tuple[int, int, int]:
-    height, width, channels = operator.out_shape
-    return (1, height * width, channels) if _is_flat(operator) else (height, width, channels)
+def _steps_in_row(windows: _Windows) -> int:
+    return -(-windows.out_shape[1] // windows.pixels)
 
 
-def _pixels(operator: Windowed) -> int:
-    return PIXELS if isinstance(operator, Conv) else 1
+def _windows(operator: Conv | Average | Maximum) -> _Windows:
+    """The windows of an operator; a convolution of single pixels takes those of the whole image as one row."""
+    if not isinstance(operator, Conv):
+        return _Windows(1, operator.in_shape, operator.out_shape, operator.kernel, operator.stride, (1, 1), operator.pads)
+    kernel = operator.weights.shape[1], operator.weights.shape[2]
+    before, after = operator.in_shape, operator.out_shape
+    if _is_flat(operator):
+        before, after = (1, before[0] * before[1], before[2]), (1, after[0] * after[1], after[2])
+    return _Windows(PIXELS, before, after, kernel, operator.stride, operator.dilation, operator.pads)
 
 
-def _steps_in_row(operator: Windowed) -> int:
-    return -(-_output_grid(operator)[1] // _pixels(operator))
-
-
-def _is_flat(operator: Windowed) -> bool:
+def _is_flat(operator: Conv) -> bool:
     """Whether a convolution takes the pixels of the whole image as one row: each reads the pixel at its own place only."""
     return (
-        isinstance(operator, Conv)
-        and not isinstance(operator, Depthwise)
+        not isinstance(operator, Depthwise)
         and operator.weights.shape[1:3] == (1, 1)
         and operator.stride == (1, 1)
         and operator.pads == (0, 0)

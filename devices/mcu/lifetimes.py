@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from devices.mcu.dataflow import Dataflow, aligned, operators_in
 
-__all__ = ["Lifetime", "alive_at", "extent", "lifetimes", "liveness_bytes", "need_bytes", "overlap_bytes", "overlappable"]
+__all__ = ["Lifetime", "alive_at", "extent", "fullest", "lifetimes", "liveness_bytes", "need_bytes", "overlap_bytes", "overlappable"]
 
 
 class Lifetime(NamedTuple):
@@ -76,9 +76,12 @@ def need_bytes(flow: Dataflow, done: int, operator: int | None) -> int:
             parts.append(size)
         elif readers & now and apart is not None:
             over.append((size, apart))
-    if output < 0:
-        return _sum(parts)
-    return min(_sum([*parts, *joined]) for joined in _joined(flow.sizes[output], over))
+    return _sum(parts) if output < 0 else fullest(parts, flow.sizes[output], over)
+
+
+def fullest(parts: list[int], output: int, inputs: list[tuple[int, int]]) -> int:
+    """The bytes of an output with the inputs (size, distance) that it may lie over, and with parts that share nothing."""
+    return min(_sum([*parts, *joined]) for joined in _joined(output, inputs))
 
 
 def extent(output: int, inputs: list[tuple[int, int]]) -> int:

@@ -5,9 +5,11 @@ from typing import NamedTuple
 from devices.mcu.dataflow import dataflow
 from devices.mcu.lifetimes import alive_at, lifetimes, overlap_bytes
 from devices.mcu.memory_plan import MemoryPlan
+from devices.mcu.operator_chain import chain_bytes, chain_needs, chain_of
+from devices.mcu.planner import plan_memory
 from devices.mcu.program import Buffer, Program
 
-__all__ = ["MemoryPeak", "memory_peak"]
+__all__ = ["ArenaNeed", "MemoryPeak", "arena_need", "memory_peak"]
 
 
 class MemoryPeak(NamedTuple):
@@ -26,6 +28,23 @@ class MemoryPeak(NamedTuple):
     alive: tuple[Buffer, ...]
     scratch_bytes: int
     shared_bytes: int
+
+
+class ArenaNeed(NamedTuple):
+    """Bytes of the arena, and the name of the operator that needs most; empty where none does."""
+
+    nbytes: int
+    operator: str
+
+
+def arena_need(program: Program) -> ArenaNeed:
+    """What ``plan_memory`` and ``memory_peak`` tell of a program; where its operators follow one another, without a plan."""
+    chain = chain_of(dataflow(program))
+    if chain is None:
+        plan = plan_memory(program)
+        return ArenaNeed(plan.arena_bytes, memory_peak(program, plan).operator or "")
+    needs = ("", *(each.name for each in program.operators), "")
+    return ArenaNeed(chain_bytes(chain), max(zip(chain_needs(chain), needs, strict=True), key=lambda each: each[0])[1])
 
 
 def memory_peak(program: Program, plan: MemoryPlan) -> MemoryPeak:

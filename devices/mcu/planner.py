@@ -2,7 +2,8 @@
 
     Program ─▶ Dataflow ─best_order─▶ order ─lifetimes─▶ items ─place─▶ offsets ─▶ MemoryPlan
 
-Where no placement of the best order meets what the order needs at least, other orders are placed too.
+Where no placement of the best order meets what the order needs at least, other orders are placed too. Operators that follow one
+another have one order, and are placed at once (``operator_chain``).
 """
 
 from typing import NamedTuple
@@ -10,11 +11,12 @@ from typing import NamedTuple
 from devices.mcu.dataflow import ALIGNMENT, Dataflow, dataflow
 from devices.mcu.lifetimes import Lifetime, lifetimes, liveness_bytes, overlap_bytes, overlappable
 from devices.mcu.memory_plan import Certificate, Interval, MemoryPlan, Overlap
+from devices.mcu.operator_chain import chain_needs, chain_of, place_chain
 from devices.mcu.operator_order import best_order, orders_below
 from devices.mcu.placement import Item, Placement, place
 from devices.mcu.program import Program
 
-__all__ = ["peak_of", "plan_memory"]
+__all__ = ["plan_memory"]
 
 WORK = 6000
 """Buffers and operators that are placed at most, in all other orders together; also operators that are tried to find those orders."""
@@ -29,11 +31,6 @@ class _Placed(NamedTuple):
     placement: Placement
 
 
-def peak_of(program: Program) -> int:
-    """Bytes of the arena that a program needs, as ``plan_memory`` plans it."""
-    return plan_memory(program).arena_bytes
-
-
 def plan_memory(program: Program, *, nodes: int = 4000) -> MemoryPlan:
     """Order and place a program so that its arena is small; the same plan for the same program.
 
@@ -41,6 +38,10 @@ def plan_memory(program: Program, *, nodes: int = 4000) -> MemoryPlan:
         ValueError: the program cannot run in its own order.
     """
     flow = dataflow(program)
+    chain = chain_of(flow)
+    if chain is not None:
+        order, placement = tuple(range(len(chain))), place_chain(chain)
+        return _plan(flow, _Placed(order, lifetimes(flow, order), max(chain_needs(chain)), placement), placement.nbytes)
     first = best_order(flow)
     best = _placed(flow, first.order, nodes)
     least = first.least - ALIGNMENT + 1

@@ -5,7 +5,7 @@ ONNX ─compiler─▶ Program ─planner─▶ MemoryPlan ─assembly─▶ tab
 
 from devices.mcu.assembly import assembled
 from devices.mcu.compiler import compile_segment
-from devices.mcu.memory_peak import memory_peak
+from devices.mcu.memory_peak import arena_need
 from devices.mcu.planner import plan_memory
 from devices.mcu.program import Program
 from devices.mcu.program_sizes import Packed, Sizes, sizes_of
@@ -45,17 +45,17 @@ def _memory(graph: Graph, variant: Variant, model: Model) -> MemoryTable:
 
 
 def _row(start: int, stop: int, program: Program, sizes: Sizes) -> SegmentBytes:
-    plan = plan_memory(program)
+    need = arena_need(program)
     came, went = (sum(program.buffers[end.buffer].nbytes for end in ends) for ends in (program.inputs, program.outputs))
     return SegmentBytes(
         start,
         stop,
         load_bytes=sizes.table,
-        run_bytes=sizes.table + plan.arena_bytes,
+        run_bytes=sizes.table + need.nbytes,
         flash_bytes=sizes.blob,
         in_bytes=came,
         out_bytes=went,
-        peak=memory_peak(program, plan).operator or "",
+        peak=need.operator,
     )
 
 
