@@ -1,6 +1,7 @@
 """A board refuses every table and blob that is damaged or asks for what is not there, and says which operator it is."""
 
 import struct
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from tests.devices.firmware.executor_bed import Case, answers, case_of, crc_righ
 from tests.devices.firmware.host_build import built, sources
 from tests.devices.mcu.plans import plan_apart
 from tests.devices.mcu.random_programs import random_inputs, random_program
+from tests.small_table import BLOB, OPERATORS, TABLE
 
+ALIGNMENT = -1
 SIZE, MAGIC, ABI, CRC, ARENA, END, MISSING, OPERATOR, RANGE, OUTSIDE, CHUNK = range(-2, -13, -1)
 NO_BLOB, WHOLE = b"", 0xFFFF
 PROGRAMS = [random_program(seed) for seed in range(100)]
@@ -206,3 +209,25 @@ def test_a_scale_outside_its_range_is_refused(ask: Ask) -> None:
             blob = bytearray(case.ram)
             struct.pack_into("<" + form, blob, at + place + offset, value)
             assert ask([case._replace(ram=crc_right(bytes(blob), 12, 16))]) == [(CHUNK, number, 0)], kind
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> list[int]:
+    """What the driver of odd begins prints of a small table."""
+    folder = tmp_path_factory.mktemp("odd")
+    driver = built(folder, [*sources("kernels", "executor"), Path(__file__).with_name("odd_driver.c")])
+    (folder / "table").write_bytes(TABLE)
+    (folder / "blob").write_bytes(BLOB)
+    done = subprocess.run([driver, folder / "table", folder / "blob"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [int(word) for word in done.stdout.split()]
+
+
+def test_table_arena_and_weights_begin_at_multiples_of_four(odd: list[int]) -> None:
+    blobs, tables = odd[:4], odd[4:12]
+    assert blobs[0] == 0 and all(each != 0 for each in blobs[1:])
+    assert tables == [0, *[ALIGNMENT] * 3, *[ALIGNMENT] * 4], "moved by 0 to 3 bytes; the last four with an odd arena"
+
+
+def test_ticks_of_a_clock_that_wraps_are_right(odd: list[int]) -> None:
+    assert odd[12:] == [10] * OPERATORS

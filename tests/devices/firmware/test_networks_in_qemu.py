@@ -54,8 +54,10 @@ def check(line: BoardLine, program: Program, artifact: McuArtifact, frames: int)
                 line.put_input(index, values.tobytes(), number)
             line.run(number, 0, len(artifact.operators))
             assert [line.get_output(i, number) for i in range(len(artifact.outputs))] == golden(program, given)
-        touched = max(touched, line.memory().touched)
-        assert line.memory().arena == told.arena_bytes
+        memory = line.memory()
+        touched = max(touched, memory.touched)
+        assert memory.arena == told.arena_bytes
+        assert memory.stack_most < memory.stack and memory.lost == memory.dropped == 0
     assert touched == told.arena_bytes
 
 
