@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from devices.mcu.boards import Board, boards
+from devices.mcu.firmware_image import check_elf
 from edgekit.errors import DeviceError, UsageError
 
 __all__ = ["QEMU", "Emulator", "emulated"]
@@ -70,10 +71,11 @@ def _command(board: Board, elf: Path, uid: str) -> list[str]:
     program = shutil.which(QEMU)
     if program is None:
         raise UsageError(f"{QEMU} is missing; on Debian: sudo apt-get install qemu-system-arm")
-    if not elf.is_file():
-        raise UsageError(f"{elf} is not there; to make it: edgekit firmware build --board {board.name} -o {elf}")
-    if uid and (not re.fullmatch(r"[0-9a-fA-F]{8}", uid) or not board.uid_at):
-        raise UsageError(f"expected eight hexadecimal digits for a board whose number is set, got {uid} for {board.name}")
+    check_elf(elf, board.name)
+    if uid and not re.fullmatch(r"[0-9a-fA-F]{8}", uid):
+        raise UsageError(f"expected a uid of eight hexadecimal digits, got {uid!r}; write for example 0000000a")
+    if uid and not board.uid_at:
+        raise UsageError(f"{board.name} has a uid of its own, got {uid}; leave it out")
     word = int.from_bytes(bytes.fromhex(uid), "little")
     number = ["-device", f"loader,addr={board.uid_at:#x},data={word:#x},data-len=4"] if uid else []
     quiet = ["-display", "none", "-monitor", "none", "-serial", "pty"]

@@ -21,10 +21,12 @@ from typing import NamedTuple
 from devices.mcu.boards import FIRMWARE, Board
 from edgekit import __version__, folders
 from edgekit.errors import UsageError
+from edgekit.wording import kib
 
-__all__ = ["GCC", "STACK_BYTES", "Image", "binary", "image", "zcbor_folder"]
+__all__ = ["GCC", "STACK_BYTES", "Image", "binary", "check_elf", "image", "zcbor_folder"]
 
 GCC = "arm-none-eabi-gcc"
+ELF = b"\x7fELF"
 STACK_BYTES = 4096
 
 OPTIMISED = {"kernels": "-O2"}
@@ -55,6 +57,20 @@ class Image(NamedTuple):
     stack_bytes: int
     pool_bytes: int
     flash_left_bytes: int
+
+
+def check_elf(path: Path, name: str) -> None:
+    """Refuse a file that is no firmware, before it is run or written to the board ``name``.
+
+    Raises:
+        UsageError: it is not there, or is another file.
+    """
+    make = f"edgekit firmware build --board {name} -o"
+    if not path.is_file():
+        raise UsageError(f"{path} is not there; to make it: {make} {path}")
+    with path.open("rb") as file:
+        if file.read(len(ELF)) != ELF:
+            raise UsageError(f"{path}: expected a firmware, got another file; to make one: {make} firmware.elf")
 
 
 def image(board: Board, *, weights: bytes = b"") -> Image:
@@ -148,8 +164,8 @@ def _link(board: Board, objects: Sequence[Path], weights: bytes, folder: Path) -
             raise
         kind, size = ("flash", board.flash_bytes) if over[1] == "FLASH" else ("RAM", board.ram_bytes)
         raise UsageError(
-            f"{board.name}: the firmware with {len(weights)} bytes of weights needs {int(over[2])} bytes more than its "
-            f"{size} bytes of {kind}; cut the network, or take a larger board (edgekit firmware boards)"
+            f"{board.name}: the firmware with {kib(len(weights))} of weights needs {kib(int(over[2]))} more than its "
+            f"{kib(size)} of {kind}; cut the network, or take a larger board (edgekit firmware boards)"
         ) from error
 
 

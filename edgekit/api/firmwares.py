@@ -10,7 +10,8 @@ from devices.mcu.blob import blob_of
 from devices.mcu.boards import Board, board
 from devices.mcu.compiler import compile_segment
 from devices.mcu.emulator import emulated
-from devices.mcu.firmware_image import Image, binary, image
+from devices.mcu.firmware_image import Image, binary, check_elf, image
+from edgekit import onnxio
 from edgekit.errors import DeviceError, UsageError
 
 __all__ = ["build_firmware", "flash_command", "flash_firmware", "next_commands", "running_firmware"]
@@ -39,12 +40,8 @@ def build_firmware(name: str, output: Path, *, network: Path | None = None) -> I
 
 
 def _weights(network: Path) -> bytes:
-    if network.suffix != ".onnx":
-        raise UsageError(f"expected a quantized .onnx file, got {network}; for a .tflite file first: edgekit export {network} -o net.onnx")
-    try:
-        return blob_of([compile_segment(network.read_bytes())])
-    except OSError as error:
-        raise UsageError(f"{network}: cannot be read ({error.strerror}); check the path") from error
+    source = onnxio.from_tflite(network) if network.suffix == ".tflite" else network
+    return blob_of([compile_segment(onnxio.normalise(source))])
 
 
 def next_commands(name: str, elf: Path) -> list[str]:
@@ -77,8 +74,7 @@ def flash_firmware(name: str, elf: Path, port: str = "") -> list[str]:
         UsageError: as ``flash_command``, or the file is not there.
         DeviceError: the program failed.
     """
-    if not elf.is_file():
-        raise UsageError(f"{elf} is not there; to make it: edgekit firmware build --board {name} -o {elf}")
+    check_elf(elf, name)
     command = flash_command(name, elf, port)
     if board(name).tool == "stm32loader":
         binary(elf, elf.with_suffix(".bin"))

@@ -23,6 +23,12 @@ name = {name}  # {address}, as it was added
 # memory_bytes = 400_000_000  # no plan uses more memory than this
 # variant = {{ threads = 4 }}  # unless given, what edgekit tune finds
 """
+_BOARD = """
+[[devices]]
+name = {name}  # {address}, as it was added
+# memory_bytes = 65_536  # no plan uses more of its RAM than this
+# insn_per_s = 25_000_000  # of an emulated board: instructions that it runs in a second
+"""
 _MEASURED = """
 # Links are measured by: edgekit survey net.onnx -c {path}
 # To plan before that, or with other links, describe them:
@@ -61,7 +67,7 @@ def first_cluster(devices: Sequence[Device], path: Path) -> str:
     head = _HEAD.format(client=json.dumps(client), beside=path.with_suffix(".measured.json").name)
     if not devices:
         return head + _LOCAL
-    tables = (_ADDED.format(name=json.dumps(each.name), address=each.address) for each in devices)
+    tables = ((_BOARD if each.board else _ADDED).format(name=json.dumps(each.name), address=each.address) for each in devices)
     return head + "".join(tables) + _MEASURED.format(path=path)
 
 

@@ -48,7 +48,7 @@ def check(
     else:
         print(f"not the whole network: {first.refused}")
     for each in found:
-        if not each.fits:
+        if not each.fits and (each.needs or each.head or each.tail):
             print(f"{each.board.name}: {_remedy(each)}")
     if any(each.fits for each in found):
         fitting = next(each.board.name for each in found if each.fits)

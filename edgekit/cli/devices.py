@@ -128,6 +128,19 @@ def _board(found: "DeviceFacts") -> list[tuple[str, str]]:
         ("its RAM", f"{kib(board.pool_bytes)} for networks"),
         ("its flash", f"{kib(board.flash_bytes)} for weights, {counted(board.chunks, 'chunk')} there"),
         ("its firmware", f"{board.firmware}, ABI {board.abi}"),
+        *_used(found),
+        ("plugged into", "the machine that follows"),
+    ]
+
+
+def _used(found: "DeviceFacts") -> list[tuple[str, str]]:
+    """What a board has seen since it began."""
+    memory = found.board.memory if found.board else None
+    if memory is None:
+        return []
+    return [
+        ("its stack", f"{kib(memory.stack_most)} of {kib(memory.stack)} used at most"),
+        ("its line", f"{counted(memory.lost, 'byte')} lost, {counted(memory.dropped, 'damaged frame')} since it began"),
     ]
 
 

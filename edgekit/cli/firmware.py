@@ -10,6 +10,7 @@ import typer
 
 from edgekit.cli.app import command, group
 from edgekit.cli.console import progress
+from edgekit.wording import kib
 
 __all__ = ["build", "firmware", "flash", "run"]
 
@@ -18,13 +19,12 @@ firmware = group("firmware", "Build the firmware of a microcontroller, flash it,
 LOOK_S = 3600.0
 
 OnBoard = Annotated[str, typer.Option("--board", help="A board of edgekit firmware boards, such as mps2-an386.")]
-KIB = 1024
 
 
 @command("build", firmware)
 def build(
     board: OnBoard,
-    network: Annotated[Path | None, typer.Argument(help="A quantized network (.onnx) whose weights lie in its flash.")] = None,
+    network: Annotated[Path | None, typer.Argument(help="A network in int8 (.onnx or .tflite) whose weights lie in its flash.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write the firmware to (.elf).")] = Path("firmware.elf"),
 ) -> None:
     """Build the firmware of a board, with the weights of a network in its flash."""
@@ -33,10 +33,10 @@ def build(
     with progress("building") as tell:
         tell(board)
         built = api.build_firmware(board, output, network=network)
-    flash = f"{built.text_bytes / KIB:.1f} KiB code, {built.weights_bytes / KIB:.1f} KiB weights"
-    print(f"{output} for {board}: {flash}, {built.flash_left_bytes / KIB:.1f} KiB of flash left")
-    fixed = f"{(built.data_bytes + built.bss_bytes) / KIB:.1f} KiB data, {built.stack_bytes / KIB:.1f} KiB stack"
-    print(f"RAM: {fixed}, {built.pool_bytes / KIB:.1f} KiB left for networks")
+    flash = f"{kib(built.text_bytes)} code, {kib(built.weights_bytes)} weights"
+    print(f"{output} for {board}: {flash}, {kib(built.flash_left_bytes)} of flash left")
+    fixed = f"{kib(built.data_bytes + built.bss_bytes)} data, {kib(built.stack_bytes)} stack"
+    print(f"RAM: {fixed}, {kib(built.pool_bytes)} left for networks")
     print(f"next: {'; or '.join(api.next_commands(board, output))}")
 
 

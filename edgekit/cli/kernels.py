@@ -103,7 +103,9 @@ def _print(profile: "Profile") -> None:
 
 
 def threads_of(profile: "Profile") -> str:
-    """How many threads it ran on, of how many cores: ``1 of 4 cores``."""
+    """How many threads it ran on, of how many cores: ``1 of 4 cores``; a microcontroller has none."""
+    if profile.on_board:
+        return "-"
     cores = profile.conditions.core_count
     return f"{profile.variant.threads} of {counted(cores, 'core')}" if cores else str(profile.variant.threads)
 

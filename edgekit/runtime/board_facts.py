@@ -46,6 +46,23 @@ def port_of(device: Device) -> BoardPort | None:
     return BoardPort(port=port or "", insn_per_s=device.insn_per_s)
 
 
+class BoardMemory(Struct, frozen=True, kw_only=True):
+    """The memory of a board in bytes: planned and touched of the arena, stack and the most of it,
+    data, bss and code of the firmware, and the pool that arena, table and weights share; besides how
+    many bytes came faster than they were read, and how many frames were damaged, since it began."""
+
+    arena: Bytes
+    touched: Bytes
+    stack: Bytes
+    stack_most: Bytes
+    data: Bytes
+    bss: Bytes
+    text: Bytes
+    pool: Bytes
+    lost: Count = 0
+    dropped: Count = 0
+
+
 class BoardFacts(Struct, frozen=True, kw_only=True):
     """What a board says of itself.
 
@@ -61,6 +78,7 @@ class BoardFacts(Struct, frozen=True, kw_only=True):
         blob: CRC-32 of the weights in flash, 0: none; ``chunks`` in them.
         table: CRC-32 of the table that it took, 0: none.
         buf_bytes: the longest message that it takes.
+        memory: what it has used since it began; None: it was not asked.
     """
 
     port: str
@@ -81,21 +99,8 @@ class BoardFacts(Struct, frozen=True, kw_only=True):
     chunks: Count
     table: Count
     buf_bytes: Bytes
+    memory: BoardMemory | None = None
 
     def __str__(self) -> str:
         room = f"{kib(self.pool_bytes)} RAM for networks, {kib(self.flash_bytes)} flash for weights"
         return f"{self.board} {self.uid}, {self.cpu} at {self.hz / 1e6:g} MHz, {room}, firmware {self.firmware}"
-
-
-class BoardMemory(Struct, frozen=True, kw_only=True):
-    """The memory of a board in bytes: planned and touched of the arena, stack and the most of it,
-    data, bss and code of the firmware, and the pool that arena, table and weights share."""
-
-    arena: Bytes
-    touched: Bytes
-    stack: Bytes
-    stack_most: Bytes
-    data: Bytes
-    bss: Bytes
-    text: Bytes
-    pool: Bytes

@@ -8,6 +8,7 @@ import pytest
 
 from devices.mcu.boards import boards
 from tests.cli.bed import ROOT, edgekit_run
+from tests.devices.mcu.onnx_networks import Nodes
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "mcu"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs data mcu")
@@ -60,3 +61,12 @@ def test_a_check_imports_no_runtime_and_no_connection(name: str, tmp_path: Path)
     loaded = set(done.stderr.split())
     assert done.returncode == 0 and {"onnx", "numpy"} <= loaded
     assert not loaded & {"onnxruntime", "torch", "scipy", "paramiko", "matplotlib", "devices.connection", "edgekit.runtime.verbs"}
+
+
+def test_a_float_network_is_told_once_how_to_be_quantized(tmp_path: Path) -> None:
+    net = Nodes()
+    y = net.node("Relu", "x")
+    (tmp_path / "net.onnx").write_bytes(net.model({"x": ("float32", (1, 4))}, [(y, "float32")]))
+    outcome = edgekit_run("firmware", "check", str(tmp_path / "net.onnx"))
+    assert outcome.code == 1 and outcome.out.count("quantize the network first: edgekit quantize") == 1
+    assert "smaller network" not in outcome.out

@@ -26,26 +26,38 @@ def test_build_writes_a_firmware_and_tells_its_sizes(tmp_path: Path) -> None:
     done = edgekit_run("firmware", "build", "--board", "netduinoplus2", "-o", elf)
     assert done.code == 0, done.err
     assert elf.read_bytes()[:4] == b"\x7fELF" and elf.with_suffix(".map").is_file()
-    assert re.search(r"for netduinoplus2: \d+\.\d KiB code, 0.0 KiB weights, \d+\.\d KiB of flash left", done.out)
+    assert re.search(r"for netduinoplus2: \d+\.\d KiB code, 0 B weights, \d+ KiB of flash left", done.out)
     ways = f"edgekit firmware flash {elf} --board netduinoplus2 --port PORT; or edgekit firmware run {elf} --emulate netduinoplus2"
     assert f"next: {ways}\n" in done.out
 
 
 @needs_cross_compiler
-def test_build_puts_the_weights_of_a_network_into_flash(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["onnx", "tflite"])
+def test_build_puts_the_weights_of_a_network_into_flash(tmp_path: Path, suffix: str) -> None:
     elf = tmp_path / "fw.elf"
-    done = edgekit_run("firmware", "build", network("resnet8_quant.onnx"), "--board", "netduinoplus2", "-o", elf)
+    done = edgekit_run("firmware", "build", network(f"resnet8_quant.{suffix}"), "--board", "netduinoplus2", "-o", elf)
     assert done.code == 0, done.err
     weights = re.search(r"code, (\d+\.\d) KiB weights", done.out)
     assert weights is not None and 70 < float(weights[1]) < 90
     assert b"EKW1" in elf.read_bytes()
 
 
-def test_build_says_what_to_do_with_other_files(tmp_path: Path) -> None:
-    done = edgekit_run("firmware", "build", tmp_path / "net.tflite", "--board", "netduinoplus2")
-    assert done.code == 2 and f"first: edgekit export {tmp_path / 'net.tflite'}" in done.message
-    done = edgekit_run("firmware", "build", tmp_path / "net.onnx", "--board", "netduinoplus2")
-    assert done.code == 2 and "net.onnx: cannot be read" in done.message
+def test_build_names_the_file_that_it_cannot_take(tmp_path: Path) -> None:
+    for suffix in ("tflite", "onnx"):
+        path = tmp_path / f"net.{suffix}"
+        done = edgekit_run("firmware", "build", path, "--board", "netduinoplus2")
+        assert done.code == 2 and f"{path}: " in done.message and "No such file" in done.message
+        path.write_bytes(b"nothing of the kind")
+        done = edgekit_run("firmware", "build", path, "--board", "netduinoplus2")
+        assert done.code == 2 and f"{path}: expected " in done.message and "got 19 bytes" in done.message
+
+
+def test_what_is_no_firmware_is_not_run_and_not_flashed(tmp_path: Path) -> None:
+    elf = tmp_path / "fw.elf"
+    elf.write_bytes(b"nothing of the kind")
+    for words in (("run", "--emulate", "mps2-an386", elf), ("flash", "--board", "stm32f746", elf)):
+        done = edgekit_run("firmware", *words)
+        assert done.code == 2 and f"{elf}: expected a firmware, got another file; to make one: edgekit" in done.message
 
 
 def test_build_names_the_boards_there_are(tmp_path: Path) -> None:
@@ -68,7 +80,7 @@ def test_flash_runs_the_program_that_is_there(tmp_path: Path, monkeypatch: pytes
     tool, elf = tmp_path / "pyocd", tmp_path / "fw.elf"
     tool.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said\nexit $(cat {tmp_path}/code)\n')
     tool.chmod(0o755)
-    elf.write_bytes(b"ELF")
+    elf.write_bytes(b"\x7fELF")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     (tmp_path / "code").write_text("0")
     assert edgekit_run("firmware", "flash", elf, "--board", "stm32f746").code == 0
@@ -80,7 +92,7 @@ def test_flash_runs_the_program_that_is_there(tmp_path: Path, monkeypatch: pytes
 
 def test_flash_says_what_a_board_lacks(tmp_path: Path) -> None:
     elf = tmp_path / "fw.elf"
-    elf.write_bytes(b"ELF")
+    elf.write_bytes(b"\x7fELF")
     assert (
         "has no flash to write; to run its firmware: edgekit firmware run"
         in edgekit_run("firmware", "flash", elf, "--board", "mps2-an386").message

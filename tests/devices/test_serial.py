@@ -84,6 +84,16 @@ def test_an_address_without_a_port_is_refused() -> None:
         connect(Device("bench", "serial:"))
 
 
+def test_a_name_without_its_folder_is_no_port() -> None:
+    with pytest.raises(UsageError, match="expected the path of a port or the number of a board .*; write serial:/dev/ttyACM0"):
+        connect(Device("bench", "serial:ttyACM0"))
+
+
+def test_a_second_port_is_refused() -> None:
+    with pytest.raises(UsageError, match="has no port besides, got '/dev/ttyACM1'; leave it out, or .*ssh://USER@HOST"):
+        connect(Device("bench", "serial:/dev/ttyACM0", port="/dev/ttyACM1"))
+
+
 def test_packages_that_are_missing_beside_the_cable_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent_facts, "missing_packages", lambda: ("smp",))
     with pytest.raises(DeviceError, match=r"smp: not installed where the board is plugged in; run: edgekit devices setup"):

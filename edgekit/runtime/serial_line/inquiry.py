@@ -3,6 +3,7 @@
 import sys
 
 import msgspec
+from msgspec.structs import replace
 
 from edgekit.errors import DeviceError
 from edgekit.runtime.board_facts import BoardPort
@@ -18,6 +19,7 @@ def main(arguments: list[str]) -> int:
     """Ask the board that the argument describes; the exit code."""
     try:
         line, facts = find(msgspec.json.decode(arguments[0], type=BoardPort), attempts=ATTEMPTS)
+        facts = replace(facts, memory=line.memory())
         line.close()
     except DeviceError as error:
         print(error, file=sys.stderr)

@@ -119,7 +119,7 @@ def _refusal(path: str, error: BaseException) -> DeviceError:
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO):
         there = ", ".join(ports()) or "no serial port"
         return LostBoard(f"{path}: expected the port of a board, there is none; is it plugged in? This machine has {there}")
-    return DeviceError(f"{path} is no serial port ({error}); give the board's, such as {(*ports(), '/dev/ttyACM0')[0]}")
+    return DeviceError(f"{path} is no serial port; give the board's, such as {(*ports(), '/dev/ttyACM0')[0]}")
 
 
 def _permission(path: str) -> str:

@@ -6,6 +6,7 @@
 A request is repeated under its own sequence number, so that a late answer to the first is an answer.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -182,7 +183,7 @@ class SmpLine:
                     damaged = True
                 else:
                     self._heard = data
-                    self._tell(f"{self.port.path}: {data.decode(errors='replace')[:MOST_TEXT]!r}")
+                    self._tell(f"{self.port.path}: {_printable(data)!r}")
             if damaged:
                 return "damaged"
         return "silence"
@@ -194,11 +195,15 @@ class SmpLine:
                 f"{path}: no board answers; is it powered, is it the right port, and does it run "
                 "edgekit's firmware (edgekit firmware build, edgekit firmware flash)?"
             )
-        text = self._heard.decode(errors="replace")[:MOST_TEXT]
         return (
-            f"{path}: expected an answer of edgekit's firmware, got {text!r}; another program runs "
+            f"{path}: expected an answer of edgekit's firmware, got {_printable(self._heard)!r}; another program runs "
             "on the board, or the port is another device's: choose the port, or flash the board"
         )
+
+
+def _printable(data: bytes) -> str:
+    """The begin of a text, with a dot for each byte that no terminal shows."""
+    return re.sub(rb"[^ -~]", b".", data[:MOST_TEXT]).decode()
 
 
 def _unrefused(answer: dict[str, Any], path: str) -> dict[str, Any]:

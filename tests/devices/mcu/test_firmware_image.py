@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_weights_that_are_too_large_are_refused_by_how_much() -> None:
     bare = image(board("netduinoplus2"))
     fitting = bytes(bare.flash_left_bytes - 64)
     assert image(board("netduinoplus2"), weights=fitting).flash_left_bytes <= 64
-    with pytest.raises(UsageError, match=r"needs \d+ bytes more than its 1048576 bytes of flash"):
+    with pytest.raises(UsageError, match=r"of weights needs \d+ B more than its 1 MiB of flash"):
         image(board("netduinoplus2"), weights=fitting + bytes(100))
 
 
@@ -61,6 +62,14 @@ def test_a_missing_compiler_is_named_with_its_package(monkeypatch: pytest.Monkey
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UsageError, match="arm-none-eabi-gcc is missing; on Debian: sudo apt-get install gcc-arm-none-eabi"):
         image(board("mps2-an386"))
+
+
+@needs_cross_compiler
+@pytest.mark.parametrize("name", ["mps2-an386", "stm32f746"])
+def test_the_firmware_computes_in_integers_alone(name: str) -> None:
+    said = subprocess.run(["arm-none-eabi-objdump", "-d", image(board(name)).elf], capture_output=True, text=True, check=True).stdout
+    assert len(said.splitlines()) > 3000
+    assert not re.findall(r"\tv[a-z]+[.\t].*|<__aeabi_[fd].*>:", said), "no registers of the FPU, so that interrupts need not save them"
 
 
 def test_no_source_calls_for_memory_or_prints() -> None:

@@ -164,7 +164,7 @@ class Board:
         return {"off": told["off"], "ticks": [1600 * (i + 1) for i in range(count)][told["off"] : told["off"] + 1]}
 
     def mem(self, told: dict[str, Any]) -> dict[str, Any]:
-        names = ("arena", "touched", "stack", "stack_most", "data", "bss", "text", "pool")
+        names = ("arena", "touched", "stack", "stack_most", "data", "bss", "text", "pool", "lost", "dropped")
         return {name: 64 + place for place, name in enumerate(names)}
 
     def said(self, message: bytes) -> bytes:

@@ -21,7 +21,7 @@ def test_no_port_is_told_with_those_there_are(tmp_path: Path) -> None:
 def test_what_is_no_serial_port_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file" if kind == "file" else Path(os.devnull)
     path.write_text("")
-    with pytest.raises(DeviceError, match="is no serial port .*such as /dev/tty"):
+    with pytest.raises(DeviceError, match="is no serial port; .*such as /dev/tty"):
         SerialPort(str(path))
 
 
