@@ -1,7 +1,7 @@
 """The measurements of a microcontroller: what it counts in each operator, and what its serial line takes.
 
 A board counts the same in each run, so two runs are enough, and no other work is compared. The line
-is measured with the tensors of a few segments, as different in size as the planner has placed them.
+is measured with the tensors of two segments of unlike size: what takes longest on a line is to fill it.
 """
 
 from collections.abc import Iterable
@@ -24,8 +24,11 @@ __all__ = ["BoardPass", "board_pass", "measured_line"]
 RUNS = 2
 """Runs of a segment: each counts the same."""
 
-LINE_RUNS = 5
+LINE_RUNS = 3
 """Frames of each segment by which the line is measured."""
+
+LINE_BYTES = 16 * 1024
+"""What a frame of such a segment carries at most, in and out: seconds on a line of 115,200 baud."""
 
 Range = tuple[int, int]
 
@@ -59,22 +62,28 @@ def _kernels(graph: Graph, units: range, measured: Measured) -> tuple[Kernel, ..
 def measured_line(
     graph: Graph, model: Model, connection: Connection, variant: Variant, within: Range, table: MemoryModel, known: Iterable[LineTime]
 ) -> SerialLine | None:
-    """The line of a board, by what is known of it already and by the segments that move least and most.
+    """The line of a board, by what is known of it already and by a segment that moves little and one that moves much both ways.
 
     ``within``: the segment whose weights the board has, so that none are sent again.
     """
     times = list(known)
-    for span in _extremes(table, within):
+    for span in _unlike(table, within):
         times += board_pass(graph, model, connection, variant, span, runs=LINE_RUNS).measured.line
     return fitted_line(times)
 
 
-def _extremes(table: MemoryModel, within: Range) -> list[Range]:
-    """The segments that move least and most bytes over the line, of those in a range."""
+def _unlike(table: MemoryModel, within: Range) -> list[Range]:
+    """Of the segments in a range the one that moves least, and of those that move at most ``LINE_BYTES`` the one that moves most
+    in its lesser way."""
     rows = table.segments if isinstance(table, MemoryTable) else ()
     inside = [row for row in rows if within[0] <= row.start and row.stop <= within[1] and (row.start, row.stop) != within]
+    if not inside:
+        return []
 
     def moved(row: SegmentBytes) -> int:
         return row.in_bytes + row.out_bytes
 
-    return list(dict.fromkeys((row.start, row.stop) for row in (min(inside, key=moved), max(inside, key=moved)))) if inside else []
+    least = min(inside, key=moved)
+    short = [row for row in inside if moved(row) <= LINE_BYTES] or [least]
+    most = max(short, key=lambda row: (min(row.in_bytes, row.out_bytes), moved(row)))
+    return list(dict.fromkeys((row.start, row.stop) for row in (least, most)))

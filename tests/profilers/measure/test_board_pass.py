@@ -1,6 +1,7 @@
 """A board is profiled by what it counts: operators in ticks, segments as their sums, and its line by segments of unlike size."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from edgekit.serial_line import LineTime, SerialLine
 from edgekit.stages import builder, builders
 from edgekit.ticks import Ticks
 from partitioner.cost import price
+from profilers.measure.board_pass import BoardPass, measured_line
 from profilers.measure.profiler import profile_graph
 from profilers.measure.segments import measure_segments
 from tests.models import skipping
@@ -26,6 +28,7 @@ from tests.models import skipping
 NET = skipping()
 COUNT = len(NET.graph.units)
 MCU = Variant("fp32", engine="mcu")
+WAYS: tuple[Literal["in"], Literal["out"]] = ("in", "out")
 INSN_PER_S = 1e6
 INSN = (1000, 20_000, 300, 4000, 50)
 LINE = SerialLine(latency_s=0.5, in_s_per_byte=0.25, out_s_per_byte=0.125)
@@ -105,3 +108,21 @@ def test_line_and_compute_of_a_profile_are_the_latency_of_its_stage(board: Conne
     seconds = {term.name: term.seconds for term in cost.terms}
     assert seconds["line 0@mcu"] == pytest.approx(LINE.seconds(*sizes))
     assert seconds["compute 0@mcu"] == pytest.approx(sum(INSN) / INSN_PER_S)
+
+
+def test_no_long_frames_are_sent_to_measure_a_line(monkeypatch: pytest.MonkeyPatch, board: Connection) -> None:
+    ends = {(0, 4): (3000, 10), (0, 1): (3000, 30_000), (1, 2): (30_000, 8000), (2, 3): (8000, 8000), (3, 4): (8000, 10)}
+    table = MemoryTable(tuple(SegmentBytes(*span, 0, 100, 10, *sizes) for span, sizes in ends.items()))
+    asked = []
+
+    def measured(*given: object, runs: int) -> BoardPass:
+        span = given[-1]
+        assert isinstance(span, tuple)
+        asked.append(span)
+        line = tuple(LineTime(way=way, nbytes=nbytes, seconds=nbytes / 1000) for way, nbytes in zip(WAYS, ends[span], strict=True))
+        return BoardPass(Measured(samples_s=(), cpu_s=(), base_bytes=0, peak_bytes=0, load_s=0.0, line=line), ())
+
+    monkeypatch.setattr("profilers.measure.board_pass.board_pass", measured)
+    line = measured_line(NET.graph, NET.model, board, MCU, (0, 4), table, ())
+    assert asked == [(3, 4), (2, 3)]
+    assert line is not None and line.out_s_per_byte == pytest.approx(1e-3)
