@@ -16,7 +16,7 @@ __all__ = ["BOARD", "HOST", "Answer", "Case", "build", "fields_of", "run"]
 ROOT = Path(__file__).resolve().parents[3]
 BED, KERNELS = Path(__file__).parent / "bed", ROOT / "devices/firmware/kernels"
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror")
-SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZERS = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 HOST = "gcc"
 BOARD = "arm-none-eabi-gcc"
 CODES = (p.Conv, p.Depthwise, p.Dense, p.Add, p.Mul, p.Average, p.Maximum, p.Map, p.Softmax, p.Move, p.Fill)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,26 @@ def all_apart(drawn: Sequence[Drawn]) -> list[Expected]:
     return [apart(operator, buffers) for operator, buffers in drawn]
 
 
+@cache
+def random_programs() -> list[Expected]:
+    """Alike for every build, as those below: what the reference computes takes longer than the kernels."""
+    return all_apart(of_programs(120))
+
+
 def test_kernels_equal_the_reference_on_random_programs(check: Check) -> None:
-    check(all_apart(of_programs(120)))
+    check(random_programs())
+
+
+@cache
+def outputs_over_inputs() -> list[Expected]:
+    drawn = [*of_programs(150), *(convolution(seed, **each) for seed, each in enumerate(WINDOWS))]
+    laid = [laid_over(operator, buffers, over) for operator, buffers in drawn for over in read_buffers(operator)]
+    return [each for each in laid if each is not None]
 
 
 def test_an_output_may_lie_over_an_input_as_near_as_the_order_says(check: Check) -> None:
-    drawn = [*of_programs(150), *(convolution(seed, **each) for seed, each in enumerate(WINDOWS))]
-    laid = [laid_over(operator, buffers, over) for operator, buffers in drawn for over in read_buffers(operator)]
-    found = [each for each in laid if each is not None]
-    assert len(found) > 500
-    check(found)
+    assert len(outputs_over_inputs()) > 500
+    check(outputs_over_inputs())
 
 
 WINDOWS: list[dict[str, Any]] = [
@@ -73,28 +84,43 @@ WINDOWS: list[dict[str, Any]] = [
 ]
 
 
+@cache
+def windows() -> list[Expected]:
+    return all_apart([convolution(seed, **each) for seed, each in enumerate(WINDOWS)])
+
+
 def test_windows_of_every_kind_are_right_up_to_the_border(check: Check) -> None:
-    check(all_apart([convolution(seed, **each) for seed, each in enumerate(WINDOWS)]))
+    check(windows())
 
 
-def test_depthwise_windows_are_right_up_to_the_border(check: Check) -> None:
+@cache
+def depthwise_windows() -> list[Expected]:
     kinds = [
         {**each, "depthwise": True, "channels": (c, c * times), "groups": c}
         for each in WINDOWS
         if each["channels"] == (4, 8)
         for c, times in ((4, 1), (7, 1), (3, 2))
     ]
-    check(all_apart([convolution(seed, **each) for seed, each in enumerate(kinds)]))
+    return all_apart([convolution(seed, **each) for seed, each in enumerate(kinds)])
 
 
-def test_every_number_of_channels_is_right(check: Check) -> None:
+def test_depthwise_windows_are_right_up_to_the_border(check: Check) -> None:
+    check(depthwise_windows())
+
+
+@cache
+def numbers_of_channels() -> list[Expected]:
     drawn: list[Drawn] = []
     for seed, (c, made) in enumerate(CHANNELS):
         drawn.append(convolution(seed, channels=(c, made)))
         drawn.append(convolution(seed, channels=(c, made), kernel=(3, 2), pads=(1, 1), stride=(1, 2)))
         drawn.append(convolution(seed, channels=(c, c), groups=c, depthwise=True, kernel=(3, 3), pads=(1, 1)))
         drawn.append(dense(seed, rows=1 + made % 3, taken=c, made=made))
-    check(all_apart(drawn))
+    return all_apart(drawn)
+
+
+def test_every_number_of_channels_is_right(check: Check) -> None:
+    check(numbers_of_channels())
 
 
 def test_a_kernel_of_one_pixel_with_stride_or_padding_is_right(check: Check) -> None:
@@ -108,13 +134,18 @@ def scaled_by(multiplier: int, shift: int) -> dict[str, Any]:
     return {"multiplier": np.full(6, multiplier, np.int32), "shift": np.full(6, shift, np.int32)}
 
 
-@pytest.mark.parametrize("bias", [0, 77, -(2**30), 2**30 - 5, 2**31 - 10**6, -(2**31) + 10**6])
-def test_every_shift_and_bias_is_scaled_as_specified(check: Check, bias: int) -> None:
+@cache
+def scaled_with(bias: int) -> list[Expected]:
     scales = [(m, s) for m in (0, 2**30, 2**31 - 1, 1500000001) for s in (*range(-31, 6), 15, 30)]
     fields = {"channels": (6, 6), "kernel": (2, 1), "size": (3, 3), "bias": np.full(6, bias, np.int32)}
     drawn: list[Drawn] = [convolution(seed, **fields, **scaled_by(*each)) for seed, each in enumerate(scales)]
     drawn += [convolution(seed, groups=6, depthwise=True, **fields, **scaled_by(*each)) for seed, each in enumerate(scales)]
-    check(all_apart(drawn))
+    return all_apart(drawn)
+
+
+@pytest.mark.parametrize("bias", [0, 77, -(2**30), 2**30 - 5, 2**31 - 10**6, -(2**31) + 10**6])
+def test_every_shift_and_bias_is_scaled_as_specified(check: Check, bias: int) -> None:
+    check(scaled_with(bias))
 
 
 def test_every_clamp_holds_with_either_sign_of_zero(check: Check) -> None:
