@@ -1,7 +1,9 @@
 """The executor in C runs random programs in one arena as NumPy does with a buffer for each tensor, and refuses corrupt tables."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from devices.mcu.compiler import compile_segment
 from devices.mcu.memory_plan import MemoryPlan
 from devices.mcu.planner import plan_memory
 from devices.mcu.program import Program
-from tests.devices.firmware.executor_bed import Answer, Case, answers, case_of, expected, fuzzed
+from tests.devices.firmware.executor_bed import Case, answers, case_of, expected, fuzzed
 from tests.devices.firmware.host_build import built, sources
 from tests.devices.mcu.plans import plan_apart
 from tests.devices.mcu.random_programs import random_inputs, random_program
@@ -27,36 +29,64 @@ def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return built(tmp_path_factory.mktemp("driver"), files, defines=[request.param])
 
 
-@pytest.mark.parametrize("planned", [plan_apart, plan_memory])
-def test_random_programs_run_as_in_numpy(driver: Path, tmp_path: Path, planned: Callable[[Program], MemoryPlan]) -> None:
-    programs = [random_program(seed) for seed in SEEDS]
-    inputs = [random_inputs(program, seed) for seed, program in zip(SEEDS, programs, strict=True)]
-    plans = [planned(program) for program in programs]
-    cases = [case_of(*each, in_flash=seed % 2 == 0) for seed, *each in zip(SEEDS, programs, plans, inputs, strict=True)]
-    for seed, program, plan, given, answer in zip(SEEDS, programs, plans, inputs, answers(driver, cases, tmp_path), strict=True):
-        assert_as_in_numpy(program, plan, given, answer, f"seed {seed}")
+class Run(NamedTuple):
+    """A program with its plan, as a case of the driver, and what its outputs are."""
+
+    name: str
+    program: Program
+    plan: MemoryPlan
+    case: Case
+    wanted: Sequence[Bytes]
 
 
-@pytest.mark.parametrize("network", ["person_detect", "resnet8_quant"])
-def test_a_network_runs_as_in_numpy(driver: Path, tmp_path: Path, network: str) -> None:
+@cache
+def of_numpy(seed: int) -> tuple[Program, Sequence[Bytes], Sequence[Bytes]]:
+    """A random program, its inputs and outputs; alike for every build and every plan."""
+    program = random_program(seed)
+    inputs = random_inputs(program, seed)
+    return program, inputs, expected(program, inputs)
+
+
+@cache
+def random_runs(planned: Callable[[Program], MemoryPlan]) -> list[Run]:
+    runs = []
+    for seed in SEEDS:
+        program, inputs, wanted = of_numpy(seed)
+        plan = planned(program)
+        runs.append(Run(f"seed {seed}", program, plan, case_of(program, plan, inputs, in_flash=seed % 2 == 0), wanted))
+    return runs
+
+
+@cache
+def network_runs(network: str) -> list[Run]:
     path = DATA / f"{network}.onnx"
     if not path.is_file():
         pytest.skip(f"needs data {network}")
     program = compile_segment(path.read_bytes())
     plan = plan_memory(program)
     inputs = [random_inputs(program, seed) for seed in range(3)]
-    for given, answer in zip(inputs, answers(driver, [case_of(program, plan, each) for each in inputs], tmp_path), strict=True):
-        assert_as_in_numpy(program, plan, given, answer, network)
+    return [Run(network, program, plan, case_of(program, plan, each), expected(program, each)) for each in inputs]
 
 
-def assert_as_in_numpy(program: Program, plan: MemoryPlan, given: Sequence[Bytes], answer: Answer, name: str) -> None:
+@pytest.mark.parametrize("planned", [plan_apart, plan_memory])
+def test_random_programs_run_as_in_numpy(driver: Path, tmp_path: Path, planned: Callable[[Program], MemoryPlan]) -> None:
+    assert_as_in_numpy(driver, tmp_path, random_runs(planned))
+
+
+@pytest.mark.parametrize("network", ["person_detect", "resnet8_quant"])
+def test_a_network_runs_as_in_numpy(driver: Path, tmp_path: Path, network: str) -> None:
+    assert_as_in_numpy(driver, tmp_path, network_runs(network))
+
+
+def assert_as_in_numpy(driver: Path, folder: Path, runs: Sequence[Run]) -> None:
     """Both runs leave the outputs of NumPy, whatever the arena was filled with, and touch what was planned to the last byte."""
-    assert answer.code == 0, (name, answer)
-    for end, wanted in zip(program.outputs, expected(program, given), strict=True):
-        at = plan.offsets[end.buffer]
-        for arena in answer.arenas:
-            np.testing.assert_array_equal(arena[at : at + len(wanted)], wanted, f"{name}, output {end.name}")
-    assert answer.touched() == plan.arena_bytes, name
+    for run, answer in zip(runs, answers(driver, [each.case for each in runs], folder), strict=True):
+        assert answer.code == 0, (run.name, answer)
+        for end, wanted in zip(run.program.outputs, run.wanted, strict=True):
+            at = run.plan.offsets[end.buffer]
+            for arena in answer.arenas:
+                np.testing.assert_array_equal(arena[at : at + len(wanted)], wanted, f"{run.name}, output {end.name}")
+        assert answer.touched() == run.plan.arena_bytes, run.name
 
 
 def fuzz_cases() -> list[Case]:
