@@ -27,7 +27,7 @@ RUNS = 2
 LINE_RUNS = 3
 """Frames of each segment by which the line is measured."""
 
-LINE_BYTES = 16 * 1024
+LINE_BYTES = 8 * 1024
 """What a frame of such a segment carries at most, in and out: seconds on a line of 115,200 baud."""
 
 Range = tuple[int, int]

@@ -1,7 +1,6 @@
 """A board is profiled by what it counts: operators in ticks, segments as their sums, and its line by segments of unlike size."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 import msgspec
 import pytest
@@ -28,7 +27,6 @@ from tests.models import skipping
 NET = skipping()
 COUNT = len(NET.graph.units)
 MCU = Variant("fp32", engine="mcu")
-WAYS: tuple[Literal["in"], Literal["out"]] = ("in", "out")
 INSN_PER_S = 1e6
 INSN = (1000, 20_000, 300, 4000, 50)
 LINE = SerialLine(latency_s=0.5, in_s_per_byte=0.25, out_s_per_byte=0.125)
@@ -111,7 +109,7 @@ def test_line_and_compute_of_a_profile_are_the_latency_of_its_stage(board: Conne
 
 
 def test_no_long_frames_are_sent_to_measure_a_line(monkeypatch: pytest.MonkeyPatch, board: Connection) -> None:
-    ends = {(0, 4): (3000, 10), (0, 1): (3000, 30_000), (1, 2): (30_000, 8000), (2, 3): (8000, 8000), (3, 4): (8000, 10)}
+    ends = {(0, 4): (3000, 10), (0, 1): (3000, 30_000), (1, 2): (30_000, 4000), (2, 3): (4000, 4000), (3, 4): (4000, 10)}
     table = MemoryTable(tuple(SegmentBytes(*span, 0, 100, 10, *sizes) for span, sizes in ends.items()))
     asked = []
 
@@ -119,7 +117,8 @@ def test_no_long_frames_are_sent_to_measure_a_line(monkeypatch: pytest.MonkeyPat
         span = given[-1]
         assert isinstance(span, tuple)
         asked.append(span)
-        line = tuple(LineTime(way=way, nbytes=nbytes, seconds=nbytes / 1000) for way, nbytes in zip(WAYS, ends[span], strict=True))
+        came, went = ends[span]
+        line = (LineTime(way="in", nbytes=came, seconds=came / 1000), LineTime(way="out", nbytes=went, seconds=went / 1000))
         return BoardPass(Measured(samples_s=(), cpu_s=(), base_bytes=0, peak_bytes=0, load_s=0.0, line=line), ())
 
     monkeypatch.setattr("profilers.measure.board_pass.board_pass", measured)
