@@ -110,6 +110,8 @@ class AgentConnection:
 
     def facts(self) -> FactsReply:
         reply: FactsReply = self._ask(Facts(port_of(self._device)), FactsReply)[0]
+        if reply.boardless and self._device.port is not None:
+            return msgspec.structs.replace(reply, boardless=f"{self._device.address}: {reply.boardless}")
         return reply
 
     def clock(self) -> float:

@@ -90,12 +90,17 @@ def connect(device: Device, home: Path | None = None) -> SshConnection:
     shell = login(device)
     try:
         stream, address = _visit(shell) if home is None else _attach(shell)
-        channel = Channel(stream, device.name)
+        channel = Channel(stream, _called(device))
         _require_same(shell, stream, channel)
         return SshConnection(device, shell, channel, address, stays=home is not None)
     except BaseException:
         shell.close()
         raise
+
+
+def _called(device: Device) -> str:
+    """As errors call it: a board with the machine that it is plugged into."""
+    return device.name if device.port is None else f"{device.name} behind {device.address}"
 
 
 def _visit(shell: Shell) -> tuple[Stream, str]:
@@ -104,7 +109,7 @@ def _visit(shell: Shell) -> tuple[Stream, str]:
 
 def _attach(shell: Shell) -> tuple[Stream, str]:
     if shell.run(f"sh -c '{TALK}attach'", check=False).code == ABSENT:  # with nothing to say it ends at once
-        shell.run(START)
+        shell.run(START, check=False)  # another device of this machine may have started it just now
     return _greeted(shell, shell.open(f"sh -c '{TALK}attach'"))
 
 

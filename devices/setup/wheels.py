@@ -8,6 +8,7 @@ A kind of device (platform, Python, packages) is fetched for once: devices of a 
 import contextlib
 import hashlib
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,9 @@ from edgekit.errors import UsageError
 __all__ = ["Platform", "Wheel", "fetch", "lock", "pip_file"]
 
 FETCH_S = 1800.0
+SOURCES = {"smp": "crcmod>=1.7,<2"}
+"""Packages that need one of which there is the source alone; where that finds no C compiler, its wheel is pure Python."""
+
 OLDEST_GLIBC = 17
 """Minor version of the oldest glibc that wheels are built for (manylinux2014)."""
 
@@ -96,23 +100,39 @@ def _whole(folder: Path) -> bool:
 
 
 def _download(packages: Sequence[str], platform: Platform, indexes: Sequence[str], into: Path) -> None:
+    wanted = f"wheels of {', '.join(packages)} for {platform.tags[0]} and Python {platform.python[0]}.{platform.python[1]}"
+    places = [f"--extra-index-url={index}" for index in indexes]
+    for source in (source for name, source in SOURCES.items() if any(package.startswith(name) for package in packages)):
+        _run(["wheel", "--no-deps", "--no-cache-dir", "--no-binary=:all:", f"--wheel-dir={into}", *places, source], wanted)
+        places += [f"--find-links={into}"]
+    _run(
+        [
+            "download",
+            "--only-binary=:all:",
+            "--implementation=cp",
+            f"--python-version={platform.python[0]}.{platform.python[1]}",
+            *(f"--platform={tag}" for tag in platform.tags),
+            f"--dest={into}",
+            *places,
+            *packages,
+        ],
+        wanted,
+    )
+
+
+def _run(arguments: Sequence[str], wanted: str) -> None:
+    """Let pip do something for what is wanted; it finds no compiler."""
     _pip()
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-    command += ["--only-binary=:all:", "--implementation=cp", f"--python-version={platform.python[0]}.{platform.python[1]}"]
-    command += [f"--platform={tag}" for tag in platform.tags]
-    command += [f"--extra-index-url={index}" for index in indexes]
+    command = [sys.executable, "-m", "pip", arguments[0], "--quiet", "--disable-pip-version-check", "--no-input", *arguments[1:]]
+    env = os.environ | {"CC": "false"}
     try:
-        done = subprocess.run(
-            [*command, f"--dest={into}", *packages], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_S, check=False
-        )
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_S, check=False, env=env)
     except subprocess.TimeoutExpired as error:
         raise UsageError(f"the wheels were not fetched within {FETCH_S:g} s; check this machine's network, then do it again") from error
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines() or ["nothing said"]
-        raise UsageError(
-            f"wheels of {', '.join(packages)} for {platform.tags[0]} and Python {platform.python[0]}.{platform.python[1]} cannot be "
-            f"fetched by pip on this machine ({said[0].removeprefix('ERROR: ')}); check its network and `pip config list`"
-        )
+        why = said[0].removeprefix("ERROR: ")
+        raise UsageError(f"{wanted} cannot be fetched by pip on this machine ({why}); check its network and `pip config list`")
 
 
 def _pip() -> metadata.Distribution:

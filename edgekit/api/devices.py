@@ -1,7 +1,7 @@
 """Devices that are reached over SSH: known by name, looked at, made ready, and left as they were."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from msgspec import structs
@@ -101,6 +101,9 @@ def add_device(
             raise UsageError(f"{device.name} was not added: its key was not confirmed")
         trust(device, key)
     login(device, ask).close()
+    if device.board:
+        with suppress(DeviceError):  # a gateway that is not set up yet; its set-up says why a board does not answer
+            device = with_board(device)
     inventory.add(device)
 
 
@@ -143,6 +146,8 @@ def set_up(
 ) -> list[Outcome]:
     """Make a device ready, or only look whether it is; the outcome of each step, up to the first that failed.
 
+    A microcontroller behind it has to answer, and is known from then on with what it says of itself.
+
     ``pages``: HOST:PORT of the device where monitors are to find its agent from now on. ``transports``: what is to carry links
     besides sockets and what was ever told, and so needs packages there. ``restart``: a change may interrupt stages that serve there.
 
@@ -167,19 +172,29 @@ def set_up(
             restart=restart,
         )
     ready = all(outcome.state not in ("failed", "missing") for outcome in outcomes)
-    return [*outcomes, *(board_outcomes(device)[1:] if device.board and ready else ())]
+    if not (device.board and ready):
+        return outcomes
+    board = board_outcomes(device)[1:]
+    if not check_only and all(outcome.state == "ok" for outcome in board):
+        inventory.add(with_board(device))
+    return [*outcomes, *board]
 
 
-def remove_device(device: Device, ask: Ask | None = None, *, stop: bool = False) -> None:
+def remove_device(device: Device, ask: Ask | None = None, *, stop: bool = False) -> tuple[str, ...]:
     """Leave a device as it was before it was set up, and know it no more. ``stop``: end the stages that serve there.
+
+    Other devices that were added may be at its address, such as another board of its gateway. Then what is installed
+    stays, and the names of these devices are returned.
 
     Raises:
         DeviceError: stages serve there, the device cannot be reached, or something cannot be removed.
     """
-    if scheme_of(device).login:
+    others = tuple(each.name for each in inventory.known() if each.address == device.address and each.name != device.name)
+    if scheme_of(device).login and not others:
         with login(device, ask) as shell:
             remove(shell, stop=stop)
     inventory.remove(device.name)
+    return others
 
 
 def forget_device(device: Device) -> None:

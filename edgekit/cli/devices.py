@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgekit.api.devices import Board, DeviceFacts, Engine, Outcome
+    from edgekit.device import Device
     from edgekit.machine import Machine
 
 __all__ = ["add", "calibrate", "check", "facts", "list_devices", "remove", "set_up"]
@@ -39,7 +40,7 @@ def add(
 
     device = Device(name, address, port=port)
     api.add_device(device, expected=fingerprint, confirm=_confirm(name, address), ask=asked())
-    print(f"{name} is {address}{f', port {port}' if port else ''}")
+    print(f"{name} is {_place(device)}")
     print(f"next: edgekit devices {'facts' if device.scheme == 'serial' else 'setup'} {name}")
 
 
@@ -64,7 +65,12 @@ def list_devices(
     elif not found:
         print("no device was added; to add one: edgekit devices add NAME ssh://USER@HOST")
     else:
-        table("", ["device", "address"], [[device.name, device.address] for device in found], words=2)
+        table("", ["device", "address"], [[device.name, _place(device)] for device in found], words=2)
+
+
+def _place(device: "Device") -> str:
+    """Its address, with the port of a board that is plugged in there."""
+    return f"{device.address}{f', port {device.port}' if device.port else ''}"
 
 
 @command("check", devices)
@@ -197,14 +203,16 @@ def remove(
     from edgekit.api import devices as api
 
     (device,) = api.known_devices([name])
+    others: tuple[str, ...] = ()
     if forget:
         api.forget_device(device)
     else:
         with progress("removing") as tell:
             tell(name)
-            api.remove_device(device, asked(), stop=stop)
-    done = "forgotten here; what is installed on it stays" if forget else "as it was before its set-up, and forgotten"
-    print(f"{name} is {done}")
+            others = api.remove_device(device, asked(), stop=stop)
+    done = "forgotten here; what is installed on it stays" if forget or others else "as it was before its set-up, and forgotten"
+    kept = f", for {counted(len(others), 'device')} there: {', '.join(others)}" if others else ""
+    print(f"{name} is {done}{kept}")
 
 
 def _boards(found: "dict[str, Board]") -> None:

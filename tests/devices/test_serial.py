@@ -96,5 +96,5 @@ def test_a_second_port_is_refused() -> None:
 
 def test_packages_that_are_missing_beside_the_cable_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent_facts, "missing_packages", lambda: ("smp",))
-    with pytest.raises(DeviceError, match=r"smp: not installed where the board is plugged in; run: edgekit devices setup"):
+    with pytest.raises(DeviceError, match=r"/dev/ttyACM0: smp not installed where the board is plugged in; run: edgekit devices setup"):
         ask_board(BoardPort(port="/dev/ttyACM0"))

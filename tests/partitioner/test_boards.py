@@ -97,6 +97,22 @@ def test_boards_of_one_gateway_share_its_host():
     }
 
 
+def test_a_gateway_shares_its_memory_with_the_processes_of_boards():
+    one, two = (structs.replace(BOARD, name=name, host="gate") for name in ("one", "two"))
+    gate = Device("gate", host="gate", memory_bytes=20_000)
+    known = Profiles((boarded(name="one"), boarded(name="two"), profile_of(GRAPH, "gate", [1.0] * 3, base=9000)))
+    plan = chain(GRAPH, (Stage(0, 1, ("one",), MCU), Stage(1, 2, ("gate",)), Stage(2, 3, ("two",), MCU)))
+    cluster = Cluster((one, two, gate), LINKS)
+    cost = price(plan, GRAPH, cluster, known)
+    (shared,) = (each.nbytes for each in cost.memory if each.kind == "host")
+    assert shared > 9000 + 2 * 5000
+    exact = structs.replace(cluster, devices=(one, two, structs.replace(gate, memory_bytes=shared)))
+    assert broken(plan, cost, exact, UNCONSTRAINED) == ()
+    short = structs.replace(cluster, devices=(one, two, structs.replace(gate, memory_bytes=shared - 1)))
+    (told,) = broken(plan, cost, short, UNCONSTRAINED)
+    assert told.startswith("gate needs ")
+
+
 def test_weights_lie_in_ram_where_a_board_has_no_flash_for_them():
     cluster = Cluster((structs.replace(BOARD, flash_bytes=0), Device("pi")), LINKS)
     cost = price(head(2), GRAPH, cluster, profiles())

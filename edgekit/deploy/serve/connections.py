@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from devices import Connection, connect
+from devices import Connection, connect, scheme_of
 from edgekit.device import Device
 
 __all__ = ["connect_all"]
@@ -74,6 +74,12 @@ def connect_all(
         opening.start()
     connections = {name: opening.result() for name, opening in openings.items()}
     if purpose is not None:
-        for connection in connections.values():
+        machines = {_machine(connection.device): connection for connection in connections.values()}
+        for connection in machines.values():
             connection.claim(purpose)
     return connections
+
+
+def _machine(device: Device) -> str:
+    """What is claimed once, for all devices that have one agent in common: boards at one gateway, or the gateway itself."""
+    return device.address if scheme_of(device).login else device.name

@@ -52,7 +52,7 @@ def ask_board(board: BoardPort) -> BoardFacts:
         DeviceError: it does not answer, its port cannot be opened, or packages are missing.
     """
     if lacking := missing_packages():
-        what = f"{' and '.join(lacking)}: not installed where the board is plugged in"
+        what = f"{board.port}: {' and '.join(lacking)} not installed where the board is plugged in"
         raise DeviceError(f"{what}; run: edgekit devices setup, or there: pip install edgekit[mcu]")
     command = [sys.executable, "-m", "edgekit.runtime.serial_line.inquiry", msgspec.json.encode(board).decode()]
     try:

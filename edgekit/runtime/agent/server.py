@@ -14,6 +14,7 @@ dead agent. It ends when told to or on SIGTERM, and its stages end with it.
 
 import argparse
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -93,15 +94,20 @@ def serve(
 
 
 def _listen(path: Path) -> socket.socket:
-    """A socket in the place of one that an agent may have left behind when it was killed."""
-    with socket.socket(socket.AF_UNIX) as other, contextlib.suppress(OSError):
-        other.connect(str(path))
-        raise DeviceError(f"an agent serves {path.parent} already; end it first")
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen()
-    return listener
+    """A socket in the place of one that an agent may have left behind when it was killed; of several that begin, one gets it."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        with socket.socket(socket.AF_UNIX) as other, contextlib.suppress(OSError):
+            other.connect(str(path))
+            raise DeviceError(f"an agent serves {path.parent} already; end it first")
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+        return listener
+    finally:
+        os.close(folder)
 
 
 def _detach() -> None:

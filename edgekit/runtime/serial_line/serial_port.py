@@ -118,7 +118,7 @@ def _refusal(path: str, error: BaseException) -> DeviceError:
         return DeviceError(f"{path} is in use by {by}; end that first, or choose another port")
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO):
         there = ", ".join(ports()) or "no serial port"
-        return LostBoard(f"{path}: expected the port of a board, there is none; is it plugged in? This machine has {there}")
+        return LostBoard(f"{path}: expected the port of a board, there is none; is it plugged in? Its machine has {there}")
     return DeviceError(f"{path} is no serial port; give the board's, such as {(*ports(), '/dev/ttyACM0')[0]}")
 
 

@@ -1,8 +1,10 @@
 """Wheels for a device's platform, from a folder that takes the place of the package index."""
 
 import hashlib
+import io
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -122,3 +124,30 @@ def test_a_wheel_that_was_changed_on_its_way_is_not_installed(bare: list[str], t
     done = install(bare, tmp_path, [Wheel(path, hashlib.sha256(b"what was fetched").hexdigest())])
     assert done.returncode != 0
     assert "DO NOT MATCH THE HASHES" in done.stderr
+
+
+BACKEND = """import os, zipfile
+def get_requires_for_build_wheel(settings=None): return []
+def build_wheel(into, settings=None, metadata=None):
+    name = f"crcmod-1.7-{'py3-none-any' if os.environ.get('CC') == 'false' else 'cp311-cp311-linux_x86_64'}.whl"
+    with zipfile.ZipFile(os.path.join(into, name), "w") as made:
+        made.writestr("crcmod.py", "")
+        made.writestr("crcmod-1.7.dist-info/METADATA", "Metadata-Version: 2.1\\nName: crcmod\\nVersion: 1.7\\n")
+        made.writestr("crcmod-1.7.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        made.writestr("crcmod-1.7.dist-info/RECORD", "")
+    return name
+"""
+
+
+def test_what_comes_as_source_alone_is_made_into_a_wheel_here(index: Path, tmp_path: Path) -> None:
+    made(index, "smp", "4.2.0", requires="crcmod<2,>=1.7")
+    with tarfile.open(index / "crcmod-1.7.tar.gz", "w:gz") as archive:
+        for name, text in (
+            ("PKG-INFO", "Metadata-Version: 2.1\nName: crcmod\nVersion: 1.7\n"),
+            ("pyproject.toml", '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'),
+            ("backend.py", BACKEND),
+        ):
+            entry = tarfile.TarInfo(f"crcmod-1.7/{name}")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    assert names(fetch(["smp>=4.2"], PI, cache=tmp_path)) == ["crcmod-1.7-py3-none-any.whl", "smp-4.2.0-py3-none-any.whl"]
