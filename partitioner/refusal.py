@@ -33,7 +33,7 @@ def refusal(tables: Tables, constraints: Constraints, unsplit: Sequence[Cost], c
     free = tables._replace(limits={}, most_stages=tables.longest)
     if not len(_best(free, "latency", capped=False).chains):
         every = [profile for name in tables.names for profile in profiles.of(name)]
-        return _barred(every) or _unplaced(free, every) or _unreached(tables, constraints) + _some_barred(every)
+        return _barred(every) or _unplaced(free, every, constraints) or _unreached(tables, constraints) + _some_barred(every)
     if not len(_best(free, "latency").chains):
         return _too_large(tables, _best(free, "memory", capped=False).chains[0], profiles)
     if not len(_best(tables._replace(limits={}), "latency").chains):
@@ -104,15 +104,20 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(names)) or "no device"
 
 
-def _unplaced(tables: Tables, every: Sequence[Profile]) -> str:
+def _unplaced(tables: Tables, every: Sequence[Profile], constraints: Constraints) -> str:
     """That the segments which memory planners have placed make no chain, as a sentence; empty where that is not the reason."""
     tabled = {(each.device, each.variant): each for each in every if isinstance(each.memory_model, MemoryTable)}
-    size = len(tables.positions)
-    some = np.where(np.arange(size)[:, None] < np.arange(size)[None, :], 0.0, np.inf)
+    begin, end = np.array(tables.positions)[:, None], np.array(tables.positions)[None, :]
 
     def free(who: Executor) -> Executor:
-        if (tables.names[who.devices[0]], who.variant) not in tabled:
+        name = tables.names[who.devices[0]]
+        if (name, who.variant) not in tabled:
             return who
+        possible = begin < end
+        for pin in constraints.pins:
+            if pin.device != name:
+                possible &= (end <= pin.start) | (pin.stop <= begin)
+        some = np.where(possible, 0.0, np.inf)
         return who._replace(latency_s=some, load_s=tuple(np.zeros_like(load) for load in who.load_s))
 
     if not tabled or not len(_best(tables._replace(executors=tuple(map(free, tables.executors))), "latency", capped=False).chains):

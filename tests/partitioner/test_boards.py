@@ -6,7 +6,7 @@ from msgspec import structs
 
 from edgekit.cluster import Cluster, Link
 from edgekit.codec import CodecTime
-from edgekit.constraints import UNCONSTRAINED
+from edgekit.constraints import UNCONSTRAINED, Constraints, Pin
 from edgekit.device import Device, Variant
 from edgekit.errors import PlanError
 from edgekit.front import Question
@@ -251,3 +251,9 @@ def test_a_stage_has_a_ring_for_each_replica_of_its_neighbours():
     assert held["a"] - whole.stage_bytes(times["a"], 0, 1) == ring_bytes(256) + 2 * ring_bytes(128)
     assert held["b"] - whole.stage_bytes(times["b"], 1, 3) == ring_bytes(128) + ring_bytes(32)
     assert np.isfinite(cost.latency_s)
+
+
+def test_the_order_of_devices_is_blamed_where_it_is_the_reason():
+    ends = Constraints(pins=(Pin(0, 1, "pi"), Pin(2, 3, "mcu")))  # the board stands before the machine in the cluster
+    with pytest.raises(PlanError, match=r"the order mcu, pi .*try any order"):
+        solve(GRAPH, CLUSTER, profiles(), objectives=TELLING, question=Question(constraints=ends))
