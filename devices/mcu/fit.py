@@ -10,13 +10,12 @@ from typing import NamedTuple
 
 from devices.mcu.blob import blob_of
 from devices.mcu.boards import Board
-from devices.mcu.memory_plan import MemoryPlan
-from devices.mcu.packing import scratch_of
+from devices.mcu.memory_peak import MemoryPeak, memory_peak
 from devices.mcu.planner import plan_memory
 from devices.mcu.program import Program
 from devices.mcu.table import encode
 
-__all__ = ["FIRMWARE_FLASH_BYTES", "FIRMWARE_RAM_BYTES", "Peak", "Room", "SegmentNeeds", "needs_of", "room_of"]
+__all__ = ["FIRMWARE_FLASH_BYTES", "FIRMWARE_RAM_BYTES", "Room", "SegmentNeeds", "needs_of", "room_of"]
 
 FIRMWARE_FLASH_BYTES = 32 * 1024
 """Code, constants and initial data of the firmware, with all kernels."""
@@ -28,21 +27,13 @@ ALIGNED = 16
 """Bytes that are lost at most to the alignment of arena and table, or of weights."""
 
 
-class Peak(NamedTuple):
-    """The operator at which the arena is fullest, with the names and bytes of what is alive there, the largest first."""
-
-    operator: str
-    kind: str
-    alive: tuple[tuple[str, int], ...]
-
-
 class SegmentNeeds(NamedTuple):
     """What a segment takes of any board."""
 
     arena_bytes: int
     table_bytes: int
     weights_bytes: int
-    peak: Peak
+    peak: MemoryPeak
 
     @property
     def ram_bytes(self) -> int:
@@ -74,21 +65,9 @@ def needs_of(program: Program) -> SegmentNeeds:
         GraphError: it cannot be written as a table.
     """
     plan = plan_memory(program)
-    return SegmentNeeds(plan.arena_bytes, len(encode(program, plan)), len(blob_of([program])), _peak(program, plan))
+    return SegmentNeeds(plan.arena_bytes, len(encode(program, plan)), len(blob_of([program])), memory_peak(program, plan))
 
 
 def room_of(needs: SegmentNeeds, board: Board) -> Room:
     """What a segment leaves free on a board."""
     return Room(board.ram_bytes - needs.ram_bytes, board.flash_bytes - needs.flash_bytes)
-
-
-def _peak(program: Program, plan: MemoryPlan) -> Peak:
-    intervals = plan.certificate.intervals if plan.certificate else ()
-    found: list[list[tuple[str, int]]] = []
-    for position, index in enumerate(plan.order):
-        alive = [(program.buffers[each.buffer].name, each.stop - each.begin) for each in intervals if each.first <= position <= each.last]
-        scratch = scratch_of(program.operators[index])
-        found.append(sorted([*alive, *([("scratch", scratch)] if scratch else [])], key=lambda pair: -pair[1]))
-    position = max(range(len(found)), key=lambda position: sum(nbytes for _, nbytes in found[position]))
-    operator = program.operators[plan.order[position]]
-    return Peak(operator.name, type(operator).__name__.lower(), tuple(found[position]))

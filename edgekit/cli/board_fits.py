@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["boards", "check"]
 
+DEFAULT = "mps2-an386"
+"""The board of the next command, where the network fits on it: QEMU plays it."""
+
 SHOWN = 3
 """Buffers that a peak names, the largest first."""
 
@@ -51,7 +54,8 @@ def check(
         if not each.fits and (each.needs or each.head or each.tail):
             print(f"{each.board.name}: {_remedy(each)}")
     if any(each.fits for each in found):
-        fitting = next(each.board.name for each in found if each.fits)
+        names = [each.board.name for each in found if each.fits]
+        fitting = DEFAULT if DEFAULT in names else names[0]
         print("RAM and flash count the firmware, its stack and its buffers")
         print(f"next: {_next_commands(network, fitting)}")
     else:
@@ -78,9 +82,12 @@ def _row(fit: "BoardFit") -> list[str]:
 def _peak(fit: "BoardFit") -> str:
     assert fit.needs is not None
     peak = fit.needs.peak
-    alive = ", ".join(f"{name} {kib(nbytes)}" for name, nbytes in peak.alive[:SHOWN])
+    alive = [f"{buffer.name} {kib(buffer.nbytes)}" for buffer in peak.alive[:SHOWN]]
+    alive += [f"scratch {kib(peak.scratch_bytes)}"] if peak.scratch_bytes else []
+    shared = f", {kib(peak.shared_bytes)} of them in one place" if peak.shared_bytes else ""
     parts = f"arena {kib(fit.needs.arena_bytes)}, table {kib(fit.needs.table_bytes)}, weights {kib(fit.needs.weights_bytes)}"
-    return f"{parts}; most memory is taken while {peak.operator} ({peak.kind}) runs, with {alive} alive"
+    moment = f"{peak.operator} runs" if peak.operator else "inputs come or outputs leave"
+    return f"{parts}; most memory is taken while {moment}, with {', '.join(alive)} alive{shared}"
 
 
 def _remedy(fit: "BoardFit") -> str:

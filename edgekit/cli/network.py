@@ -46,7 +46,7 @@ def export(
     with progress("exporting") as tell:
         graph = api.export(network, output, inputs=shapes or [], pixels=pixels, mean=numbers(mean), std=numbers(std), data=data, tell=tell)
     print(f"{output}: {len(graph.nodes)} nodes in {len(graph.units)} units, opset {graph.opset}, digest {graph.digest[:12]}")
-    print(f"next: edgekit inspect {output}")
+    print(f"next: edgekit inspect {output}{f', or edgekit firmware check {output}' if str(network).endswith('.tflite') else ''}")
 
 
 @command("quantize")
