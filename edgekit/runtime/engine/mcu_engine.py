@@ -141,7 +141,8 @@ class McuModel:
         """Run on the board, and wait for as long as it would take at its rate."""
         begin = time.monotonic()
         self._line.run(number, 0, len(self._artifact.operators), usual_s=self._run_s)
-        self._run_s = 0.9 * (time.monotonic() - begin)  # asked a little earlier than it is done, to see it done
+        took_s = time.monotonic() - begin
+        self._run_s = 0.9 * took_s  # asked a little earlier than it is done, to see it done
         if self._runs < LOOKED_AT:  # it is the same work in each run
             self._runs += 1
             ticks = self._line.profile(len(self._artifact.operators))
@@ -150,7 +151,7 @@ class McuModel:
         if self.facts.time == "insn":
             time.sleep(max(begin + counted_s - time.monotonic(), 0.0))
         self.board = (begin, begin + counted_s)
-        self._remember("run", 0, max(time.monotonic() - begin - counted_s, 0.0))
+        self._remember("run", 0, max(took_s - counted_s, 0.0))  # without the counts, which later frames do not ask for
 
     def _remember(self, way: Literal["in", "out", "run"], nbytes: int, seconds: float) -> None:
         self._times = [*self._times[1 - LATEST :], LineTime(way=way, nbytes=nbytes, seconds=seconds)]
