@@ -22,7 +22,7 @@ def start(s, side, channels=3):
 
 def classes(s, x, count=1000):
     name = s.sketch.add("Flatten", [s.sketch.add("GlobalAveragePool", [x.name])])
-    return s.gemm(name, x.channels, count, None)
+    return s.gemm(name, x.channels, count, act=None)
 
 
 def even(value, step=8):
@@ -34,27 +34,27 @@ def vgg(s):
     width, x = s.pick(16, 24, 32, 48, 64), start(s, s.pick(32, 48, 64, 96, 112))
     for stage in range(s.pick(3, 4, 5)):
         for _ in range(s.pick(1, 2, 2, 3)):
-            x = s.conv(x, min(512, width * 2**stage), 3)
+            x = s.conv(x, min(512, width * 2**stage), kernel=3)
         x = s.pool(x, "MaxPool", 2, 2, 0)
     name, fan_in = s.sketch.add("Flatten", [x.name]), x.channels * x.area
     for size in (s.pick(256, 512, 1024), s.pick(256, 512)):
         name, fan_in = s.gemm(name, fan_in, size), size
-    return s.gemm(name, fan_in, 100, None)
+    return s.gemm(name, fan_in, 100, act=None)
 
 
 def resnet(s):
     """He et al. 2016: basic blocks or bottlenecks."""
     width, deep = even(s.among(16, 64)), s.chance(0.4)
-    x = s.pool(s.conv(start(s, s.pick(64, 96, 128, 160, 224)), width, 7, 2), "MaxPool", 3, 2, 1)
+    x = s.pool(s.conv(start(s, s.pick(64, 96, 128, 160, 224)), width, kernel=7, stride=2), "MaxPool", 3, 2, 1)
     for stage in range(4):
         inner = width * 2**stage
         for block in range(s.pick(1, 2, 2, 3)):
             stride, out = (2 if stage and not block else 1), inner * (4 if deep else 1)
             if deep:
-                y = s.conv(s.conv(s.conv(x, inner), inner, 3, stride), out, act=None)
+                y = s.conv(s.conv(s.conv(x, inner), inner, kernel=3, stride=stride), out, act=None)
             else:
-                y = s.conv(s.conv(x, inner, 3, stride), out, 3, act=None)
-            short = x if x.channels == out and stride == 1 else s.conv(x, out, 1, stride, act=None)
+                y = s.conv(s.conv(x, inner, kernel=3, stride=stride), out, kernel=3, act=None)
+            short = x if x.channels == out and stride == 1 else s.conv(x, out, kernel=1, stride=stride, act=None)
             x = s.activate(s.plus(y, short))
     return classes(s, x)
 
@@ -63,7 +63,7 @@ def mobilenet(s):
     """Sandler et al. 2018: inverted residuals, activations clipped at 6."""
     s.act = "Clip"
     scale, x = s.random.uniform(0.35, 1.4), start(s, s.pick(96, 128, 160, 192, 224))
-    x = s.conv(x, even(32 * scale), 3, 2)
+    x = s.conv(x, even(32 * scale), kernel=3, stride=2)
     for expand, out, count, stride in (
         (1, 16, 1, 1),
         (6, 24, 2, 2),
@@ -77,7 +77,7 @@ def mobilenet(s):
         for block in range(max(1, count - s.pick(0, 0, 1))):
             step = stride if not block else 1
             y = s.conv(x, x.channels * expand) if expand > 1 else x
-            y = s.conv(s.conv(y, y.channels, 3, step, y.channels), out, act=None)
+            y = s.conv(s.conv(y, y.channels, kernel=3, stride=step, group=y.channels), out, act=None)
             x = s.plus(y, x) if step == 1 and x.channels == out else y
     return classes(s, s.conv(x, even(1280 * max(1.0, scale))))
 
@@ -85,17 +85,17 @@ def mobilenet(s):
 def shufflenet(s):
     """Ma et al. 2018: halves of channels, shuffled."""
     s.act = "Relu"
-    x = s.pool(s.conv(start(s, s.pick(96, 128, 160, 192, 224)), 24, 3, 2), "MaxPool", 3, 2, 1)
+    x = s.pool(s.conv(start(s, s.pick(96, 128, 160, 192, 224)), 24, kernel=3, stride=2), "MaxPool", 3, 2, 1)
     widths = ((48, 96, 192), (116, 232, 464), (176, 352, 704), (64, 144, 320))[s.pick(0, 1, 2, 3)]
     for width, count in zip(widths, (s.pick(2, 3, 4), s.pick(3, 6, 8), s.pick(2, 3, 4)), strict=True):
         half = width // 2
-        one = s.conv(s.conv(x, x.channels, 3, 2, x.channels, act=None), half)
-        other = s.conv(s.conv(s.conv(x, half), half, 3, 2, half, act=None), half)
+        one = s.conv(s.conv(x, x.channels, kernel=3, stride=2, group=x.channels, act=None), half)
+        other = s.conv(s.conv(s.conv(x, half), half, kernel=3, stride=2, group=half, act=None), half)
         x = shuffled(s, s.concat(one, other))
         for _ in range(count - 1):
             names = s.sketch.split("Split", [x.name], 2, axis=1, num_outputs=2)
             one, other = (Place(name, half, x.sides) for name in names)
-            y = s.conv(s.conv(s.conv(other, half), half, 3, 1, half, act=None), half)
+            y = s.conv(s.conv(s.conv(other, half), half, kernel=3, stride=1, group=half, act=None), half)
             x = shuffled(s, s.concat(one, y))
     return classes(s, s.conv(x, s.pick(512, 1024)))
 
@@ -110,13 +110,13 @@ def densenet(s):
     """Huang et al. 2017: all that came before is concatenated."""
     growth, normalised = s.pick(12, 16, 24, 32), s.normalised
     s.normalised = False
-    x = s.conv(start(s, s.pick(64, 96, 128, 160)), 2 * growth, 7, 2, act=None)
+    x = s.conv(start(s, s.pick(64, 96, 128, 160)), 2 * growth, kernel=7, stride=2, act=None)
     x = s.pool(s.activate(s.norm(x), "Relu"), "MaxPool", 3, 2, 1)
     stages = s.pick(3, 4)
     for stage in range(stages):
         for _ in range(s.pick(2, 4, 6, 8)):
             y = s.conv(s.activate(s.norm(x), "Relu"), 4 * growth, act=None)
-            x = s.concat(x, s.conv(s.activate(s.norm(y), "Relu"), growth, 3, act=None))
+            x = s.concat(x, s.conv(s.activate(s.norm(y), "Relu"), growth, kernel=3, act=None))
         if stage < stages - 1:
             x = s.conv(s.activate(s.norm(x), "Relu"), x.channels // 2, act=None)
             x = s.pool(x, "AveragePool", 2, 2, 0)
@@ -127,11 +127,11 @@ def densenet(s):
 def squeezenet(s):
     """Iandola et al. 2016: narrow, then two branches concatenated."""
     s.act, s.normalised, scale = "Relu", False, s.random.uniform(0.5, 1.5)
-    x = s.conv(start(s, s.pick(96, 128, 160, 192, 224)), even(64 * scale), s.pick(3, 7), 2)
+    x = s.conv(start(s, s.pick(96, 128, 160, 192, 224)), even(64 * scale), kernel=s.pick(3, 7), stride=2)
     x = s.pool(x, "MaxPool", 3, 2, 0)
     for place, narrow in enumerate((16, 16, 32, 32, 48, 48, 64, 64)[: s.pick(5, 6, 8)]):
         x = s.conv(x, even(narrow * scale))
-        x = s.concat(s.conv(x, even(4 * narrow * scale)), s.conv(x, even(4 * narrow * scale), 3))
+        x = s.concat(s.conv(x, even(4 * narrow * scale)), s.conv(x, even(4 * narrow * scale), kernel=3))
         if place in (1, 3):
             x = s.pool(x, "MaxPool", 3, 2, 0)
     x = s.conv(x, 1000)
@@ -164,7 +164,7 @@ def vit(s):
         wide = s.activate(Place(s.linear(norm(name), tokens, width, 4 * width), 0, ()), act).name
         name = s.sketch.add("Add", [name, s.linear(wide, tokens, 4 * width, width)])
     name = s.sketch.add("ReduceMean", [norm(name), s.sketch.sizes([1])], keepdims=0)
-    return s.gemm(name, width, 1000, None)
+    return s.gemm(name, width, 1000, act=None)
 
 
 def mlp(s):
@@ -174,19 +174,19 @@ def mlp(s):
     for _ in range(s.pick(3, 4, 6, 8)):
         width = even(s.among(128, 2048))
         name, fan_in = s.gemm(name, fan_in, width), width
-    return s.gemm(name, fan_in, 10, None)
+    return s.gemm(name, fan_in, 10, act=None)
 
 
 def waves(s):
     """Convolutions over time."""
     length, channels, width = s.pick(256, 500, 1000, 2000), s.pick(1, 6, 12), s.pick(16, 32, 64)
     x = Place(s.sketch.input((1, channels, length)), channels, (length,))
-    x = s.conv(x, width, s.pick(7, 11, 15), 2)
+    x = s.conv(x, width, kernel=s.pick(7, 11, 15), stride=2)
     for stage in range(s.pick(3, 4, 5)):
         for _ in range(s.pick(1, 2)):
-            y = s.conv(s.conv(x, x.channels, s.pick(3, 5)), x.channels, 3, act=None)
+            y = s.conv(s.conv(x, x.channels, kernel=s.pick(3, 5)), x.channels, kernel=3, act=None)
             x = s.activate(s.plus(y, x))
-        x = s.conv(x, min(256, width * 2 ** (stage + 1)), 3, 2)
+        x = s.conv(x, min(256, width * 2 ** (stage + 1)), kernel=3, stride=2)
     return classes(s, x, 10)
 
 
@@ -194,7 +194,7 @@ def efficientnet(s):
     """Tan & Le 2019: inverted residuals with gates."""
     s.act = "Swish"
     scale, x = s.random.uniform(0.5, 1.2), start(s, s.pick(96, 128, 160, 224))
-    x = s.conv(x, even(32 * scale), 3, 2)
+    x = s.conv(x, even(32 * scale), kernel=3, stride=2)
     for expand, out, count, kernel, stride in (
         (1, 16, 1, 3, 1),
         (6, 24, 2, 3, 2),
@@ -207,7 +207,7 @@ def efficientnet(s):
         for block in range(count):
             step = stride if not block else 1
             y = s.conv(x, x.channels * expand) if expand > 1 else x
-            y = s.conv(y, y.channels, kernel, step, y.channels)
+            y = s.conv(y, y.channels, kernel=kernel, stride=step, group=y.channels)
             gate = Place(s.sketch.add("GlobalAveragePool", [y.name]), y.channels, (1, 1))
             before, s.normalised = s.normalised, False
             gate = s.activate(s.conv(s.conv(gate, max(4, x.channels // 4)), y.channels, act=None), "Sigmoid")
@@ -220,12 +220,15 @@ def efficientnet(s):
 def inception(s):
     """Szegedy et al. 2015: four branches, concatenated."""
     s.act, scale = "Relu", s.random.uniform(0.4, 1.1)
-    x = s.pool(s.conv(start(s, s.pick(96, 128, 160, 224)), even(64 * scale), 7, 2), "MaxPool", 3, 2, 1)
-    x = s.pool(s.conv(s.conv(x, even(64 * scale)), even(192 * scale), 3), "MaxPool", 3, 2, 1)
+    x = s.pool(s.conv(start(s, s.pick(96, 128, 160, 224)), even(64 * scale), kernel=7, stride=2), "MaxPool", 3, 2, 1)
+    x = s.pool(s.conv(s.conv(x, even(64 * scale)), even(192 * scale), kernel=3), "MaxPool", 3, 2, 1)
     for place in range(s.pick(3, 5, 7)):
         one, two, three, four, five, six = (even(v * scale * (1 + place / 4)) for v in (64, 96, 128, 16, 32, 32))
         x = s.concat(
-            s.conv(x, one), s.conv(s.conv(x, two), three, 3), s.conv(s.conv(x, four), five, 5), s.conv(s.pool(x, "MaxPool", 3, 1, 1), six)
+            s.conv(x, one),
+            s.conv(s.conv(x, two), three, kernel=3),
+            s.conv(s.conv(x, four), five, kernel=5),
+            s.conv(s.pool(x, "MaxPool", 3, 1, 1), six),
         )
         x = s.pool(x, "MaxPool", 3, 2, 1) if place in (1, 5) else x
     return classes(s, x)
@@ -234,13 +237,13 @@ def inception(s):
 def resnext(s):
     """Xie et al. 2017: bottlenecks with grouped convolutions."""
     s.act, width = "Relu", s.pick(32, 48, 64)
-    x = s.pool(s.conv(start(s, s.pick(96, 128, 160)), width, 7, 2), "MaxPool", 3, 2, 1)
+    x = s.pool(s.conv(start(s, s.pick(96, 128, 160)), width, kernel=7, stride=2), "MaxPool", 3, 2, 1)
     for stage in range(s.pick(3, 4)):
         inner = width * 2**stage
         for block in range(s.pick(1, 2)):
             stride = 2 if stage and not block else 1
-            y = s.conv(s.conv(s.conv(x, inner), inner, 3, stride, s.pick(2, 4, 8)), 2 * inner, act=None)
-            short = x if x.channels == 2 * inner and stride == 1 else s.conv(x, 2 * inner, 1, stride, act=None)
+            y = s.conv(s.conv(s.conv(x, inner), inner, kernel=3, stride=stride, group=s.pick(2, 4, 8)), 2 * inner, act=None)
+            short = x if x.channels == 2 * inner and stride == 1 else s.conv(x, 2 * inner, kernel=1, stride=stride, act=None)
             x = s.activate(s.plus(y, short))
     return classes(s, x)
 

@@ -32,7 +32,7 @@ Arrays = Mapping[str, np.ndarray]
 def check_frames(net: Net, client, count: int = 9, window: int = 4) -> None:
     """Send different frames, and find each result in its place and equal to the unsplit run."""
     frames = [net.inputs(seed) for seed in range(count)]
-    results = list(client.stream(frames, window))
+    results = list(client.stream(frames, window=window))
     assert [result.frame for result in results] == list(range(count))
     for result, frame in zip(results, frames, strict=True):
         whole = run_once(net.data, frame)
