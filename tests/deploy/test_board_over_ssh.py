@@ -98,7 +98,7 @@ def test_a_board_that_comes_back_at_another_port_is_found(elf: Path, gate: Host,
             first.unlink()
             second.symlink_to(again.enter_context(emulated(BOARD, elf, uid=UID)).port)
 
-        right(small(), Device("mcu", gate.address, port=str(first), insn_per_s=RATE), {3: moves})
+        right(small(), Device("mcu", gate.address, port=str(first), insn_per_s=RATE), disturb={3: moves})
 
 
 def test_a_port_that_is_not_there_is_told_with_its_gateway(gate: Host) -> None:

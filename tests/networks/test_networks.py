@@ -52,7 +52,7 @@ def test_a_factory_returns_the_same_network_each_time_and_leaves_the_global_rand
 
 
 def test_another_process_makes_the_same_network():
-    code = "from edgekit.networks.vit import vit_tiny; print([w.sum().item() for w in vit_tiny(2, image=32, depth=1).parameters()])"
+    code = "from edgekit.networks.vit import vit_tiny; print([w.sum().item() for w in vit_tiny(classes=2, image=32, depth=1).parameters()])"
     runs = [subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True) for seed in "02"]
     assert len({run.stdout for run in runs}) == 1
     assert runs[0].stdout.startswith(b"[")
