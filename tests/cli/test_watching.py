@@ -113,7 +113,8 @@ def test_on_a_terminal_a_table_is_kept_up_to_date_and_gone_in_the_end(busy: Path
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(busy), "TERM": "xterm-256color"},
+            env={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}  # processes of tests have them
+            | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(busy), "TERM": "xterm-256color"},
             start_new_session=True,
         )
         os.close(theirs)
