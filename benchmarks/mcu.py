@@ -45,7 +45,7 @@ HEAD = ("", "arena", "structures", "sum", "stack", "code", "weights", "instructi
 
 
 class Bar(NamedTuple):
-    """A promise: what was measured, and the most that it may be."""
+    """A measured value and its upper limit; the benchmark fails where the value is larger."""
 
     name: str
     got: int

@@ -67,7 +67,7 @@ def multiplier_of(real: float) -> tuple[int, int]:
 
 
 def mean_multiplier(real: float, count: int) -> tuple[int, int]:
-    """Multiplier and shift of a sum of ``count`` numbers, for their mean times ``real``; what the division leaves is cut off.
+    """The multiplier and shift that turn a sum of ``count`` numbers into their mean times ``real``; the division truncates.
 
     The multiplier is in [2^29, 2^31): TensorFlow Lite's reference kernel of MEAN does not bring it back to 2^30, and rounds by it.
 

@@ -122,7 +122,7 @@ def _ranges(chain: Chain, height: int) -> list[list[Range]] | None:
 
 
 def _inputs(link: _Link, height: int, ranges: list[Range], y: int) -> Iterator[tuple[int, int]]:
-    """Where input and scratch may lie with the output at y."""
+    """Possible pairs (offset of the input, offset of the scratch) while the output is at offset y."""
     for way in _ways(link, height):
         if not way.y[0] <= y <= way.y[1]:
             continue

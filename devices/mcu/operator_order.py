@@ -19,7 +19,7 @@ from devices.mcu.lifetimes import extent, need_bytes
 __all__ = ["BestOrder", "best_order", "orders_below"]
 
 Step = Callable[[int, int, int], tuple[int, int]]
-"""What a step needs and what is alive after it, from: what is alive, which operators are done, which one runs."""
+"""(live bytes, set of done operators, operator that runs next) → (bytes it needs, live bytes after it)."""
 
 
 class BestOrder(NamedTuple):

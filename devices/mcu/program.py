@@ -143,7 +143,7 @@ class Mul:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Average:
-    """A mean over windows. ``scales``: multiplier and shift for each number of elements from 1 on; None: scale and zero stay.
+    """A mean over windows. ``scales``: the multiplier and shift for a window of 1, 2, … elements; None: output and input have one scale.
     ``whole``: what lies outside the input counts as its zero."""
 
     name: str

@@ -24,7 +24,9 @@ START, SLOPE = 1515870810, -1010580540  # 48/17 and -32/17 with 2 integer bits
 
 
 def softmax(numbers: NDArray[np.int8], multiplier: int, shift: int, least: int) -> NDArray[np.int8]:
-    """Of each row of [rows, elements]; differences to the row's maximum below ``least`` become 0; scale 1/256, zero -128."""
+    """The softmax of each row of [rows, elements], with output scale 1/256 and zero -128.
+
+    An element whose difference to the row's maximum is below ``least`` gets the probability 0."""
     differences = numbers.astype(np.int64) - numbers.max(axis=1, keepdims=True)
     counted = differences >= least
     powers = exponential(scaled(np.where(counted, differences, 0), multiplier, shift))

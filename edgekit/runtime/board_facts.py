@@ -64,7 +64,7 @@ class BoardMemory(Struct, frozen=True, kw_only=True):
 
 
 class BoardFacts(Struct, frozen=True, kw_only=True):
-    """What a board says of itself.
+    """The properties that a board reports in its answer to HELLO.
 
     Attributes:
         port: where it answered.

@@ -228,7 +228,7 @@ def _terms(pipeline: Pipeline, seen: _Seen) -> tuple[Term, ...]:
 
 
 def _busy(pipeline: Pipeline, client: Streaming, count: int) -> dict[str, float]:
-    """Seconds per frame that each device computed, or that its serial line was busy, while the pipeline was full."""
+    """Busy seconds per frame of each device, its serial line included, while the pipeline was full."""
     busy: dict[str, float] = defaultdict(float)
     seen = _observe(pipeline, client, count)
     for (stage, device), samples in (*seen.computes.items(), *seen.lines.items()):

@@ -24,7 +24,7 @@ from edgekit.runtime.serial_line.serial_port import LostBoard, SerialPort
 __all__ = ["ATTEMPTS", "GROUP", "NO_ROOM", "RefusedRequest", "SilentBoard", "SmpLine"]
 
 GROUP = 64
-"""The commands of edgekit; group 0 is that of every MCUmgr."""
+"""The SMP group of edgekit's own commands; group 0 holds the standard commands of MCUmgr."""
 
 SILENCE_S = (0.25, 2.0)
 """First and longest time that an answer may take, besides the time that its bytes take."""
